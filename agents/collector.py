@@ -1,0 +1,224 @@
+"""A TorchRL collector over a `gymnasium.vector` environment.
+
+Legend: N environments, T steps of each per batch.
+
+The generic collectors step TensorDict environments, which costs a transform stack per vector step.
+This one keeps NumPy arrays for the length of a rollout and wraps them once, in TorchRL's own layout
+([N, T], `next`, `done` = `terminated` | `truncated`), so that a TorchRL collector can take its place.
+
+Both autoreset modes of Gymnasium are right in the batch:
+
+* SAME_STEP returns the new episode's first observation; the last one is in `infos["final_obs"]`.
+* NEXT_STEP spends one step on the reset. That step is no transition: `("collector", "mask")` is False.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode, VectorEnv
+from tensordict import TensorDict, TensorDictBase
+from torch import nn
+from torchrl.collectors import BaseCollector
+
+
+class Episode(NamedTuple):
+    """A finished training episode."""
+
+    step: int
+    """Agent steps collected when it ended."""
+    score: float
+    """Undiscounted, unclipped return."""
+    length: int
+    """Agent steps."""
+
+
+class VectorCollector(BaseCollector):
+    """Collects rollouts of T steps from N environments with one policy.
+
+    Args:
+        env: vector environment with a discrete action space, autoreset SAME_STEP or NEXT_STEP.
+        policy: observation [N, ...] to actions [N] on the host.
+        frames_per_batch: steps per batch over all environments, a multiple of N.
+        total_frames: stop after so many steps; -1 never stops.
+        device: where the policy lives.
+        seed: seeds environment i with `seed + i`.
+
+    Raises:
+        ValueError: a batch that is no multiple of N, or an environment without autoreset.
+    """
+
+    def __init__(
+        self,
+        env: VectorEnv,
+        policy: nn.Module,
+        *,
+        frames_per_batch: int,
+        total_frames: int = -1,
+        device: torch.device | str = "cpu",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if frames_per_batch % env.num_envs or frames_per_batch <= 0:
+            raise ValueError(f"frames_per_batch={frames_per_batch} must be a multiple of {env.num_envs} environments")
+        mode = env.metadata.get("autoreset_mode")
+        if mode not in (AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP):
+            raise ValueError(f"the environment's autoreset mode is {mode}; SAME_STEP or NEXT_STEP is needed")
+        if not isinstance(env.single_action_space, gym.spaces.Discrete):
+            raise ValueError(f"a discrete action space is needed, got {env.single_action_space}")
+        self.env, self.policy = env, policy
+        self.same_step = mode == AutoresetMode.SAME_STEP
+        self.frames_per_batch = self.requested_frames_per_batch = frames_per_batch
+        self.total_frames = total_frames
+        self.device = torch.device(device)
+        self.frames = 0
+        self.num_episodes = 0
+        self.recent: deque[Episode] = deque(maxlen=100)
+        self.finished: list[Episode] = []
+        self._seed = seed
+        self._observation: np.ndarray | None = None
+
+    @property
+    def num_envs(self) -> int:
+        """N."""
+        return self.env.num_envs
+
+    def reset(self, seed: int | None = None) -> None:
+        """Starts a new episode everywhere; whatever was open is dropped."""
+        self._observation, _ = self.env.reset(seed=seed)
+        self._resetting = np.zeros(self.num_envs, dtype=bool)
+        self._score = np.zeros(self.num_envs)
+        self._length = np.zeros(self.num_envs, dtype=np.int64)
+
+    def rollout(self) -> TensorDict:
+        """One batch [N, T]; environments go on where the last one ended."""
+        if self._observation is None:
+            self.reset(self._seed)
+        time = self.frames_per_batch // self.num_envs
+        arrays = self._allocate(time)
+        for t in range(time):
+            self._step(arrays, t)
+        return _to_tensordict(arrays, time, self.num_envs)
+
+    def _allocate(self, time: int) -> dict[str, np.ndarray]:
+        """Time-major arrays; one more observation than steps, since a step's end is the next one's start."""
+        space, shape = self.env.single_observation_space, (time, self.num_envs)
+        # float32 even where the environment says float64: replay and networks work in float32.
+        dtype = np.float32 if space.dtype == np.float64 else space.dtype
+        arrays = {
+            "observation": np.empty((*shape, *space.shape), dtype),
+            "next_observation": np.empty((*shape, *space.shape), dtype),
+            "action": np.empty(shape, np.int64),
+            "reward": np.empty(shape, np.float32),
+        }
+        return arrays | {key: np.empty(shape, bool) for key in ("terminated", "truncated", "mask")}
+
+    def _step(self, arrays: dict[str, np.ndarray], t: int) -> None:
+        observation = self._observation
+        arrays["observation"][t] = observation
+        tensor = torch.from_numpy(arrays["observation"][t]).to(self.device, non_blocking=True)
+        action = self.policy(tensor)
+        following, reward, terminated, truncated, infos = self.env.step(action)
+        done = terminated | truncated
+        arrays["action"][t] = action
+        arrays["reward"][t] = reward
+        arrays["terminated"][t] = terminated
+        arrays["truncated"][t] = truncated
+        arrays["mask"][t] = ~self._resetting
+        arrays["next_observation"][t] = following
+        if self.same_step and done.any():
+            final = infos["final_obs"]
+            for i in np.flatnonzero(done):
+                arrays["next_observation"][t, i] = final[i]
+        self._count(reward, done)
+        self._resetting = np.zeros_like(done) if self.same_step else done
+        self._observation = following
+
+    def _count(self, reward: np.ndarray, done: np.ndarray) -> None:
+        live = ~self._resetting
+        self.frames += int(live.sum())
+        self._score += np.where(live, reward, 0.0)
+        self._length += live
+        for i in np.flatnonzero(done):
+            episode = Episode(self.frames, float(self._score[i]), int(self._length[i]))
+            self.num_episodes += 1
+            self.recent.append(episode)
+            self.finished.append(episode)
+            self._score[i] = self._length[i] = 0
+
+    def take_finished(self) -> list[Episode]:
+        """Episodes that ended since the last call."""
+        finished, self.finished = self.finished, []
+        return finished
+
+    def iterator(self) -> Iterator[TensorDictBase]:
+        """Batches [N, T] until `total_frames`."""
+        while self.total_frames < 0 or self.frames < self.total_frames:
+            yield self.rollout()
+
+    def set_seed(self, seed: int, static_seed: bool = False) -> int:
+        """Restarts every environment from `seed`; returns the seed that follows the last one used."""
+        self._seed = seed
+        self.reset(seed)
+        return seed if static_seed else seed + self.num_envs
+
+    def _maybe_fallback_update(self, policy_or_weights: Any = None, *, model_id: str | None = None) -> None:
+        """`update_policy_weights_` for a local policy: copy into it, or nothing if it is the same module."""
+        if policy_or_weights is None or policy_or_weights is self.policy:
+            return
+        if isinstance(policy_or_weights, nn.Module):
+            policy_or_weights = policy_or_weights.state_dict()
+        elif isinstance(policy_or_weights, TensorDictBase):
+            policy_or_weights = policy_or_weights.flatten_keys(".").to_dict()
+        own = self.policy.state_dict(keep_vars=True)
+        with torch.no_grad():
+            for name, value in policy_or_weights.items():
+                if isinstance(value, torch.Tensor):
+                    own[name].copy_(value)
+
+    def state_dict(self) -> OrderedDict:
+        """Counters and recent scores. A simulator's state is not in it: a restored run opens new episodes."""
+        return OrderedDict(
+            frames=self.frames,
+            num_episodes=self.num_episodes,
+            recent=[list(episode) for episode in self.recent],
+        )
+
+    def load_state_dict(self, state_dict: OrderedDict) -> None:
+        """Restores the counters and starts new episodes with seeds that the run has not used."""
+        self.frames = state_dict["frames"]
+        self.num_episodes = state_dict["num_episodes"]
+        self.recent = deque((Episode(*episode) for episode in state_dict["recent"]), maxlen=100)
+        self.reset(self._seed + self.num_envs + self.frames)
+
+    def shutdown(self, timeout: float | None = None, close_env: bool = True, raise_on_error: bool = True) -> None:
+        """Closes the environments."""
+        if close_env:
+            self.env.close()
+
+
+def _to_tensordict(arrays: dict[str, np.ndarray], time: int, num_envs: int) -> TensorDict:
+    """[T, N] arrays as a TensorDict [N, T] in TorchRL's layout, without a copy."""
+    tensors = {key: torch.from_numpy(array).transpose(0, 1) for key, array in arrays.items()}
+    batch = (num_envs, time)
+    following = {
+        "observation": tensors["next_observation"],
+        "reward": tensors["reward"].unsqueeze(-1),
+        "terminated": tensors["terminated"].unsqueeze(-1),
+        "truncated": tensors["truncated"].unsqueeze(-1),
+        "done": (tensors["terminated"] | tensors["truncated"]).unsqueeze(-1),
+    }
+    return TensorDict(
+        {
+            "observation": tensors["observation"],
+            "action": tensors["action"],
+            "next": TensorDict(following, batch_size=batch),
+            "collector": TensorDict({"mask": tensors["mask"]}, batch_size=batch),
+        },
+        batch_size=batch,
+    )

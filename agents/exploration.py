@@ -1,0 +1,67 @@
+"""Exploration: an epsilon-greedy policy for a batch of environments, and its schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class LinearSchedule:
+    """`start` until step `begin`, then a straight line to `end` over `duration` steps."""
+
+    start: float
+    end: float
+    begin: int
+    duration: int
+
+    def __call__(self, step: int) -> float:
+        """The value at `step`."""
+        if step < self.begin:
+            return self.start
+        done = (step - self.begin) / self.duration if self.duration else 1.0
+        return self.start + min(done, 1.0) * (self.end - self.start)
+
+
+class EpsilonGreedy(nn.Module):
+    """Random with probability `epsilon`, else the action of greatest value.
+
+    Args:
+        network: observation [N, ...] to outputs [N, A, K].
+        decode: outputs [N, A, K] to values [N, A].
+        num_actions: A.
+        seed: of the exploration's own random stream, which is part of a checkpoint.
+    """
+
+    def __init__(
+        self, network: nn.Module, decode: Callable[[Tensor], Tensor], num_actions: int, *, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.decode = decode
+        self.num_actions = num_actions
+        self.epsilon = 1.0
+        self.random = np.random.default_rng(seed)
+
+    @torch.no_grad()
+    def forward(self, observation: Tensor) -> np.ndarray:
+        """Observation [N, ...] on the network's device to actions [N], int64, on the host."""
+        explore = self.random.random(len(observation)) < self.epsilon
+        anywhere = self.random.integers(self.num_actions, size=len(observation))
+        if explore.all():
+            return anywhere
+        greedy = self.decode(self.network(observation)).argmax(dim=-1)
+        return np.where(explore, anywhere, greedy.cpu().numpy())
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """The random stream's position."""
+        return {"random": self.random.bit_generator.state}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Restores the random stream."""
+        self.random.bit_generator.state = state["random"]

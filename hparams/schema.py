@@ -1,0 +1,158 @@
+"""Nested mappings to typed dataclasses, with one-line errors that name the key.
+
+A recipe is data that people write by hand, so every mistake must be answered with what is wrong,
+where it stands, and what is allowed. `build` is the whole of it: it walks a dataclass and a mapping
+side by side, and checks types, ranges and spelling at any depth.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class RecipeError(ValueError):
+    """A recipe, or an override of one, that cannot be used; the message is one line."""
+
+
+def bounded(
+    default: Any, *, at_least: float | None = None, above: float | None = None, at_most: float | None = None
+) -> Any:
+    """A dataclass field whose numeric value is checked against the bounds."""
+    return dataclasses.field(
+        default=default, metadata={"at_least": at_least, "above": above, "at_most": at_most}
+    )
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str:
+    """` (did you mean X?)` for the closest of `allowed`, or an empty string."""
+    allowed = list(allowed)
+    folded = {name.lower(): name for name in allowed}
+    close = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.5)
+    return f"; did you mean {folded[close[0]]}?" if close else ""
+
+
+def keys_of(schema: type, prefix: str = "") -> list[str]:
+    """Every dotted key of a dataclass, leaves only, in order of definition."""
+    hints = typing.get_type_hints(schema)
+    keys: list[str] = []
+    for field in dataclasses.fields(schema):
+        kind = hints[field.name]
+        name = prefix + field.name
+        keys += keys_of(kind, name + ".") if dataclasses.is_dataclass(kind) else [name]  # type: ignore[arg-type]
+    return keys
+
+
+def build(schema: type[T], values: Mapping[str, Any], *, where: str, prefix: str = "") -> T:
+    """Make `schema` from nested `values`.
+
+    Args:
+        schema: a dataclass; its fields' types and `bounded` metadata are the rules.
+        values: nested mapping with the same shape; what is missing takes the default.
+        where: what to call the source in an error ("the command line", a file's name).
+        prefix: dotted path of this level, for errors.
+
+    Raises:
+        RecipeError: unknown key (with the nearest one), wrong type, or a value out of range.
+    """
+    hints = typing.get_type_hints(schema)
+    fields = {field.name: field for field in dataclasses.fields(schema)}  # type: ignore[arg-type]
+    arguments: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in fields:
+            raise RecipeError(unknown_key(prefix + str(key), schema, prefix, where))
+        kind = hints[key]
+        if dataclasses.is_dataclass(kind):
+            if not isinstance(value, Mapping):
+                inner = ", ".join(keys_of(kind, prefix + key + "."))  # type: ignore[arg-type]
+                raise RecipeError(f"{prefix}{key} is a group of keys, not a value: {inner} ({where})")
+            inner_schema: type[Any] = kind  # type: ignore[assignment]
+            arguments[key] = build(inner_schema, value, where=where, prefix=f"{prefix}{key}.")
+        else:
+            arguments[key] = convert(value, kind, fields[key].metadata, f"{prefix}{key}", where)
+    try:
+        return schema(**arguments)
+    except RecipeError as error:
+        raise RecipeError(f"{error} ({where})") from None
+
+
+def unknown_key(key: str, schema: type, prefix: str, where: str) -> str:
+    """The message for a key that `schema` does not have, searching its whole depth for a near one."""
+    allowed = keys_of(schema, prefix)
+    hint = nearest(key, allowed)
+    if not hint:  # the right leaf under the wrong parent: `lr` for `optimizer.lr`
+        leaf = key.rsplit(".", 1)[-1]
+        by_leaf = {name.rsplit(".", 1)[-1]: name for name in allowed}
+        close = difflib.get_close_matches(leaf, by_leaf, n=1, cutoff=0.6)
+        hint = f"; did you mean {by_leaf[close[0]]}?" if close else ""
+    known = "" if hint else f"; known keys: {', '.join(allowed)}"
+    return f"unknown key {key} ({where}){hint}{known}"
+
+
+def convert(value: Any, kind: Any, metadata: Mapping[str, Any], key: str, where: str) -> Any:
+    """`value` as `kind`, or a RecipeError that says what came and what is allowed."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        kind = next(argument for argument in arguments if argument is not type(None))
+        return convert(value, kind, metadata, key, where)
+    if origin is typing.Literal:
+        if value not in arguments:
+            hint = nearest(str(value), [str(argument) for argument in arguments])
+            allowed = ", ".join(str(argument) for argument in arguments)
+            raise RecipeError(f"{key}={value!r}: must be one of {allowed} ({where}){hint}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise RecipeError(f"{key}={value!r}: must be a list such as [64, 64] ({where})")
+        return tuple(convert(item, arguments[0], metadata, key, where) for item in value)
+    if origin is dict:
+        if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+            raise RecipeError(f"{key}={value!r}: must be a mapping such as {{name: value}} ({where})")
+        return dict(value)
+    return _convert_scalar(value, kind, metadata, key, where)
+
+
+def _convert_scalar(value: Any, kind: Any, metadata: Mapping[str, Any], key: str, where: str) -> Any:
+    wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}[kind]
+    wrong = RecipeError(f"{key}={value!r}: must be {wanted} ({where})")
+    if kind is bool or kind is str:
+        if not isinstance(value, kind):
+            raise wrong
+        return value
+    if kind is float and isinstance(value, str):  # YAML 1.1 reads 1e-4 as a string
+        try:
+            value = float(value)
+        except ValueError:
+            raise wrong from None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise wrong
+    if kind is int:
+        if value != int(value):
+            raise wrong
+        value = int(value)
+    else:
+        value = float(value)
+    _check_bounds(value, metadata, key, where)
+    return value
+
+
+def _check_bounds(value: float, metadata: Mapping[str, Any], key: str, where: str) -> None:
+    at_least, above, at_most = (metadata.get(name) for name in ("at_least", "above", "at_most"))
+    rules = []
+    if at_least is not None:
+        rules.append((value >= at_least, f"at least {at_least:g}"))
+    if above is not None:
+        rules.append((value > above, f"above {above:g}"))
+    if at_most is not None:
+        rules.append((value <= at_most, f"at most {at_most:g}"))
+    if not all(kept for kept, _ in rules):
+        raise RecipeError(f"{key}={value:g}: must be {' and '.join(rule for _, rule in rules)} ({where})")

@@ -1,0 +1,34 @@
+"""Precision and NaN rules shared by every formula: float32 at least, and not-finite in means NaN out."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def compute_dtype(x: Tensor) -> torch.dtype:
+    """float64 for float64, float32 for everything else."""
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Half-precision and integer tensors as float32; float32 and float64 as they are."""
+    return x.to(compute_dtype(x))
+
+
+def position_dtype(device: torch.device) -> torch.dtype:
+    """The dtype of positions on the support: float64, so that 255 bins lose nothing to rounding.
+
+    One number a sample, so it costs little even where float64 is slow; Apple's GPU has none at all.
+    """
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def nan_unless_finite(x: Tensor) -> Tensor:
+    """x, with infinities turned into NaN, without a branch: x + 0 * x, and 0 * inf is NaN."""
+    return torch.add(x, x.detach(), alpha=0)
+
+
+def clamp_or_nan(x: Tensor, low: Any, high: Any) -> Tensor:
+    """x clamped to [low, high]; NaN where x is NaN or infinite, since those are bugs and not far targets."""
+    return torch.add(torch.clamp(x, low, high), x, alpha=0)

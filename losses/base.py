@@ -1,0 +1,117 @@
+"""A value loss: how many outputs stand for one value, how to decode them, how to score them.
+
+Any agent that learns a scalar value takes any of these. Losses are per sample, never reduced, in float32 at
+least; targets are constants; NaN or infinity in gives a NaN loss.
+
+Shapes: ... any leading dimensions, B batch, A actions, K outputs per value.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from catzoo.kernels import categorical_value, two_hot_label
+from catzoo.losses.support import Support
+
+
+class ValueLoss(nn.Module, ABC):
+    """The plug: `num_outputs`, `decode`, `forward` and the Bellman step `td`."""
+
+    num_outputs: int
+
+    @abstractmethod
+    def decode(self, outputs: Tensor) -> Tensor:
+        """The scalar value [...] that outputs [..., K] stand for."""
+
+    @abstractmethod
+    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """The loss [...] of outputs [..., K] against a target [...] in units of value."""
+
+    def td(
+        self,
+        outputs: Tensor,
+        action: Tensor,
+        next_outputs: Tensor,
+        reward: Tensor,
+        discount: Tensor,
+        *,
+        next_online_outputs: Tensor | None = None,
+        weight: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """One Bellman step: the chosen action's loss [B] and its TD error [B], target minus value, detached.
+
+        outputs and next_outputs [B, A, K], action [B] (integers), reward [B], and
+        discount [B] = gamma^n (1 - terminated). The greedy next action is next_outputs' own, or that of
+        next_online_outputs [B, A, K] (double Q-learning). weight [B] multiplies the loss, not the error.
+        Raises ValueError for a wrong shape or dtype.
+        """
+        self._check_td(outputs, action, next_outputs, reward, discount, next_online_outputs, weight)
+        chosen_BK = _take(outputs, action)
+        with torch.no_grad():
+            selector_BAK = next_outputs if next_online_outputs is None else next_online_outputs
+            best = self.decode(selector_BAK).max(dim=-1)
+            # A NaN wins the maximum; adding 0 * NaN keeps it when the selector is another network.
+            next_BK = _take(next_outputs, best.indices) + 0 * best.values[..., None]
+            target_B = reward + discount * self.decode(next_BK)
+            td_error_B = target_B - self.decode(chosen_BK)
+        loss_B = self._bellman_loss(chosen_BK, next_BK, reward, discount, target_B)
+        return (loss_B if weight is None else loss_B * weight), td_error_B
+
+    def _bellman_loss(
+        self, chosen_BK: Tensor, next_BK: Tensor, reward_B: Tensor, discount_B: Tensor, target_B: Tensor
+    ) -> Tensor:
+        """The loss [B] of one Bellman step; for all but distributional losses that of the scalar target."""
+        return self.forward(chosen_BK, target_B)
+
+    def _check_outputs(self, outputs: Tensor, name: str = "outputs") -> None:
+        if not outputs.is_floating_point():
+            raise ValueError(f"{name} must be floating point, got {outputs.dtype}")
+        if outputs.ndim == 0 or outputs.shape[-1] != self.num_outputs:
+            raise ValueError(f"{name} must have shape [..., {self.num_outputs}], got {list(outputs.shape)}")
+
+    def _check_td(
+        self,
+        outputs: Tensor,
+        action: Tensor,
+        next_outputs: Tensor,
+        reward: Tensor,
+        discount: Tensor,
+        online: Tensor | None,
+        weight: Tensor | None,
+    ) -> None:
+        self._check_outputs(outputs)
+        if outputs.ndim < 2:
+            raise ValueError(f"outputs must have shape [B, A, {self.num_outputs}], got {list(outputs.shape)}")
+        if action.dtype not in (torch.int64, torch.int32):
+            raise ValueError(f"action must be int64 or int32, got {action.dtype}")
+        same = {"next_outputs": next_outputs, "next_online_outputs": online}
+        batch = {"action": action, "reward": reward, "discount": discount, "weight": weight}
+        for shape, tensors in ((outputs.shape, same), (outputs.shape[:-2], batch)):
+            for name, tensor in tensors.items():
+                if tensor is not None and tensor.shape != shape:
+                    raise ValueError(f"{name} must have shape {list(shape)}, got {list(tensor.shape)}")
+
+
+class CategoricalLoss(ValueLoss):
+    """A value loss whose outputs are logits over the bins of a `support`."""
+
+    def __init__(self, support: Support) -> None:
+        super().__init__()
+        self.support = support
+        self.num_outputs = support.num_bins
+
+    def decode(self, outputs: Tensor) -> Tensor:
+        """The mean [...] of the softmax of outputs [..., K] over the bin centers."""
+        self._check_outputs(outputs)
+        return categorical_value(outputs, self.support.centers_as(outputs.dtype))
+
+    def encode(self, value: Tensor) -> Tensor:
+        """The label [..., K] of a value [...]: the two-hot distribution, whose mean is the value."""
+        return two_hot_label(value, self.support.centers_as(value.dtype))
+
+
+def _take(outputs_BAK: Tensor, action_B: Tensor) -> Tensor:
+    """The outputs [B, K] of one action a row."""
+    index_B1K = action_B.long()[..., None, None].expand(*action_B.shape, 1, outputs_BAK.shape[-1])
+    return outputs_BAK.gather(-2, index_B1K).squeeze(-2)

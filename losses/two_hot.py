@@ -1,0 +1,36 @@
+"""Two-Hot: a target shared between the two nearest bins so that its mean is exact.
+
+The weights of the paper's eq. 3.2 are printed swapped; here the lower bin gets (z[i+1] - y) / (z[i+1] -
+z[i]).
+"""
+
+from torch import Tensor
+
+from catzoo.kernels import Backend, check_backend, two_hot_cross_entropy
+from catzoo.losses.base import CategoricalLoss
+from catzoo.losses.support import Align, Support
+
+
+class TwoHot(CategoricalLoss):
+    """Cross-entropy to the two-hot label of the target, clipped to the centers (arXiv 2403.03950, eq. 3.2).
+
+    v_min and v_max are in units of value. Raises ValueError for a bad support or backend.
+    """
+
+    def __init__(
+        self,
+        v_min: float = -10.0,
+        v_max: float = 10.0,
+        num_bins: int = 51,
+        align: Align = "centers",
+        backend: Backend = "auto",
+    ) -> None:
+        super().__init__(Support(v_min, v_max, num_bins, align))
+        check_backend(backend)
+        self.backend = backend
+
+    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """The cross-entropy [...] of logits [..., K] against a target [...], in nats."""
+        self._check_outputs(outputs)
+        centers_K = self.support.centers_as(outputs.dtype)
+        return two_hot_cross_entropy(outputs, target, centers_K, backend=self.backend)
