@@ -36,6 +36,8 @@ class Episode(NamedTuple):
     """Undiscounted, unclipped return."""
     length: int
     """Agent steps."""
+    env: int
+    """Index of the environment."""
 
 
 class VectorCollector(BaseCollector):
@@ -65,7 +67,9 @@ class VectorCollector(BaseCollector):
     ) -> None:
         super().__init__()
         if frames_per_batch % env.num_envs or frames_per_batch <= 0:
-            raise ValueError(f"frames_per_batch={frames_per_batch} must be a multiple of {env.num_envs} environments")
+            raise ValueError(
+                f"frames_per_batch={frames_per_batch} must be a multiple of {env.num_envs} environments"
+            )
         mode = env.metadata.get("autoreset_mode")
         if mode not in (AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP):
             raise ValueError(f"the environment's autoreset mode is {mode}; SAME_STEP or NEXT_STEP is needed")
@@ -145,7 +149,7 @@ class VectorCollector(BaseCollector):
         self._score += np.where(live, reward, 0.0)
         self._length += live
         for i in np.flatnonzero(done):
-            episode = Episode(self.frames, float(self._score[i]), int(self._length[i]))
+            episode = Episode(self.frames, float(self._score[i]), int(self._length[i]), int(i))
             self.num_episodes += 1
             self.recent.append(episode)
             self.finished.append(episode)
@@ -196,7 +200,9 @@ class VectorCollector(BaseCollector):
         self.recent = deque((Episode(*episode) for episode in state_dict["recent"]), maxlen=100)
         self.reset(self._seed + self.num_envs + self.frames)
 
-    def shutdown(self, timeout: float | None = None, close_env: bool = True, raise_on_error: bool = True) -> None:
+    def shutdown(
+        self, timeout: float | None = None, close_env: bool = True, raise_on_error: bool = True
+    ) -> None:
         """Closes the environments."""
         if close_env:
             self.env.close()

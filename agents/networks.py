@@ -186,7 +186,9 @@ class QNetwork(nn.Module):
         if self.move_channels:
             shape = (shape[-1], *shape[:-1])
         if torso in ("nature_cnn", "impala") and min(shape[1:]) < 36:
-            raise ValueError(f"network.name={torso} needs frames of at least 36x36, got {list(observation_shape)}")
+            raise ValueError(
+                f"network.name={torso} needs frames of at least 36x36, got {list(observation_shape)}"
+            )
         options: dict[str, Any] = {"width": width} if self.is_image else {"hidden": hidden}
         self.torso = TORSOS[torso](shape, **options)
         head = DuelingHead if dueling else LinearHead

@@ -119,7 +119,7 @@ class NStep:
 
 def make_replay(capacity: int, device: torch.device | str = "cpu") -> ReplayBuffer:
     """TorchRL's uniform replay buffer, stored on `device`."""
-    return ReplayBuffer(storage=LazyTensorStorage(capacity, device=device), batch_size=1)
+    return ReplayBuffer(storage=LazyTensorStorage(capacity, device=device))
 
 
 def replay_bytes(capacity: int, observation_shape: Sequence[int], itemsize: int) -> int:
@@ -134,7 +134,9 @@ def sample_batches(replay: ReplayBuffer, batch_size: int, count: int, device: to
         `count` batches of B transitions, on `device`.
     """
     sample = replay.sample(batch_size * count)
-    columns = {key: sample[key].to(device, non_blocking=True) for key in Batch._fields if key in sample.keys()}
+    columns = {
+        key: sample[key].to(device, non_blocking=True) for key in Batch._fields if key in sample.keys()
+    }
     return [
         Batch(**{key: column[i * batch_size : (i + 1) * batch_size] for key, column in columns.items()})
         for i in range(count)

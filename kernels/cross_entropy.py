@@ -38,10 +38,11 @@ def cross_entropy(logits_K: Tensor, label: Label) -> Tensor:
 
 def _loss(log_probs_K: Tensor, probs_W: Tensor, bins_W: Tensor | None) -> Tensor:
     if bins_W is None:
-        return nan_unless_finite(-(probs_W * log_probs_K).sum(dim=-1))
+        loss = -(probs_W * log_probs_K).sum(dim=-1)
+        return nan_unless_finite(loss, loss)
     loss = -(probs_W * log_probs_K.gather(-1, bins_W)).sum(dim=-1)
     # A logit of -inf outside the window would go unseen; +inf and NaN spoil every log-probability.
-    return nan_unless_finite(torch.add(loss, log_probs_K.detach().sum(dim=-1), alpha=0))
+    return nan_unless_finite(loss, log_probs_K.detach().sum(dim=-1))
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -66,7 +67,9 @@ class _CrossEntropy(torch.autograd.Function):
         ctx.save_for_backward(logits_K, probs_W, bins_W, output[1])
 
     @staticmethod
-    def backward(ctx: Any, grad_loss: Tensor, _: Any) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad_loss: Tensor | None, _: Any) -> tuple[Tensor | None, None, None]:
+        if grad_loss is None:
+            return None, None, None
         logits_K, probs_W, bins_W, grad_K = ctx.saved_tensors
         if torch.is_grad_enabled():  # a second derivative is wanted: derive it from the plain formula
             grad_K = torch.softmax(logits_K, dim=-1) - dense(probs_W, bins_W, logits_K.shape[-1])

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from catzoo.kernels.numerics import at_least_float32, clamp_or_nan, position_dtype
+from catzoo.kernels.numerics import at_least_float32, clamp_or_nan, nan_unless_finite, position_dtype
 
 # Beyond this many sigma a Gaussian holds 2e-9 of its mass: less than float32 can add to 1.
 WINDOW_SIGMAS = 6.0
@@ -85,7 +85,8 @@ def two_hot(value: Tensor, centers_K: Tensor) -> Label:
     """The two nearest centers share the mass so that the mean is the value [...] clipped to the centers."""
     value = clamp_or_nan(value.to(centers_K.dtype), centers_K[0], centers_K[-1])
     upper = torch.searchsorted(centers_K, value, right=True).clamp(1, centers_K.shape[0] - 1)
-    below, above = centers_K[upper - 1], centers_K[upper]
+    # Indexed as a pair: a single sample's index, of no dimensions, would be read back to the host.
+    below, above = centers_K[torch.stack((upper - 1, upper), dim=-1)].unbind(dim=-1)
     share = (value - below) / (above - below)
     return Label(torch.stack((1 - share, share), dim=-1), upper - 1)
 
@@ -102,6 +103,6 @@ def c51_projection(probs_K: Tensor, atoms_K: Tensor, centers_K: Tensor) -> Tenso
 def c51(next_logits_K: Tensor, reward: Tensor, discount: Tensor, centers_K: Tensor) -> Tensor:
     """The distribution of reward + discount * Z' projected to the centers; a not-finite logit gives NaN."""
     logits_K = at_least_float32(next_logits_K)
-    probs_K = torch.softmax(logits_K, dim=-1) + 0 * logits_K.sum(dim=-1, keepdim=True)
+    probs_K = nan_unless_finite(torch.softmax(logits_K, dim=-1), logits_K.sum(dim=-1, keepdim=True))
     atoms_K = reward[..., None] + discount[..., None] * centers_K
     return c51_projection(probs_K.to(centers_K.dtype), atoms_K, centers_K)

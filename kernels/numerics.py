@@ -24,11 +24,11 @@ def position_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-def nan_unless_finite(x: Tensor) -> Tensor:
-    """x, with infinities turned into NaN, without a branch: x + 0 * x, and 0 * inf is NaN."""
-    return torch.add(x, x.detach(), alpha=0)
+def nan_unless_finite(x: Tensor, witness: Tensor) -> Tensor:
+    """x, but NaN where the witness is NaN or infinite, without a branch: 0 * inf is NaN, 0 * finite is 0."""
+    return torch.add(x, witness.detach(), alpha=0)
 
 
 def clamp_or_nan(x: Tensor, low: Any, high: Any) -> Tensor:
     """x clamped to [low, high]; NaN where x is NaN or infinite, since those are bugs and not far targets."""
-    return torch.add(torch.clamp(x, low, high), x, alpha=0)
+    return nan_unless_finite(torch.clamp(x, low, high), x)

@@ -9,7 +9,7 @@ from torch import Tensor
 from catzoo.kernels import labels
 from catzoo.kernels.cross_entropy import cross_entropy, is_small
 from catzoo.kernels.labels import Label
-from catzoo.kernels.numerics import at_least_float32, compute_dtype
+from catzoo.kernels.numerics import at_least_float32, compute_dtype, nan_unless_finite
 
 
 def supports(device: torch.device) -> bool:
@@ -49,7 +49,7 @@ def two_hot_cross_entropy(logits_K: Tensor, target: Tensor, centers_K: Tensor) -
 
 
 def soft_label_cross_entropy(logits_K: Tensor, label_K: Tensor) -> Tensor:
-    return cross_entropy(logits_K, Label(at_least_float32(label_K.detach()), None))
+    return cross_entropy(logits_K, Label(label_K.detach().to(compute_dtype(logits_K)), None))
 
 
 def c51_cross_entropy(
@@ -63,4 +63,4 @@ def categorical_value(logits_K: Tensor, centers_K: Tensor) -> Tensor:
     logits_K = at_least_float32(logits_K)
     # A product and a sum, not a matmul: autocast and TF32 would take that to 8 or 10 bits of mantissa.
     value = (torch.softmax(logits_K, dim=-1) * centers_K).sum(dim=-1)
-    return value + 0 * logits_K.sum(dim=-1)  # softmax forgets a logit of -inf
+    return nan_unless_finite(value, logits_K.detach().sum(dim=-1))  # softmax forgets a logit of -inf

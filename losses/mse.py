@@ -27,7 +27,8 @@ def value_error(value: Tensor, target: Tensor) -> Tensor:
     """value [...] minus the constant target [...], NaN if one is not finite; ValueError if shapes differ."""
     if target.shape != value.shape:
         raise ValueError(f"target must have shape {list(value.shape)}, got {list(target.shape)}")
-    return nan_unless_finite(value - target.detach())
+    error = value - target.detach()
+    return nan_unless_finite(error, error)
 
 
 class MSE(ScalarLoss):

@@ -1,0 +1,185 @@
+"""The Bellman step of every loss against the reference, in float64 and row by row."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from catzoo.kernels import reference
+from catzoo.losses import LOSSES, CategoricalLoss, make_value_loss
+
+B, A = 16, 3
+Batch = dict[str, Tensor]
+
+
+@pytest.fixture(params=LOSSES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def batch(loss: Any, dtype: torch.dtype = torch.float32) -> Batch:
+    """Rewards large enough to leave the support; every fourth row terminated."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (B, A, loss.num_outputs)
+    return {
+        "outputs": (2 * torch.randn(shape, generator=generator, dtype=dtype)).requires_grad_(),
+        "action": torch.randint(A, (B,), generator=generator),
+        "next_outputs": 2 * torch.randn(shape, generator=generator, dtype=dtype),
+        "online": 2 * torch.randn(shape, generator=generator, dtype=dtype),
+        "reward": 8 * torch.randn(B, generator=generator, dtype=dtype),
+        "discount": 0.99 * (torch.arange(B) % 4 != 0).to(dtype),
+        "weight": torch.rand(B, generator=generator, dtype=dtype),
+    }
+
+
+def td(loss: Any, b: Batch, double: bool = False, weighted: bool = False) -> tuple[Tensor, Tensor]:
+    result: tuple[Tensor, Tensor] = loss.td(
+        b["outputs"],
+        b["action"],
+        b["next_outputs"],
+        b["reward"],
+        b["discount"],
+        next_online_outputs=b["online"] if double else None,
+        weight=b["weight"] if weighted else None,
+    )
+    return result
+
+
+def expected_td(name: str, loss: Any, b: Batch, double: bool) -> tuple[Tensor, Tensor]:
+    b = {key: x.detach().double() if x.is_floating_point() else x for key, x in b.items()}
+    chosen = torch.stack([row[action] for row, action in zip(b["outputs"], b["action"], strict=True)])
+    if isinstance(loss, CategoricalLoss):
+        edges, centers = loss.support._grid(torch.float64, None)
+
+        def decode(outputs: Tensor) -> Tensor:
+            return reference.categorical_value(outputs, centers)
+    else:
+
+        def decode(outputs: Tensor) -> Tensor:
+            return outputs[..., 0]
+
+    next_chosen = reference.greedy(b["next_outputs"], decode(b["online" if double else "next_outputs"]))
+    target = reference.scalar_target(decode(next_chosen), b["reward"], b["discount"])
+    error = target - decode(chosen)
+    if name == "mse":
+        return reference.mse_td(decode(chosen), target), error
+    if name == "huber":
+        return reference.huber_td(decode(chosen), target, 1.0), error
+    if name == "two_hot":
+        return reference.two_hot_td(chosen, target, centers), error
+    if name == "hl_gauss":
+        return reference.hl_gauss_td(chosen, target, edges, loss.sigma, -10, 10), error
+    if name == "c51":
+        return reference.c51_td(chosen, next_chosen, b["reward"], b["discount"], centers), error
+    return reference.softmax_mse_td(chosen, target, centers), error
+
+
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_against_the_reference(name: str, double: bool, dtype: torch.dtype) -> None:
+    loss = make_value_loss(name)
+    b = batch(loss, dtype)
+    got_loss, got_error = td(loss, b, double)
+    want_loss, want_error = expected_td(name, loss, b, double)
+    tolerance = 1e-4 if dtype == torch.float32 else 1e-10
+    assert torch.allclose(got_loss.double(), want_loss, rtol=tolerance, atol=tolerance)
+    assert torch.allclose(got_error.double(), want_error, rtol=tolerance, atol=tolerance)
+
+
+def test_only_the_chosen_action_gets_a_gradient(name: str) -> None:
+    loss = make_value_loss(name)
+    b = batch(loss)
+    for key in ("next_outputs", "online", "reward"):
+        b[key].requires_grad_()
+    scores, error = td(loss, b, double=True)
+    assert not error.requires_grad
+    scores.sum().backward()
+    assert all(b[key].grad is None for key in ("next_outputs", "online", "reward"))
+    touched = b["outputs"].grad.abs().sum(-1) > 0  # type: ignore[union-attr]
+    assert torch.equal(touched, torch.nn.functional.one_hot(b["action"], A).bool())
+
+
+def test_weight_multiplies_the_loss_and_not_the_error(name: str) -> None:
+    loss = make_value_loss(name)
+    b = batch(loss)
+    plain, weighted = td(loss, b), td(loss, b, weighted=True)
+    assert torch.equal(weighted[0], plain[0] * b["weight"])
+    assert torch.equal(weighted[1], plain[1])
+
+
+def test_terminal_rows_ignore_the_next_state(name: str) -> None:
+    loss = make_value_loss(name)
+    b = batch(loss)
+    other = b | {"next_outputs": b["next_outputs"].flip(0)}
+    terminated = b["discount"] == 0
+    for got, changed in zip(td(loss, b), td(loss, other), strict=True):
+        assert torch.allclose(got[terminated], changed[terminated], atol=1e-5)
+        assert not torch.allclose(got[~terminated], changed[~terminated], atol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("where", ["outputs", "next_outputs", "online", "reward", "discount"])
+def test_nan_and_infinity_in_nan_out(name: str, bad: float, where: str) -> None:
+    loss = make_value_loss(name)
+    b = {key: x.detach().clone() for key, x in batch(loss).items()}
+    if b[where].ndim == 1:
+        b[where][5] = bad
+    else:
+        b[where][5, :, 0] = bad
+    scores, error = td(loss, b, double=True)
+    assert scores.isnan().nonzero().flatten().tolist() == [5]
+    assert error[5].isfinite().logical_not()
+
+
+def test_empty_batch(name: str) -> None:
+    loss = make_value_loss(name)
+    b = {key: x[:0] for key, x in batch(loss).items()}
+    scores, error = td(loss, b, double=True, weighted=True)
+    assert scores.shape == error.shape == (0,)
+    scores.sum().backward()
+
+
+def test_compiles_without_a_break(name: str) -> None:
+    loss = make_value_loss(name)
+    b = batch(loss)
+    torch.compiler.reset()
+    compiled = torch.compile(td, fullgraph=True, backend="aot_eager")
+    expected, got = td(loss, b, True, True), compiled(loss, b, True, True)
+    for e, g in zip(expected, got, strict=True):
+        assert torch.allclose(e, g, atol=1e-5)
+    (grad,) = torch.autograd.grad(got[0].sum(), b["outputs"])
+    (expected_grad,) = torch.autograd.grad(expected[0].sum(), b["outputs"])
+    assert torch.allclose(grad, expected_grad, atol=1e-5)
+
+
+def test_half_precision_networks(name: str) -> None:
+    loss = make_value_loss(name)
+    b = batch(loss)
+    half = {key: x.detach().bfloat16() if x.ndim == 3 else x for key, x in b.items()}
+    half["outputs"].requires_grad_()
+    scores, error = td(loss, half, double=True)
+    assert scores.dtype == error.dtype == torch.float32
+    (grad,) = torch.autograd.grad(scores.sum(), half["outputs"])
+    assert grad.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("key", "shape", "message"),
+    [
+        ("next_outputs", (B, A - 1, 1), r"next_outputs must have shape \[16, 3, 1\], got \[16, 2, 1\]"),
+        ("online", (B, A), r"next_online_outputs must have shape \[16, 3, 1\], got \[16, 3\]"),
+        ("reward", (B, 1), r"reward must have shape \[16\], got \[16, 1\]"),
+        ("discount", (), r"discount must have shape \[16\], got \[\]"),
+        ("weight", (A,), r"weight must have shape \[16\], got \[3\]"),
+        ("action", (B, A), r"action must be int64 or int32, got torch.float32"),
+        ("outputs", (1,), r"outputs must have shape \[B, A, 1\], got \[1\]"),
+        ("outputs", (B, A, 2), r"outputs must have shape \[..., 1\], got \[16, 3, 2\]"),
+    ],
+)
+def test_bad_shapes_raise_one_line(key: str, shape: tuple[int, ...], message: str) -> None:
+    loss = make_value_loss("mse")
+    b = batch(loss) | {key: torch.zeros(shape)}
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        td(loss, b, double=True, weighted=True)

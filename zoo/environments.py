@@ -1,0 +1,178 @@
+"""Environments by name, each under a named protocol that is stamped on every result.
+
+| family | protocol | what it fixes |
+|---|---|---|
+| `ALE/*` | atari-sticky | sticky actions 0.25, frame skip 4 with max-pooling, 84x84 grey stacks of 4, no loss-of-life termination, no no-op starts, at most 27,000 agent steps (108,000 frames), minimal action set, unclipped scores (Machado et al. 2018, Dopamine) |
+| `MinAtar/*` | minatar-sticky | sticky actions 0.1, difficulty ramping, minimal action set, at most 27,000 steps |
+| the rest | gymnasium | as registered, with its own time limit |
+
+Atari runs on ALE's C++ vector environment, everything else on `gymnasium.vector`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from catzoo.hparams import RecipeError, nearest
+
+EPISODE_CAP = 27_000
+"""Agent steps after which Atari and MinAtar episodes are truncated."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a score was measured under."""
+
+    name: str
+    env: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    frames_per_step: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for a result file."""
+        return asdict(self)
+
+
+ATARI = {
+    "repeat_action_probability": 0.25,
+    "frameskip": 4,
+    "maxpool": True,
+    "grayscale": True,
+    "img_height": 84,
+    "img_width": 84,
+    "stack_num": 4,
+    "episodic_life": False,
+    "noop_max": 0,
+    "use_fire_reset": False,
+    "full_action_space": False,
+    "max_num_frames_per_episode": 4 * EPISODE_CAP,
+    "reward_clipping": False,  # scores are unclipped; the agent clips for learning
+}
+MINATAR = {"sticky_action_prob": 0.1, "difficulty_ramping": True}
+
+
+def canonical(env: str) -> str:
+    """The registered id behind a name: `MinAtar/Breakout` is `MinAtar/Breakout-v1`."""
+    return f"{env}-v1" if env.startswith("MinAtar/") and "-v" not in env else env
+
+
+def protocol_of(env: str, options: dict[str, Any] | None = None) -> Protocol:
+    """The protocol of an environment, with the recipe's options over its defaults."""
+    env, options = canonical(env), options or {}
+    if env.startswith("ALE/"):
+        settings = {**ATARI, **options}
+        return Protocol("atari-sticky", env, settings, frames_per_step=settings["frameskip"])
+    if env.startswith("MinAtar/"):
+        return Protocol("minatar-sticky", env, {**MINATAR, "max_episode_steps": EPISODE_CAP, **options})
+    return Protocol("gymnasium", env, options)
+
+
+def stream_seed(seed: int, purpose: str) -> int:
+    """A seed for one use within a run, so that runs 0, 1, 2 … never share environments."""
+    words = [seed, *purpose.encode()]
+    return int(np.random.SeedSequence(words).generate_state(1)[0] >> 2)  # ALE takes 31 bits
+
+
+def make_env(env: str, num_envs: int, options: dict[str, Any] | None = None, **render: Any) -> VectorEnv:
+    """A vector environment with a discrete action space and array observations.
+
+    Args:
+        env: any Gymnasium id, or `my_package:MyEnv-v0`, which imports `my_package` first.
+        num_envs: how many to step together.
+        options: constructor arguments over the protocol's.
+        render: `render_mode`, for environments that draw themselves.
+
+    Raises:
+        RecipeError: unknown environment (with the nearest name), a missing extra, an option the
+            constructor does not take, or spaces that a value-based agent cannot use.
+    """
+    protocol = protocol_of(env, options)
+    if protocol.name == "atari-sticky":
+        made = _make_atari(protocol, num_envs)
+    else:
+        made = _make_gymnasium(protocol, num_envs, render)
+    action, observation = made.single_action_space, made.single_observation_space
+    if not isinstance(action, gym.spaces.Discrete):
+        made.close()
+        raise RecipeError(f"{env}: needs a discrete action space, but it has {action}")
+    if not isinstance(observation, gym.spaces.Box):
+        made.close()
+        raise RecipeError(f"{env}: needs array observations, but it has {observation}")
+    return made
+
+
+def _make_atari(protocol: Protocol, num_envs: int) -> VectorEnv:
+    import ale_py
+    from ale_py.vector_env import AtariVectorEnv
+
+    gym.register_envs(ale_py)
+    spec = _spec(protocol.env)
+    threads = min(num_envs, os.cpu_count() or 1)
+    try:
+        return AtariVectorEnv(
+            spec.kwargs["game"],
+            num_envs,
+            num_threads=threads,
+            autoreset_mode=AutoresetMode.SAME_STEP,
+            **protocol.settings,
+        )
+    except TypeError as error:
+        raise RecipeError(f"{protocol.env}: env_options: {_short(error)}") from None
+
+
+def _make_gymnasium(protocol: Protocol, num_envs: int, render: dict[str, Any]) -> VectorEnv:
+    if protocol.name == "minatar-sticky":
+        _register_minatar()
+    spec, options = _spec(protocol.env), dict(protocol.settings)
+    cap = options.pop("max_episode_steps", None)
+    native = spec.vector_entry_point is not None and not options and cap is None and not render
+    try:
+        if native:
+            return gym.make_vec(spec, num_envs, vectorization_mode="vector_entry_point")
+
+        def one() -> gym.Env:
+            single = gym.make(spec, max_episode_steps=cap, **render, **options)
+            if not isinstance(single.observation_space, gym.spaces.Box):
+                single = gym.wrappers.FlattenObservation(single)
+            return single
+
+        return gym.vector.SyncVectorEnv([one] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+    except gym.error.DependencyNotInstalled as error:
+        raise RecipeError(f"{protocol.env}: {_short(error)}") from None
+    except (TypeError, gym.error.Error) as error:
+        raise RecipeError(f"{protocol.env}: cannot be made: {_short(error)}") from None
+
+
+def _spec(env: str) -> Any:
+    module, colon, name = env.rpartition(":")
+    if colon:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise RecipeError(f"{env}: cannot import {module}: {_short(error)}") from None
+    try:
+        return gym.spec(name)
+    except gym.error.Error as error:
+        known = [key for key in gym.registry if key.startswith("ALE/") == env.startswith("ALE/")]
+        hint = nearest(name, known)
+        raise RecipeError(f"unknown environment {env}{hint or ': ' + _short(error)}") from None
+
+
+def _register_minatar() -> None:
+    try:
+        from minatar.gym import register_envs
+    except ImportError:
+        raise RecipeError("MinAtar is not installed: pip install 'catzoo[minatar]' (GPL-3)") from None
+    if "MinAtar/Breakout-v1" not in gym.registry:
+        register_envs()
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
