@@ -1,6 +1,8 @@
 """Lightning agents, and what feeds them: networks, collector, replay, exploration, callbacks."""
 
 from catzoo.agents.agent import Agent, TrainingOptions
+from catzoo.agents.callbacks import Checkpointing, Evaluation, SupportMonitor, SupportReport
+from catzoo.agents.checkpoint import Checkpoints
 from catzoo.agents.collector import Episode, VectorCollector
 from catzoo.agents.dqn import DQN
 from catzoo.agents.evaluation import evaluate_agent, evaluate_policy
@@ -14,12 +16,17 @@ __all__ = [
     "TORSOS",
     "Agent",
     "Batch",
-    "EpsilonGreedy",
+    "Checkpointing",
+    "Checkpoints",
     "Episode",
+    "EpsilonGreedy",
+    "Evaluation",
     "Learner",
     "LinearSchedule",
     "NStep",
     "QNetwork",
+    "SupportMonitor",
+    "SupportReport",
     "TrainingOptions",
     "VectorCollector",
     "evaluate_agent",

@@ -94,15 +94,20 @@ class Agent(pl.LightningModule):
         """
         self.to(device)
         options = self.options
-        self.policy = EpsilonGreedy(
-            self.network, self.value_loss.decode, int(env.single_action_space.n), seed=seed
-        )
+        num_actions = int(env.single_action_space.n)
         self.collector = VectorCollector(
-            env, self.policy, frames_per_batch=rollout_length * env.num_envs, device=device, seed=seed
+            env,
+            EpsilonGreedy(self.network, self.value_loss.decode, num_actions, seed=seed),
+            frames_per_batch=rollout_length * env.num_envs,
+            device=device,
+            seed=seed,
+            gamma=options.gamma,
+            reward_clip=options.reward_clip,
         )
         self.n_step = NStep(options.n_step, options.gamma, options.reward_clip)
         self.replay = make_replay(options.replay_capacity)
         self.learner = Learner(self.update, self.network.parameters(), **options.learner)
+        self.last_batch: Batch | None = None
         self._losses: list[Tensor] = []
         self._last_row = (time.perf_counter(), 0)
 
@@ -113,7 +118,7 @@ class Agent(pl.LightningModule):
 
     def iterate(self) -> None:
         """Collect, store, learn: one iteration, the whole of training."""
-        self.policy.epsilon = self.options.exploration(self.steps)
+        self.collector.policy.epsilon = self.options.exploration(self.steps)
         transitions = self.n_step(self.collector.rollout())
         if len(transitions):
             self.replay.extend(transitions)
@@ -133,6 +138,7 @@ class Agent(pl.LightningModule):
         """One update, and what follows from it."""
         loss, self._td_error_B = self.learner.step(batch)
         self._losses.append(loss)
+        self.last_batch = batch
         self.updates += 1
         if self.updates % self.options.target_update_every == 0:
             self.update_target()
@@ -151,7 +157,7 @@ class Agent(pl.LightningModule):
         recent = self.collector.recent
         row = {
             "train/episodes": self.collector.num_episodes,
-            "train/epsilon": self.policy.epsilon,
+            "train/epsilon": self.collector.policy.epsilon,
             "train/updates": self.updates,
             "time/steps_per_second": (self.steps - then[1]) / max(now - then[0], 1e-9),
         }

@@ -14,6 +14,7 @@ Both autoreset modes of Gymnasium are right in the batch:
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -38,6 +39,8 @@ class Episode(NamedTuple):
     """Agent steps."""
     env: int
     """Index of the environment."""
+    discounted: float
+    """Return of the first state as the learner sees it: discounted, with clipped rewards."""
 
 
 class VectorCollector(BaseCollector):
@@ -50,6 +53,7 @@ class VectorCollector(BaseCollector):
         total_frames: stop after so many steps; -1 never stops.
         device: where the policy lives.
         seed: seeds environment i with `seed + i`.
+        gamma, reward_clip: for `Episode.discounted` only; the batch holds raw rewards.
 
     Raises:
         ValueError: a batch that is no multiple of N, or an environment without autoreset.
@@ -64,6 +68,8 @@ class VectorCollector(BaseCollector):
         total_frames: int = -1,
         device: torch.device | str = "cpu",
         seed: int = 0,
+        gamma: float = 1.0,
+        reward_clip: float | None = None,
     ) -> None:
         super().__init__()
         if frames_per_batch % env.num_envs or frames_per_batch <= 0:
@@ -80,6 +86,7 @@ class VectorCollector(BaseCollector):
         self.frames_per_batch = self.requested_frames_per_batch = frames_per_batch
         self.total_frames = total_frames
         self.device = torch.device(device)
+        self.gamma, self.reward_clip = gamma, math.inf if reward_clip is None else reward_clip
         self.frames = 0
         self.num_episodes = 0
         self.recent: deque[Episode] = deque(maxlen=100)
@@ -97,6 +104,7 @@ class VectorCollector(BaseCollector):
         self._observation, _ = self.env.reset(seed=seed)
         self._resetting = np.zeros(self.num_envs, dtype=bool)
         self._score = np.zeros(self.num_envs)
+        self._discounted = np.zeros(self.num_envs)
         self._length = np.zeros(self.num_envs, dtype=np.int64)
 
     def rollout(self) -> TensorDict:
@@ -147,13 +155,17 @@ class VectorCollector(BaseCollector):
         live = ~self._resetting
         self.frames += int(live.sum())
         self._score += np.where(live, reward, 0.0)
+        clipped = np.clip(reward, -self.reward_clip, self.reward_clip)
+        self._discounted += np.where(live, self.gamma**self._length * clipped, 0.0)
         self._length += live
         for i in np.flatnonzero(done):
-            episode = Episode(self.frames, float(self._score[i]), int(self._length[i]), int(i))
+            episode = Episode(
+                self.frames, float(self._score[i]), int(self._length[i]), int(i), float(self._discounted[i])
+            )
             self.num_episodes += 1
             self.recent.append(episode)
             self.finished.append(episode)
-            self._score[i] = self._length[i] = 0
+            self._score[i] = self._length[i] = self._discounted[i] = 0
 
     def take_finished(self) -> list[Episode]:
         """Episodes that ended since the last call."""
@@ -191,6 +203,7 @@ class VectorCollector(BaseCollector):
             frames=self.frames,
             num_episodes=self.num_episodes,
             recent=[list(episode) for episode in self.recent],
+            exploration=self.policy.get_extra_state(),
         )
 
     def load_state_dict(self, state_dict: OrderedDict) -> None:
@@ -198,6 +211,7 @@ class VectorCollector(BaseCollector):
         self.frames = state_dict["frames"]
         self.num_episodes = state_dict["num_episodes"]
         self.recent = deque((Episode(*episode) for episode in state_dict["recent"]), maxlen=100)
+        self.policy.set_extra_state(state_dict["exploration"])
         self.reset(self._seed + self.num_envs + self.frames)
 
     def shutdown(

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from catzoo.kernels import categorical_value, two_hot_label
+from catzoo.kernels import Backend, categorical_value, check_backend, two_hot_label
 from catzoo.losses.support import Support
 
 
@@ -94,17 +94,19 @@ class ValueLoss(nn.Module, ABC):
 
 
 class CategoricalLoss(ValueLoss):
-    """A value loss whose outputs are logits over the bins of a `support`."""
+    """A value loss whose outputs are logits over the bins of a `support`; ValueError for a bad backend."""
 
-    def __init__(self, support: Support) -> None:
+    def __init__(self, support: Support, backend: Backend = "auto") -> None:
         super().__init__()
+        check_backend(backend)
         self.support = support
+        self.backend = backend
         self.num_outputs = support.num_bins
 
     def decode(self, outputs: Tensor) -> Tensor:
         """The mean [...] of the softmax of outputs [..., K] over the bin centers."""
         self._check_outputs(outputs)
-        return categorical_value(outputs, self.support.centers_as(outputs.dtype))
+        return categorical_value(outputs, self.support.centers_as(outputs.dtype), backend=self.backend)
 
     def encode(self, value: Tensor) -> Tensor:
         """The label [..., K] of a value [...]: the two-hot distribution, whose mean is the value."""

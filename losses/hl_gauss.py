@@ -10,7 +10,7 @@ import math
 
 from torch import Tensor
 
-from catzoo.kernels import Backend, check_backend, hl_gauss_cross_entropy, hl_gauss_label
+from catzoo.kernels import Backend, hl_gauss_cross_entropy, hl_gauss_label
 from catzoo.losses.base import CategoricalLoss
 from catzoo.losses.support import Align, Support, bins_in_range, check_support
 
@@ -38,7 +38,6 @@ class HLGauss(CategoricalLoss):
         backend: Backend = "auto",
     ) -> None:
         check_support(v_min, v_max, num_bins, align)
-        check_backend(backend)
         if sigma is not None and sigma_ratio is not None:
             raise ValueError(f"sigma and sigma_ratio exclude each other, got {sigma} and {sigma_ratio}")
         if not (math.isfinite(pad_sigmas) and pad_sigmas >= 0):
@@ -50,11 +49,10 @@ class HLGauss(CategoricalLoss):
                 v_max - v_min, bins_in_range(num_bins, align), ratio, pad_sigmas
             )
         _check_positive("sigma", sigma)
-        super().__init__(Support(v_min, v_max, num_bins, align, padding=pad_sigmas * sigma))
+        super().__init__(Support(v_min, v_max, num_bins, align, padding=pad_sigmas * sigma), backend)
         self.sigma = float(sigma)
         self.sigma_ratio = self.sigma / self.support.bin_width
         self.pad_sigmas = float(pad_sigmas)
-        self.backend = backend
 
     def encode(self, value: Tensor) -> Tensor:
         """The label [..., K] of a value [...], clamped to [v_min, v_max]."""

@@ -44,15 +44,16 @@ class Support(nn.Module):
         beyond = self.padding + (self.bin_width / 2 if align == "centers" else 0.0)
         self.edge_min: Final = self.v_min - beyond
         self.edge_max: Final = self.v_max + beyond
-        edges, centers = self._grid(torch.float64, None)
+        edges, centers = self.grid(torch.float64)
         self.register_buffer("edges", edges.float(), persistent=False)
         self.register_buffer("centers", centers.float(), persistent=False)
 
     def centers_as(self, dtype: torch.dtype) -> Tensor:
         """The centers [K] for arithmetic in a dtype: the buffer, or in float64 without its rounding."""
-        return self._grid(dtype, self.centers.device)[1] if dtype == torch.float64 else self.centers
+        return self.grid(dtype, self.centers.device)[1] if dtype == torch.float64 else self.centers
 
-    def _grid(self, dtype: torch.dtype, device: torch.device | None) -> tuple[Tensor, Tensor]:
+    def grid(self, dtype: torch.dtype, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
+        """Fresh edges [K+1] and centers [K] in a dtype, from the exact numbers."""
         edges = torch.linspace(self.edge_min, self.edge_max, self.num_bins + 1, dtype=dtype, device=device)
         half = self.bin_width / 2
         centers = torch.linspace(

@@ -6,7 +6,7 @@ z[i]).
 
 from torch import Tensor
 
-from catzoo.kernels import Backend, check_backend, two_hot_cross_entropy
+from catzoo.kernels import Backend, two_hot_cross_entropy
 from catzoo.losses.base import CategoricalLoss
 from catzoo.losses.support import Align, Support
 
@@ -25,9 +25,7 @@ class TwoHot(CategoricalLoss):
         align: Align = "centers",
         backend: Backend = "auto",
     ) -> None:
-        super().__init__(Support(v_min, v_max, num_bins, align))
-        check_backend(backend)
-        self.backend = backend
+        super().__init__(Support(v_min, v_max, num_bins, align), backend)
 
     def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
         """The cross-entropy [...] of logits [..., K] against a target [...], in nats."""

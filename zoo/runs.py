@@ -3,7 +3,7 @@
 | file | what |
 |---|---|
 | recipe.yaml | the resolved recipe, with versions and protocol; what a second command is compared with |
-| metrics.csv, events.out.* | metrics by step, for people and for TensorBoard |
+| metrics.csv, tensorboard/ | metrics by step |
 | episodes.csv | every training episode: step, return, length |
 | checkpoints/ | what a continued run needs |
 | weights.safetensors | network (and target network) at the end |
@@ -66,12 +66,11 @@ class Run:
             raise RecipeError(f"{self.recipe_file}: run format {found}, this version reads {FORMAT}")
         return build(Recipe, values, where=str(self.recipe_file))
 
-    def open(self, recipe: Recipe) -> None:
-        """Makes the folder for `recipe`, or checks that it already belongs to it.
+    def check(self, recipe: Recipe) -> None:
+        """Refuses a folder that is not `recipe`'s to use; writes nothing.
 
         Raises:
-            RecipeError: it belongs to another recipe (says what differs), holds other files, or cannot
-                be written.
+            RecipeError: it belongs to another recipe (says what differs) or holds other files.
         """
         if self.recipe_file.exists():
             differences = compare(self.recipe(), recipe)
@@ -82,6 +81,14 @@ class Run:
                 )
         elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise RecipeError(f"{self.path} exists and is not a run folder: choose another --run-dir")
+
+    def open(self, recipe: Recipe) -> None:
+        """Makes the folder for `recipe`, or takes up the one that is there.
+
+        Raises:
+            RecipeError: see `check`, or it cannot be written.
+        """
+        self.check(recipe)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             write_atomically(self.recipe_file, stamped_yaml(recipe))

@@ -1,3 +1,33 @@
-"""Catzoo: deep RL agents whose value functions classify instead of regress."""
+"""Catzoo: deep RL agents whose value functions classify instead of regress.
+
+`train`, `evaluate` and `watch` do what the commands of those names do (`evaluate` is `catzoo eval`).
+They are imported on first use, so that `import catzoo` stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from catzoo.zoo.evaluation import evaluate
+    from catzoo.zoo.runs import load_agent
+    from catzoo.zoo.training import train
+    from catzoo.zoo.watching import watch
+
+_LAZY = {
+    "evaluate": "catzoo.zoo.evaluation",
+    "load_agent": "catzoo.zoo.runs",
+    "train": "catzoo.zoo.training",
+    "watch": "catzoo.zoo.watching",
+}
+
+__all__ = ["__version__", "evaluate", "load_agent", "train", "watch"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'catzoo' has no attribute {name!r}")

@@ -154,7 +154,7 @@ def test_two_hot_and_c51_against_the_reference(name: str, align: str) -> None:
 def test_hl_gauss_against_the_reference(align: Any, sigma: dict[str, float], pad: float) -> None:
     loss = HLGauss(-5, 7, 41, align=align, pad_sigmas=pad, **sigma)
     outputs, target = torch.randn(9, 41), torch.linspace(-8, 9, 9)
-    edges = loss.support._grid(torch.float64, None)[0]
+    edges = loss.support.grid(torch.float64)[0]
     label = reference.hl_gauss_label(target.double().clamp(-5, 7), edges, loss.sigma)
     expected = reference.cross_entropy(outputs.double(), label)
     assert torch.allclose(loss(outputs, target).double(), expected, atol=1e-5)
@@ -213,3 +213,15 @@ def test_bad_tensors_raise_one_line(loss: Any) -> None:
         loss(torch.zeros(4, k).long(), torch.zeros(4))
     with pytest.raises(ValueError, match=r"^target must have shape \[4\], got \[4, 1\]$"):
         loss(torch.zeros(4, k), torch.zeros(4, 1))
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (4096,)])
+def test_nothing_is_read_back_from_the_device(loss: Any, shape: tuple[int, ...]) -> None:
+    """Tensors without data: a read, as by .item() or a branch on a value, raises."""
+    loss = loss.to("meta")
+    outputs = torch.empty(*shape, 2, loss.num_outputs, device="meta", requires_grad=True)
+    scalar = torch.empty(shape, device="meta")
+    scores = loss(outputs[..., 0, :], scalar)
+    more, _ = loss.td(outputs, scalar.long(), outputs, scalar, scalar, next_online_outputs=outputs)
+    (grad,) = torch.autograd.grad((scores + more).sum(), outputs)
+    assert grad.shape == outputs.shape

@@ -33,7 +33,7 @@ def test_padding_is_that_many_sigmas_at_both_ends(ratio, pad, num_bins, align, b
     how = {"sigma_ratio": ratio} if by_ratio else {"sigma": ratio}
     loss = HLGauss(-3.0, 5.0, num_bins, align=align, pad_sigmas=pad, **how)
     support = loss.support
-    grid = support._grid(torch.float64, None)[0 if align == "edges" else 1]
+    grid = support.grid(torch.float64)[0 if align == "edges" else 1]
     assert grid[0].item() == pytest.approx(-3 - pad * loss.sigma)
     assert grid[-1].item() == pytest.approx(5 + pad * loss.sigma)
     assert grid.diff().tolist() == pytest.approx([support.bin_width] * (len(grid) - 1))

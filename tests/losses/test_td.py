@@ -51,7 +51,7 @@ def expected_td(name: str, loss: Any, b: Batch, double: bool) -> tuple[Tensor, T
     b = {key: x.detach().double() if x.is_floating_point() else x for key, x in b.items()}
     chosen = torch.stack([row[action] for row, action in zip(b["outputs"], b["action"], strict=True)])
     if isinstance(loss, CategoricalLoss):
-        edges, centers = loss.support._grid(torch.float64, None)
+        edges, centers = loss.support.grid(torch.float64)
 
         def decode(outputs: Tensor) -> Tensor:
             return reference.categorical_value(outputs, centers)

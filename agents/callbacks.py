@@ -1,0 +1,170 @@
+"""Callbacks of a run: greedy evaluation, checkpoints, and the support monitor.
+
+All count agent steps; Lightning's own counters move with iterations and stay out of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+
+from catzoo.agents.agent import Agent
+from catzoo.agents.checkpoint import Checkpoints
+from catzoo.losses import CategoricalLoss, ValueLoss
+
+
+class EverySteps(pl.Callback):
+    """Calls `act` whenever another `every` agent steps are done; 0 never does."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.last = 0
+
+    def on_train_start(self, trainer: pl.Trainer, agent: Agent) -> None:
+        """Counts from where the run begins or goes on."""
+        self.last = agent.steps
+
+    def on_train_batch_end(self, trainer: pl.Trainer, agent: Agent, *_: Any) -> None:
+        """Acts when a multiple of `every` was passed."""
+        if self.every and agent.steps // self.every > self.last // self.every:
+            self.act(agent)
+        self.last = agent.steps
+
+    def act(self, agent: Agent) -> None:
+        """What to do."""
+        raise NotImplementedError  # pragma: no cover
+
+
+class Evaluation(EverySteps):
+    """Logs `eval/return` and `eval/return_std` of the greedy policy.
+
+    Args:
+        every: agent steps.
+        evaluate: agent to the returns of some episodes.
+    """
+
+    def __init__(self, every: int, evaluate: Callable[[Agent], Sequence[float]]) -> None:
+        super().__init__(every)
+        self.evaluate = evaluate
+
+    def act(self, agent: Agent) -> None:
+        """Evaluates and logs."""
+        scores = np.asarray(self.evaluate(agent))
+        row = {"eval/return": float(scores.mean()), "eval/return_std": float(scores.std())}
+        for logger in agent.loggers:
+            logger.log_metrics(row, step=agent.steps)
+
+
+class Checkpointing(EverySteps):
+    """Saves every so many steps.
+
+    Args:
+        every: agent steps.
+        checkpoints: where.
+    """
+
+    def __init__(self, every: int, checkpoints: Checkpoints) -> None:
+        super().__init__(every)
+        self.checkpoints = checkpoints
+
+    def act(self, agent: Agent) -> None:
+        """Saves."""
+        self.checkpoints.save()
+
+
+@dataclass
+class SupportReport:
+    """How well a support fits the targets that were learned from."""
+
+    v_min: float
+    v_max: float
+    targets: list[np.ndarray] = field(default_factory=list)
+    returns: list[float] = field(default_factory=list)
+
+    def clipped(self) -> tuple[float, float]:
+        """Share of the targets below v_min and above v_max."""
+        if not self.targets:
+            return 0.0, 0.0
+        targets = np.concatenate(self.targets)
+        return float((targets < self.v_min).mean()), float((targets > self.v_max).mean())
+
+    def advice(self) -> str | None:
+        """One line with a better v_min and v_max if more than 1 % was clipped at an end."""
+        below, above = self.clipped()
+        if max(below, above) <= 0.01:
+            return None
+        # A clipped target says only that the support is too short, not by how much: the next values are
+        # confined to it too. Episode returns are not.
+        seen = np.concatenate([*self.targets, np.asarray(self.returns)])
+        low, high = float(np.quantile(seen, 0.001)), float(np.quantile(seen, 0.999))
+        margin = 0.1 * max(high - low, 1e-3)
+        parts, change = [], []
+        if below > 0.01:
+            parts.append(f"{below:.1%} of the targets fell below v_min={self.v_min:g}")
+            change.append(f"value_loss.v_min={_round(low - margin):g}")
+        if above > 0.01:
+            parts.append(f"{above:.1%} of the targets rose above v_max={self.v_max:g}")
+            change.append(f"value_loss.v_max={_round(high + margin):g}")
+        return f"{' and '.join(parts)}: try {' '.join(change)}"
+
+
+class SupportMonitor(pl.Callback):
+    """Watches how the targets lie in a categorical loss's support.
+
+    Logs, at every row of metrics and from its last batch: `support/below` and `support/above`, the share
+    of targets clipped at each end, and `support/low_mass` and `support/high_mass`, the probability that
+    the network gives to the two end bins.
+    """
+
+    def __init__(self, value_loss: ValueLoss) -> None:
+        self.support = value_loss.support if isinstance(value_loss, CategoricalLoss) else None
+        self.report: SupportReport | None = None
+        if self.support is not None:
+            self.report = SupportReport(float(self.support.v_min), float(self.support.v_max))
+        self._seen: dict[str, float] | None = None
+
+    def on_train_batch_end(self, trainer: pl.Trainer, agent: Agent, *_: Any) -> None:
+        """Looks at the last batch once per row of metrics."""
+        if self.report is None or agent.metrics is self._seen or agent.last_batch is None:
+            return
+        self._seen = agent.metrics
+        row = self.look(agent)
+        for logger in agent.loggers:
+            logger.log_metrics(row, step=agent.steps)
+
+    @torch.no_grad()
+    def look(self, agent: Agent) -> dict[str, float]:
+        """Targets and end-bin masses of the agent's last batch."""
+        assert self.report is not None
+        assert agent.last_batch is not None
+        batch = agent.last_batch
+        outputs_BAK = agent.network(batch.observation)
+        chosen_BK = outputs_BAK[torch.arange(len(batch.action), device=outputs_BAK.device), batch.action]
+        target_B = agent.value_loss.decode(chosen_BK) + agent.update(batch)[1]
+        targets = target_B.float().cpu().numpy()
+        self.report.targets.append(targets)
+        self.report.returns = [
+            *self.report.returns[-10_000:],
+            *(episode.discounted for episode in agent.collector.recent),
+        ]
+        mass_K = chosen_BK.float().softmax(-1).mean(0)
+        return {
+            "support/below": float((targets < self.report.v_min).mean()),
+            "support/above": float((targets > self.report.v_max).mean()),
+            "support/low_mass": mass_K[0].item(),
+            "support/high_mass": mass_K[-1].item(),
+        }
+
+    def advice(self) -> str | None:
+        """See `SupportReport.advice`; None for losses without a support."""
+        return self.report.advice() if self.report is not None else None
+
+
+def _round(value: float) -> float:
+    """To two significant digits: advice, not a measurement."""
+    return float(f"{value:.2g}")

@@ -1,0 +1,5 @@
+"""`python -m catzoo`."""
+
+from catzoo.zoo.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,55 @@
+"""What people see while they wait: a progress bar on a terminal, nothing elsewhere, tables at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def progress_bar(what: str, *fields: str) -> Progress:
+    """A bar with counts, extra fields and time left; silent when the output is no terminal."""
+    return Progress(
+        TextColumn(f"[bold]{what}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        *(TextColumn("{task.fields[" + name + "]}") for name in fields),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        refresh_per_second=4,
+    )
+
+
+@contextmanager
+def counting(what: str, total: int) -> Iterator[Any]:
+    """A bar for work that reports how much is done: yields the function to report to."""
+    with progress_bar(what) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], note: str = "") -> None:
+    """A table; numbers should come formatted."""
+    table = Table(
+        title=title, title_justify="left", title_style="bold", caption=note or None, caption_justify="left"
+    )
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    console.print(table)

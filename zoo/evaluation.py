@@ -1,0 +1,99 @@
+"""`evaluate`: the greedy policy's score, with everything that it was measured under."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from catzoo.hparams import Recipe
+from catzoo.zoo.environments import protocol_of, stream_seed
+from catzoo.zoo.runs import Run, load_agent, versions
+
+MAX_ENVS = 20
+"""Environments that an evaluation steps together."""
+
+
+def evaluate(
+    run: str | os.PathLike[str],
+    *,
+    episodes: int | None = None,
+    seed: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """Scores the greedy policy of a finished run; nothing is written.
+
+    Args:
+        run: the run's folder.
+        episodes: how many; the recipe's `eval.episodes` by default.
+        seed: of the evaluation's environments; the run's own by default, which repeats its result.
+        progress: called with the number of episodes done.
+
+    Returns:
+        The same mapping as `result.json`.
+
+    Raises:
+        RecipeError: not a finished run, or a corrupt one.
+    """
+    recipe, agent = load_agent(run)
+    scores = evaluate_trained(agent, recipe, episodes or recipe.eval.episodes, seed=seed, progress=progress)
+    result = result_of(recipe, scores)
+    stored = Run(run).result()
+    if stored is not None:
+        result["steps"] = stored["steps"]
+    return result
+
+
+def evaluate_trained(
+    agent: Any,
+    recipe: Recipe,
+    episodes: int,
+    *,
+    seed: int | None = None,
+    purpose: str = "evaluation",
+    progress: Callable[[int], None] | None = None,
+) -> list[float]:
+    """Returns of `episodes` greedy episodes of an agent on its recipe's environment."""
+    from catzoo.agents import evaluate_agent
+    from catzoo.zoo.build import build_env
+
+    env = build_env(recipe, min(episodes, MAX_ENVS))
+    try:
+        first = stream_seed(recipe.seed if seed is None else seed, purpose)
+        return evaluate_agent(agent, env, episodes, seed=first, progress=progress)
+    finally:
+        env.close()
+
+
+def result_of(recipe: Recipe, scores: Sequence[float]) -> dict[str, Any]:
+    """What result.json says about `scores`."""
+    low, high = bootstrap_interval(scores)
+    return {
+        "agent": recipe.agent,
+        "env": recipe.env,
+        "loss": recipe.value_loss.name,
+        "seed": recipe.seed,
+        "steps": recipe.steps,
+        "mean_return": float(np.mean(scores)),
+        "interval_95": [low, high],
+        "median_return": float(np.median(scores)),
+        "std_return": float(np.std(scores)),
+        "episodes": len(scores),
+        "returns": list(scores),
+        "policy": "greedy",
+        "protocol": protocol_of(recipe.env, recipe.env_options).to_dict(),
+        "versions": versions(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def bootstrap_interval(scores: Sequence[float], resamples: int = 2_000) -> tuple[float, float]:
+    """95 % percentile-bootstrap interval of the mean over episodes."""
+    random = np.random.default_rng(0)
+    values = np.asarray(scores, dtype=np.float64)
+    means = random.choice(values, size=(resamples, len(values))).mean(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)

@@ -1,0 +1,112 @@
+"""`list` and `show`: the zoo on one screen. Imports no torch."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import typing
+from statistics import mean
+
+import yaml
+
+from catzoo.hparams import LOSS_NAMES, Recipe
+from catzoo.zoo.catalogue import agents, find_recipe, recipe_source, scores
+from catzoo.zoo.console import console, print_table
+
+LOSS_NOTES = {
+    "mse": "squared error of one output",
+    "huber": "squared near zero, linear beyond delta",
+    "two_hot": "cross-entropy to the two nearest bins",
+    "hl_gauss": "cross-entropy to a Gaussian's mass in each bin (the paper's best)",
+    "c51": "cross-entropy to the projected return distribution",
+    "softmax_mse": "squared error of a softmax head's mean (the paper's ablation)",
+}
+
+
+def list_agents() -> None:
+    """Prints the agents, the value losses, and the measured scores."""
+    rows = [
+        (name, recipe_source(name).get("description", ""), ", ".join(recipe_source(name)["environments"]))
+        for name in agents()
+    ]
+    print_table(
+        "Agents", ("agent", "what", "recipes for"), rows, note="train one: catzoo train AGENT --env ID"
+    )
+    print_table("Value losses", ("loss", "what"), [(name, LOSS_NOTES[name]) for name in LOSS_NAMES])
+    print_scores()
+
+
+def show(agent: str, env: str | None = None, loss: str | None = None) -> None:
+    """Prints an agent's keys with meanings, its resolved recipe for `env`, and its measured scores.
+
+    Raises:
+        RecipeError: no such agent or loss.
+    """
+    source = recipe_source(agent)
+    chosen = env or next(iter(source["environments"]))
+    recipe = find_recipe(agent, chosen, loss)
+    console.print(f"[bold]{agent}[/]: {source.get('description', '')}\n")
+    docs = field_docs()
+    values = recipe.to_dict()
+    rows = [(key, _value_at(values, key), docs.get(key, "")) for key in docs if key not in ("agent", "env")]
+    print_table(
+        f"Recipe for {chosen}",
+        ("key", "value", "meaning"),
+        rows,
+        note="set one: key=value after catzoo train",
+    )
+    print_scores(agent)
+
+
+def print_scores(agent: str | None = None) -> None:
+    """Prints measured scores, aggregated over seeds."""
+    groups: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    for row in scores(agent):
+        groups.setdefault((row["env"], row["agent"], row["loss"], row["steps"], row["protocol"]), []).append(
+            row
+        )
+    if not groups:
+        console.print("No scores measured yet.")
+        return
+    rows = []
+    for (env, name, loss, steps, protocol), runs in groups.items():
+        values = [float(run["mean_return"]) for run in runs]
+        rows.append((env, name, loss, f"{int(steps):,}", len(values), f"{mean(values):.1f}",
+                     f"{min(values):.1f} … {max(values):.1f}", protocol))  # fmt: skip
+    columns = ("environment", "agent", "loss", "steps", "seeds", "return", "range", "protocol")
+    print_table(
+        "Measured scores (greedy, mean over seeds)", columns, rows, note="every run: results/scores.csv"
+    )
+
+
+def field_docs() -> dict[str, str]:
+    """Dotted recipe key to the docstring under its field, first line."""
+    return _docs(Recipe, "")
+
+
+def _docs(schema: type, prefix: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    texts = _docstrings(schema)
+    hints = typing.get_type_hints(schema)
+    for item in dataclasses.fields(schema):
+        kind, key = hints[item.name], prefix + item.name
+        found |= _docs(kind, key + ".") if dataclasses.is_dataclass(kind) else {key: texts.get(item.name, "")}
+    return found
+
+
+def _docstrings(schema: type) -> dict[str, str]:
+    body = ast.parse(inspect.getsource(schema)).body[0].body  # type: ignore[attr-defined]
+    texts: dict[str, str] = {}
+    for statement, following in zip(body, body[1:], strict=False):
+        is_text = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+        if isinstance(statement, ast.AnnAssign) and is_text:
+            texts[statement.target.id] = following.value.value  # type: ignore[union-attr]
+    return texts
+
+
+def _value_at(values: dict[str, typing.Any], key: str) -> str:
+    found: typing.Any = values
+    for part in key.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return yaml.safe_dump(found, default_flow_style=True).split("\n")[0] if found is not None else "–"

@@ -1,0 +1,181 @@
+"""`train`: from an agent's name, an environment and a value loss to a folder with a result."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from catzoo.hparams import Recipe, RecipeError, parse_override
+from catzoo.zoo.catalogue import find_recipe
+from catzoo.zoo.runs import Run
+
+
+def train(
+    agent: str,
+    env: str,
+    *,
+    loss: str | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    run_dir: str | os.PathLike[str] | None = None,
+    overrides: Iterable[str | Mapping[str, Any]] = (),
+    wandb: str | None = None,
+) -> dict[str, Any]:
+    """Trains an agent of the zoo, or goes on with a run of the same recipe.
+
+    Args:
+        agent: name in the zoo, see `catzoo list`.
+        env: any Gymnasium id, or `my_package:MyEnv-v0`.
+        loss: value loss, such as `hl_gauss`; the recipe's own by default.
+        steps: agent steps in all; the recipe's own by default.
+        seed: seeds everything; 0 by default.
+        run_dir: the run's folder; `runs/AGENT-ENV-LOSS-sSEED` by default. If a run of the same recipe
+            is there already, it goes on from its newest checkpoint.
+        overrides: `key=value` strings or nested mappings over the recipe.
+        wandb: a Weights & Biases project to log to as well.
+
+    Returns:
+        The content of `result.json`: mean return of the greedy policy, every episode's return, and
+        what they were measured with.
+
+    Raises:
+        RecipeError: anything wrong with what was asked for, in one line, before anything is written.
+    """
+    said: list[Mapping[str, Any]] = [
+        parse_override(item) if isinstance(item, str) else item for item in overrides
+    ]
+    said += [{key: value} for key, value in (("steps", steps), ("seed", seed)) if value is not None]
+    recipe = find_recipe(agent, env, loss, said)
+    run = Run(run_dir if run_dir is not None else default_folder(recipe))
+    finished = finished_result(run, recipe)
+    return finished if finished is not None else train_recipe(recipe, run, wandb=wandb)
+
+
+def default_folder(recipe: Recipe) -> Path:
+    """`runs/dqn-CartPole-v1-hl_gauss-s0`."""
+    env = recipe.env.replace("/", "-").replace(":", "-")
+    return Path("runs") / f"{recipe.agent}-{env}-{recipe.value_loss.name}-s{recipe.seed}"
+
+
+def finished_result(run: Run, recipe: Recipe) -> dict[str, Any] | None:
+    """The run's result if it already has the recipe's steps; also refuses another recipe's folder."""
+    run.check(recipe)
+    result = run.result()
+    return result if result is not None and result["steps"] >= recipe.steps else None
+
+
+def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[str, Any]:
+    """Trains a resolved recipe in a run folder; see `train`."""
+    from catzoo.agents import Checkpoints, SupportMonitor
+    from catzoo.zoo.build import build_trainer
+    from catzoo.zoo.evaluation import evaluate_trained, result_of
+    from catzoo.zoo.metrics import cut_after
+
+    try:
+        from catzoo.zoo.plots import learning_curve
+    except ImportError:
+        learning_curve = lambda r: None
+
+    _quieten()
+    agent = build_trainer(recipe)
+    loggers_wanted = _check_wandb(wandb)
+    run.open(recipe)
+    checkpoints = Checkpoints(run.checkpoints, agent)
+    restored = checkpoints.restore()
+    for rows in (run.metrics, run.episodes):
+        cut_after(rows, restored or 0)
+    monitor = SupportMonitor(agent.value_loss)
+    fit(agent, callbacks=_callbacks(recipe, run, checkpoints, monitor), loggers=_loggers(run, loggers_wanted))
+    checkpoints.save()
+    run.save_weights(agent)
+    result = result_of(recipe, evaluate_trained(agent, recipe, recipe.eval.episodes))
+    result["run_dir"] = str(run.path)
+    result["advice"] = monitor.advice()
+    result["train_return"] = agent.metrics.get("train/return")
+    learning_curve(run)
+    run.save_result(result)
+    agent.collector.shutdown()
+    return result
+
+
+def fit(agent: Any, *, callbacks: Sequence[Any] = (), loggers: Any = False) -> None:
+    """Runs Lightning's loop over an attached agent until its `total_steps`.
+
+    Everything that Lightning would do on its own (checkpoints, bars, sanity checks) is off: one step is
+    one iteration, and the callbacks given are all there is.
+    """
+    import lightning.pytorch as pl
+
+    device = agent.learner.device
+    trainer = pl.Trainer(
+        accelerator="gpu" if device.type == "cuda" else device.type,
+        devices=[device.index or 0] if device.type == "cuda" else 1,
+        max_epochs=1,
+        logger=loggers,
+        callbacks=list(callbacks),
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+    )
+    trainer.fit(agent)
+
+
+def _callbacks(recipe: Recipe, run: Run, checkpoints: Any, monitor: Any) -> list[Any]:
+    from catzoo.agents import Checkpointing, Evaluation
+    from catzoo.zoo.evaluation import evaluate_trained
+    from catzoo.zoo.metrics import EpisodeLog
+    from catzoo.zoo.progress import TrainingBar
+
+    def interim(agent: Any) -> list[float]:
+        return evaluate_trained(agent, recipe, recipe.eval.interim_episodes, purpose="interim")
+
+    return [
+        EpisodeLog(run.episodes),
+        monitor,
+        Evaluation(recipe.eval.every, interim),
+        Checkpointing(recipe.checkpoint_every, checkpoints),
+        TrainingBar(),
+    ]
+
+
+def _loggers(run: Run, wandb: str | None) -> list[Any]:
+    from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+
+    from catzoo.zoo.metrics import CSVMetrics
+
+    loggers: list[Any] = [
+        CSVMetrics(run.metrics),
+        TensorBoardLogger(run.path / "tensorboard", name="", version="", default_hp_metric=False),
+    ]
+    if wandb is not None:
+        loggers.append(WandbLogger(project=wandb, name=run.path.name, save_dir=run.path))
+    return loggers
+
+
+def _check_wandb(project: str | None) -> str | None:
+    if project is not None:
+        try:
+            import wandb  # noqa: F401
+        except ImportError:
+            raise RecipeError("Weights & Biases is not installed: pip install 'catzoo[wandb]'") from None
+    return project
+
+
+def _quieten() -> None:
+    """Hides what the libraries say about things that are as they should be."""
+    for name in ("lightning.pytorch", "torchrl"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for message in (
+        ".*returned `None`, this fit.*",
+        ".*LeafSpec.*",
+        ".*does not have many workers.*",
+        ".*litlogger.*",
+        ".*IterableDataset.*",
+        ".*GPU available.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
