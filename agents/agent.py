@@ -48,7 +48,7 @@ class TrainingOptions:
     replay_capacity: int = 100_000
     target_update_every: int = 50
     log_every: int = 1_000
-    exploration: LinearSchedule = LinearSchedule(1.0, 0.01, 10_000, 250_000)
+    exploration: LinearSchedule = field(default_factory=lambda: LinearSchedule(1.0, 0.01, 10_000, 250_000))
     learner: dict[str, Any] = field(default_factory=lambda: {"lr": 2.5e-4, "eps": 3.125e-4})
     """Keyword arguments of `Learner`."""
 

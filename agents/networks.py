@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -23,9 +24,7 @@ class MLP(nn.Module):
     def __init__(self, shape: Sequence[int], hidden: Sequence[int] = (120, 84)) -> None:
         super().__init__()
         widths = [math.prod(shape), *hidden]
-        layers = [
-            layer for a, b in zip(widths, widths[1:], strict=False) for layer in (nn.Linear(a, b), nn.ReLU())
-        ]
+        layers = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
         self.layers = nn.Sequential(nn.Flatten(), *layers)
         self.num_features = widths[-1]
 

@@ -134,9 +134,8 @@ def sample_batches(replay: ReplayBuffer, batch_size: int, count: int, device: to
         `count` batches of B transitions, on `device`.
     """
     sample = replay.sample(batch_size * count)
-    columns = {
-        key: sample[key].to(device, non_blocking=True) for key in Batch._fields if key in sample.keys()
-    }
+    names = [name for name in Batch._fields if sample.get(name, None) is not None]
+    columns = {name: sample[name].to(device, non_blocking=True) for name in names}
     return [
         Batch(**{key: column[i * batch_size : (i + 1) * batch_size] for key, column in columns.items()})
         for i in range(count)

@@ -171,7 +171,7 @@ def _add_bench(commands: Any) -> None:
         kinds,
         "training",
         run_bench_training,
-        "whole training loops against Stable-Baselines3 and TorchRL: steps a second, and return at equal steps",
+        "whole training loops beside Stable-Baselines3 and TorchRL: steps a second, return at equal steps",
         "  catzoo bench training\n  catzoo bench training --env ALE/Pong-v5 --steps 4000 --out results/\n",
     )
     training.add_argument("--env", metavar="ID", default="CartPole-v1", help="default CartPole-v1")

@@ -1,10 +1,11 @@
 """Environments by name, each under a named protocol that is stamped on every result.
 
-| family | protocol | what it fixes |
-|---|---|---|
-| `ALE/*` | atari-sticky | sticky actions 0.25, frame skip 4 with max-pooling, 84x84 grey stacks of 4, no loss-of-life termination, no no-op starts, at most 27,000 agent steps (108,000 frames), minimal action set, unclipped scores (Machado et al. 2018, Dopamine) |
-| `MinAtar/*` | minatar-sticky | sticky actions 0.1, difficulty ramping, minimal action set, at most 27,000 steps |
-| the rest | gymnasium | as registered, with its own time limit |
+* `ALE/*`: **atari-sticky** (Machado et al. 2018; Dopamine). Sticky actions 0.25, frame skip 4 with
+  max-pooling, grey 84x84 stacks of 4, no loss-of-life termination, no no-op starts, minimal action set,
+  at most 27,000 agent steps (108,000 frames), unclipped scores.
+* `MinAtar/*`: **minatar-sticky**. Sticky actions 0.1, difficulty ramping, minimal action set, at most
+  27,000 steps.
+* the rest: **gymnasium**. As registered, with its own time limit.
 
 Atari runs on ALE's C++ vector environment, everything else on `gymnasium.vector`.
 """

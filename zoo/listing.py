@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import inspect
 import typing
+from itertools import pairwise
 from statistics import mean
 
 import yaml
@@ -98,7 +99,7 @@ def _docs(schema: type, prefix: str) -> dict[str, str]:
 def _docstrings(schema: type) -> dict[str, str]:
     body = ast.parse(inspect.getsource(schema)).body[0].body  # type: ignore[attr-defined]
     texts: dict[str, str] = {}
-    for statement, following in zip(body, body[1:], strict=False):
+    for statement, following in pairwise(body):
         is_text = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
         if isinstance(statement, ast.AnnAssign) and is_text:
             texts[statement.target.id] = following.value.value  # type: ignore[union-attr]
