@@ -7,6 +7,7 @@ once and replayed: everything they touch has a fixed shape and stays on the devi
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -80,7 +81,7 @@ class Learner:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores them."""
         whole = self.optimizer.state_dict()
-        whole["state"] = {int(index): dict(moments) for index, moments in state.items()}
+        whole["state"] = {int(index): copy.deepcopy(dict(moments)) for index, moments in state.items()}
         self.optimizer.load_state_dict(whole)
 
 

@@ -1,0 +1,47 @@
+# Every target makes what it needs: a fresh clone needs Python >= 3.11 and nothing else.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+OUT    ?= results-gpu
+DEMO   := runs/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test slow lint types check gpu clean
+
+help: ## what can be made
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+# The stamp goes stale when the dependencies change.
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[minatar,dev]'
+	touch $@
+
+demo: $(VENV)/.ready ## train DQN + HL-Gauss on CartPole-v1, evaluate it, film it
+	$(BIN)/catzoo train dqn --env CartPole-v1 --loss hl_gauss --run-dir $(DEMO)
+	$(BIN)/catzoo watch $(DEMO) --out $(DEMO)/cartpole.mp4
+	@echo "learning curve: $(DEMO)/learning_curve.png   video: $(DEMO)/cartpole.mp4"
+
+test: $(VENV)/.ready ## the tests, without the slow and the GPU ones
+	$(BIN)/python -m pytest -q -m "not slow and not gpu"
+
+slow: $(VENV)/.ready ## the learning tests, minutes each
+	$(BIN)/python -m pytest -q -m slow
+
+lint: $(VENV)/.ready ## ruff, lint and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.ready ## mypy, strict, on kernels, losses and hparams
+	$(BIN)/mypy
+
+check: lint types test ## all of the above
+
+# For a machine with CUDA and without network: whatever torch is there, from the source tree.
+gpu: ## GPU tests and benchmarks, results as CSV in OUT
+	PYTHONPATH=src:$$PYTHONPATH $(PYTHON) -m pytest -q -m gpu tests
+	PYTHONPATH=src:$$PYTHONPATH $(PYTHON) -m catzoo.zoo.bench.gpu --out $(OUT)
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

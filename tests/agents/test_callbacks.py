@@ -1,0 +1,58 @@
+"""The support monitor counts what is clipped and proposes a support that would hold it."""
+
+import numpy as np
+import pytest
+import torch
+
+from catzoo.agents import DQN, Batch, QNetwork, SupportMonitor, SupportReport
+from catzoo.losses import C51, MSE, HLGauss, TwoHot
+
+
+def report(targets, returns=(), v_min=-10.0, v_max=10.0):
+    return SupportReport(v_min, v_max, [np.asarray(targets, dtype=np.float32)], list(returns))
+
+
+def test_shares():
+    assert report([-11, 0, 5, 11, 12]).clipped() == (0.2, 0.4)
+    assert SupportReport(0, 1).clipped() == (0.0, 0.0)
+
+
+def test_no_advice_when_the_support_fits():
+    assert report([0.0] * 995 + [11.0] * 5).advice() is None
+
+
+def test_advice_holds_what_was_seen():
+    advice = report([9.0] * 90 + [10.9] * 10, returns=[99.0] * 20).advice()
+    assert "10.0% of the targets rose above v_max=10" in advice
+    assert "\n" not in advice
+    assert "v_min" not in advice.split("try")[1]
+    assert 99 <= float(advice.split("value_loss.v_max=")[1]) <= 120
+
+
+def test_advice_for_both_ends():
+    advice = report([-20.0] * 10 + [0.0] * 80 + [30.0] * 10).advice()
+    assert float(advice.split("value_loss.v_min=")[1].split()[0]) <= -20
+    assert float(advice.split("value_loss.v_max=")[1]) >= 30
+
+
+class Collector:
+    recent = ()
+
+
+@pytest.mark.parametrize("loss", [HLGauss(-1, 1, 11), TwoHot(-1, 1, 11), C51(-1, 1, 11)])
+def test_it_reads_the_targets_of_the_last_batch(loss):
+    agent = DQN(QNetwork((3,), 2, loss.num_outputs), loss)
+    agent.collector = Collector()
+    reward = torch.tensor([-5.0, 0.0, 5.0, 5.0])
+    agent.last_batch = Batch(torch.randn(4, 3), torch.zeros(4).long(), reward, torch.zeros(4), torch.randn(4, 3))
+    monitor = SupportMonitor(loss)
+    row = monitor.look(agent)
+    assert (row["support/below"], row["support/above"]) == (0.25, 0.5)
+    assert 0 < row["support/low_mass"] < 1
+    assert monitor.advice().count("value_loss.") == 2
+
+
+def test_regression_has_nothing_to_watch():
+    monitor = SupportMonitor(MSE())
+    assert monitor.report is None
+    assert monitor.advice() is None

@@ -1,0 +1,44 @@
+"""Epsilon-greedy: the schedule's ends, the share of random actions, and a stream that can be restored."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from catzoo.agents import EpsilonGreedy, LinearSchedule
+
+
+def policy(epsilon, seed=0):
+    network = nn.Identity()
+    made = EpsilonGreedy(network, lambda outputs: outputs, 4, seed=seed)
+    made.epsilon = epsilon
+    return made
+
+
+def test_schedule():
+    schedule = LinearSchedule(1.0, 0.1, begin=100, duration=200)
+    values = [schedule(step) for step in (0, 99, 100, 300, 10_000)]
+    assert np.allclose(values, [1.0, 1.0, 1.0, 0.1, 0.1])
+    assert np.isclose(schedule(200), 0.55)
+    assert LinearSchedule(1.0, 0.1, 5, 0)(5) == 0.1
+
+
+def test_greedy_and_random_ends():
+    outputs = torch.eye(4).repeat(500, 1)
+    assert (policy(0.0)(outputs) == np.tile(np.arange(4), 500)).all()
+    actions = policy(1.0)(outputs)
+    assert np.bincount(actions, minlength=4).min() > 400
+
+
+def test_share_of_random_actions():
+    outputs = torch.zeros(20_000, 4)
+    outputs[:, 0] = 1
+    # a random action is the greedy one in a quarter of the cases
+    assert abs((policy(0.2)(outputs) != 0).mean() - 0.15) < 0.01
+
+
+def test_the_stream_goes_on_after_a_restore():
+    outputs = torch.zeros(50, 4)
+    first, second = policy(1.0, seed=1), policy(1.0, seed=2)
+    first(outputs)
+    second.set_extra_state(first.get_extra_state())
+    assert (first(outputs) == second(outputs)).all()

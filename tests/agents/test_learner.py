@@ -1,0 +1,112 @@
+"""The learner moves parameters as Adam would, in every precision, and refuses a graph without a GPU."""
+
+import pytest
+import torch
+from torch import nn
+
+from catzoo.agents import DQN, Batch, Learner, QNetwork
+from catzoo.losses import LOSSES, HLGauss, make_value_loss
+
+
+def batch(size=8, seed=0, device="cpu"):
+    generator = torch.Generator().manual_seed(seed)
+    made = Batch(
+        torch.randn(size, 3, generator=generator),
+        torch.randint(0, 2, (size,), generator=generator),
+        torch.randn(size, generator=generator),
+        torch.full((size,), 0.9),
+        torch.randn(size, 3, generator=generator),
+    )
+    return Batch(*(None if tensor is None else tensor.to(device) for tensor in made))
+
+
+def agent(loss=None, **options):
+    torch.manual_seed(0)
+    loss = loss or HLGauss(-5, 5, 21)
+    return DQN(QNetwork((3,), 2, loss.num_outputs, hidden=(16,)), loss, **options)
+
+
+def test_one_step_is_adams():
+    made = agent()
+    twin = agent()
+    learner = Learner(made.update, made.network.parameters(), lr=1e-2, eps=1e-5)
+    reference = torch.optim.Adam(twin.network.parameters(), lr=1e-2, eps=1e-5)
+    for seed in range(3):
+        loss, td_error = learner.step(batch(seed=seed))
+        reference.zero_grad()
+        expected, expected_error = twin.update(batch(seed=seed))
+        expected.mean().backward()
+        reference.step()
+        assert torch.allclose(loss, expected.mean())
+        assert torch.allclose(td_error, expected_error)
+    for ours, theirs in zip(made.network.parameters(), twin.network.parameters(), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("double", [False, True])
+def test_every_loss_learns_a_batch(name, double):
+    made = agent(make_value_loss(name), double=double)
+    learner = Learner(made.update, made.network.parameters(), lr=3e-3, eps=1e-8)
+    first = learner.step(batch())[1].abs().mean()
+    for _ in range(200):
+        last = learner.step(batch())[1].abs().mean()
+    assert last < 0.5 * first
+
+
+def test_gradient_norm_is_clipped():
+    made = agent(make_value_loss("mse"))
+    learner = Learner(made.update, made.network.parameters(), lr=1e-3, eps=1e-8, max_grad_norm=0.01)
+    learner.step(batch())
+    total = torch.stack([parameter.grad.norm() for parameter in made.network.parameters()]).norm()
+    assert total <= 0.0101
+
+
+def test_autocast_keeps_parameters_and_loss_in_float32():
+    made = agent()
+    learner = Learner(made.update, made.network.parameters(), lr=1e-3, eps=1e-8, autocast=torch.bfloat16)
+    loss, td_error = learner.step(batch())
+    assert loss.dtype == td_error.dtype == torch.float32
+    assert all(parameter.dtype == torch.float32 for parameter in made.network.parameters())
+    exact = agent().update(batch())[0].mean()
+    assert torch.allclose(loss, exact, rtol=0.05)
+
+
+def test_compiled_is_the_same_step():
+    made, twin = agent(), agent()
+    compiled = Learner(made.update, made.network.parameters(), lr=1e-2, eps=1e-5, compile=True)
+    eager = Learner(twin.update, twin.network.parameters(), lr=1e-2, eps=1e-5)
+    for seed in range(2):
+        assert torch.allclose(
+            compiled.step(batch(seed=seed))[0], eager.step(batch(seed=seed))[0], atol=1e-5
+        )
+
+
+def test_state_round_trip_continues_the_same():
+    made, twin = agent(), agent()
+    learners = [Learner(a.update, a.network.parameters(), lr=1e-2, eps=1e-5) for a in (made, twin)]
+    learners[0].step(batch())
+    twin.load_state_dict(made.state_dict())
+    learners[1].load_state_dict(learners[0].state_dict())
+    results = [learner.step(batch(seed=1))[0] for learner in learners]
+    assert torch.equal(*results)
+    for ours, theirs in zip(made.network.parameters(), twin.network.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_graph_needs_a_gpu():
+    with pytest.raises(ValueError, match="cuda_graph"):
+        Learner(lambda b: b, nn.Linear(1, 1).parameters(), lr=1e-3, eps=1e-8, cuda_graph=True)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", LOSSES)
+def test_graphed_is_the_same_as_eager(name):
+    made, twin = (agent(make_value_loss(name)).to("cuda") for _ in range(2))
+    graphed = Learner(made.update, made.network.parameters(), lr=1e-3, eps=1e-5, cuda_graph=True)
+    eager = Learner(twin.update, twin.network.parameters(), lr=1e-3, eps=1e-5)
+    for seed in range(8):
+        inputs = batch(seed=seed, device="cuda")
+        ours, theirs = graphed.step(inputs), eager.step(inputs)
+        assert torch.allclose(ours[0], theirs[0], atol=1e-4)
+        assert torch.allclose(ours[1], theirs[1], atol=1e-4)

@@ -1,0 +1,130 @@
+"""From a recipe file and a command line to one recipe: who overrides whom, and what is refused."""
+
+import pytest
+
+from catzoo.hparams import LOSS_NAMES, Recipe, RecipeError, loss_name, parse_override, read_yaml, resolve
+from catzoo.losses import LOSSES
+
+SOURCE = {
+    "agent": "dqn",
+    "defaults": {"gamma": 0.9, "optimizer": {"lr": 1e-3, "eps": 1e-8}, "value_loss": {"name": "hl_gauss"}},
+    "environments": {
+        "Cart*": {
+            "gamma": 0.95,
+            "value_loss": {"v_min": 0.0, "v_max": 100.0, "sigma_ratio": 0.5},
+            "losses": {"mse": {"optimizer": {"lr": 5e-4}}},
+        },
+        "CartPole-v1": {"steps": 77},
+    },
+}
+
+
+def resolved(env="CartPole-v1", loss=None, *overrides):
+    return resolve(SOURCE, env=env, loss=loss, overrides=[parse_override(text) for text in overrides])
+
+
+def test_later_sections_and_the_user_win():
+    assert resolved("Other-v0").gamma == 0.9
+    assert resolved().gamma == 0.95
+    assert resolved().steps == 77
+    assert resolved("CartPole-v1", None, "gamma=0.5").gamma == 0.5
+
+
+def test_merging_keeps_neighbours():
+    recipe = resolved("CartPole-v1", None, "optimizer.lr=1e-2")
+    assert (recipe.optimizer.lr, recipe.optimizer.eps) == (1e-2, 1e-8)
+
+
+def test_a_loss_has_its_own_section_and_sees_only_its_keys():
+    recipe = resolved("CartPole-v1", "mse")
+    assert recipe.optimizer.lr == 5e-4
+    assert recipe.value_loss.arguments() == {}
+    assert resolved("CartPole-v1", "c51").value_loss.arguments() == {"v_min": 0.0, "v_max": 100.0}
+
+
+def test_sigma_replaces_the_recipes_ratio():
+    arguments = resolved("CartPole-v1", None, "value_loss.sigma=2").value_loss.arguments()
+    assert arguments["sigma"] == 2
+    assert "sigma_ratio" not in arguments
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["value_loss.sigma=2", "value_loss.sigma_ratio=1"], "exclude each other"),
+        (["value_loss.v_min=200"], "v_min=200 must be below value_loss.v_max=100"),
+        (["value_loss.num_bins=1"], "value_loss.num_bins=1: must be at least 2"),
+        (["steps=-5"], "steps=-5: must be at least 1"),
+        (["batch_size=1000000"], "replay.capacity"),
+        (["value_loss.name=hlgaus"], "did you mean hl_gauss"),
+        (["value_loss.name=mse", "value_loss.num_bins=5"], "num_bins does not apply to mse"),
+    ],
+)
+def test_refused(overrides, words):
+    with pytest.raises(RecipeError) as caught:
+        resolved("CartPole-v1", None, *overrides)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("optimizr.lr=1", "did you mean optimizer.lr"),
+        ("value_loss.numbins=3", "did you mean value_loss.num_bins"),
+        ("gamma", "key=value"),
+        ("=3", "key=value"),
+        ("gamma=[1", "not a value"),
+    ],
+)
+def test_bad_overrides(text, words):
+    with pytest.raises(RecipeError, match=words):
+        parse_override(text)
+
+
+def test_override_values_are_yaml():
+    assert parse_override("network.hidden=[64, 32]") == {"network": {"hidden": [64, 32]}}
+    assert parse_override("reward_clip=null") == {"reward_clip": None}
+
+
+def test_two_names_for_the_loss_must_agree():
+    with pytest.raises(RecipeError, match="disagree"):
+        resolved("CartPole-v1", "mse", "value_loss.name=c51")
+
+
+@pytest.mark.parametrize("spelling", ["HL-Gauss", "hlgauss", "hl_gauss", "HLGauss"])
+def test_common_spellings(spelling):
+    assert loss_name(spelling) == "hl_gauss"
+
+
+def test_recipes_know_the_losses_that_exist():
+    assert set(LOSS_NAMES) == set(LOSSES)
+
+
+def test_the_resolved_recipe_survives_a_round_trip():
+    from catzoo.hparams import build
+
+    recipe = resolved("CartPole-v1", "c51")
+    assert build(Recipe, recipe.to_dict(), where="here") == recipe
+
+
+@pytest.mark.parametrize("content", [b"[1, 2", b"- 1", b"\xff\xfe\x00", b"", b"[" * 5000])
+def test_corrupt_files(tmp_path, content):
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(content)
+    with pytest.raises(RecipeError) as caught:
+        read_yaml(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_yaml_cannot_construct_objects(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("a: !!python/object/apply:os.system ['true']\n")
+    with pytest.raises(RecipeError, match="not YAML"):
+        read_yaml(path)
+
+
+def test_unknown_sections_are_named():
+    with pytest.raises(RecipeError, match="'enviroments'"):
+        resolve({"enviroments": {}}, env="x")

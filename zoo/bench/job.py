@@ -1,0 +1,104 @@
+"""One measurement: what identifies it, the recipe behind it, and what a training side hands back."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from catzoo.hparams import Recipe
+from catzoo.zoo.catalogue import find_recipe
+
+
+@dataclass(frozen=True)
+class Job:
+    """One measurement in a process of its own; the fields are columns of its rows."""
+
+    part: str
+    env: str
+    library: str
+    loss: str
+    seed: int
+    steps: int
+    threads: int = 1
+    eval_episodes: int = 0
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What makes two measurements the same, for a benchmark that goes on."""
+        return tuple(str(getattr(self, name)) for name in KEY)
+
+
+KEY = ("part", "env", "library", "loss", "seed", "steps", "threads", "eval_episodes")
+
+
+@dataclass
+class Trained:
+    """What one library's training gives back."""
+
+    seconds: float
+    """Of the training alone: no imports, no construction, no evaluation."""
+    steps: int
+    updates: int
+    policy: nn.Module
+    """Observation [N, ...] to greedy actions [N] on the host."""
+    envs: str
+    """Which environments it stepped."""
+
+
+class Greedy(nn.Module):
+    """The greedy policy of any network that emits one value per action.
+
+    Args:
+        values: observation [N, ...] to values [N, A].
+    """
+
+    def __init__(self, values: nn.Module) -> None:
+        super().__init__()
+        self.values = values
+
+    @torch.no_grad()
+    def forward(self, observation: Tensor) -> np.ndarray:
+        """Observation [N, ...] to actions [N]."""
+        return self.values(observation).argmax(dim=-1).cpu().numpy()
+
+
+def bench_recipe(job: Job, **compute: Any) -> Recipe:
+    """The zoo's recipe for the job, made comparable: no double Q-learning, which not every side has.
+
+    Short runs start to learn after a tenth of their steps and explore for a fifth, or else they would
+    measure random play.
+    """
+    said = {
+        "double": False,
+        "steps": job.steps,
+        "seed": job.seed,
+        "compute": {"device": "cpu", "threads": job.threads, **compute},
+    }
+    recipe = find_recipe("dqn", job.env, job.loss, [said])
+    decay = min(recipe.exploration.decay_steps, job.steps // 5)
+    return dataclasses.replace(
+        recipe,
+        learning_starts=min(recipe.learning_starts, job.steps // 10),
+        exploration=dataclasses.replace(recipe.exploration, decay_steps=decay),
+        # Whatever a run cannot fill need not be allocated, by anyone.
+        replay=dataclasses.replace(
+            recipe.replay, capacity=max(min(recipe.replay.capacity, job.steps), 2 * recipe.batch_size)
+        ),
+    )
+
+
+def warm_up(recipe: Recipe) -> Recipe:
+    """The same work for two bursts of updates: what is loaded, compiled or allocated once is not timed."""
+    starts = recipe.batch_size
+    return dataclasses.replace(recipe, learning_starts=starts, steps=starts + 2 * burst(recipe)[0])
+
+
+def burst(recipe: Recipe) -> tuple[int, int]:
+    """Steps of one iteration, and the updates that follow them."""
+    steps = recipe.num_envs * recipe.rollout_length
+    return steps, max(round(steps * recipe.updates_per_step), 1)

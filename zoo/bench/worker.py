@@ -1,0 +1,240 @@
+"""Runs one measurement, in a process of its own: `python -m catzoo.zoo.bench.worker JOB.json ROWS.json`.
+
+A fresh process a run, so that no library inherits another's allocator, caches or threads; pinned to as
+many cores as the job has threads, since an environment may bring threads of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from catzoo.hparams import Recipe
+from catzoo.zoo.bench.job import Job, Trained, bench_recipe, warm_up
+
+Row = dict[str, Any]
+
+LEARNERS: dict[str, dict[str, Any]] = {
+    "fp32": {},
+    "channels_last": {"channels_last": True},
+    "bf16": {"precision": "bf16"},
+    "bf16 + channels_last": {"precision": "bf16", "channels_last": True},
+}
+COMPILED = {"fp32 + compile": {"compile": True}}
+LEARNER_ROUNDS = 5
+LEARNER_UPDATES = 20
+"""A round's updates; rounds of the variants take turns."""
+
+
+def run(job: Job) -> list[Row]:
+    """The job's rows; torch's number of threads is the job's meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(job.threads)
+    try:
+        return PARTS[job.part](job)
+    finally:
+        torch.set_num_threads(before)
+
+
+def speed(job: Job) -> list[Row]:
+    """One whole training run of one library, and the greedy policy's score after it."""
+    recipe, train = bench_recipe(job), side(job.library)
+    train(warm_up(recipe))
+    trained = train(recipe)
+    row = _timing(job, trained)
+    if job.eval_episodes:
+        scores = _evaluate(recipe, trained, job.eval_episodes)
+        row["mean_return"] = round(statistics.fmean(scores), 3)
+    return [row]
+
+
+def side(library: str) -> Callable[[Recipe], Trained]:
+    """The function that trains with a library."""
+    if library == "catzoo":
+        return train_ours
+    if library == "bare loop":
+        return lambda recipe: train_ours(recipe, lightning=False)
+    if library == "torchrl":
+        from catzoo.zoo.bench.peer_torchrl import train
+
+        return train
+    from catzoo.zoo.bench import peer_sb3
+
+    return lambda recipe: peer_sb3.train(recipe, vectorised=library == "sb3-vec")
+
+
+def train_ours(recipe: Recipe, *, lightning: bool = True) -> Trained:
+    """The zoo's own training: Lightning's loop, or the bare one over the same pieces."""
+    from catzoo.agents import EpsilonGreedy
+    from catzoo.zoo.build import build_trainer
+    from catzoo.zoo.training import fit
+
+    agent = build_trainer(recipe)
+    start = time.perf_counter()
+    if lightning:
+        fit(agent)
+    else:
+        while agent.steps < agent.total_steps:
+            agent.iterate()
+    seconds = time.perf_counter() - start
+    agent.collector.shutdown()
+    policy = EpsilonGreedy(agent.network, agent.value_loss.decode, agent.policy.num_actions)
+    policy.epsilon = 0.0
+    envs = f"{recipe.num_envs} x {type(agent.collector.env.unwrapped).__name__}"
+    return Trained(seconds, agent.steps, agent.updates, policy, envs)
+
+
+def _timing(job: Job, trained: Trained) -> Row:
+    return {
+        **dataclasses.asdict(job),
+        "envs": trained.envs,
+        "seconds": round(trained.seconds, 4),
+        "steps_per_second": round(trained.steps / trained.seconds, 2),
+        "updates": trained.updates,
+        "updates_per_second": round(trained.updates / trained.seconds, 2),
+    }
+
+
+def _evaluate(recipe: Recipe, trained: Trained, episodes: int) -> list[float]:
+    """The same episodes for every library: same environments, same seeds."""
+    from catzoo.agents import evaluate_policy
+    from catzoo.zoo.environments import make_env, stream_seed
+
+    env = make_env(recipe.env, min(episodes, 10), recipe.env_options)
+    seed = stream_seed(recipe.seed, f"bench {recipe.env}")
+    scores = evaluate_policy(trained.policy.eval(), env, episodes, seed=seed)
+    env.close()
+    return scores
+
+
+def learner(job: Job) -> list[Row]:
+    """Updates a second on random data, for every number format; `job.steps` is 1 to compile as well."""
+    variants = LEARNERS | (COMPILED if job.steps else {})
+    steps = {name: _learner_step(job, **compute) for name, compute in variants.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for step in steps.values():
+        step(3)  # the first ones allocate, and choose or compile kernels
+    for _ in range(LEARNER_ROUNDS):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step(LEARNER_UPDATES)
+            seconds[name].append(time.perf_counter() - start)
+    return [
+        {
+            **dataclasses.asdict(job),
+            "variant": name,
+            "seconds": round(sum(laps), 4),
+            "updates": LEARNER_UPDATES * len(laps),
+            "updates_per_second": round(LEARNER_UPDATES / statistics.median(laps), 2),
+        }
+        for name, laps in seconds.items()
+    ]
+
+
+def _learner_step(job: Job, **compute: Any) -> Callable[[int], None]:
+    from catzoo.agents import Batch, Learner
+    from catzoo.zoo.build import build_agent, build_env, training_options
+
+    recipe = bench_recipe(dataclasses.replace(job, steps=1_000), **{"channels_last": False, **compute})
+    env = build_env(recipe, 1)
+    agent = build_agent(recipe, env)
+    space, actions, size = env.single_observation_space, int(env.single_action_space.n), recipe.batch_size
+    env.close()
+    step = Learner(agent.update, agent.network.parameters(), **training_options(recipe).learner)
+    random = torch.Generator().manual_seed(0)
+    frames = [
+        torch.randint(256, (size, *space.shape), generator=random, dtype=torch.uint8) for _ in range(2)
+    ]
+    batch = Batch(
+        observation=frames[0],
+        action=torch.randint(actions, (size,), generator=random),
+        reward=torch.randn(size, generator=random),
+        discount=torch.full((size,), recipe.gamma),
+        next_observation=frames[1],
+    )
+
+    def updates(count: int) -> None:
+        for _ in range(count):
+            step.step(batch)
+
+    return updates
+
+
+def share(job: Job) -> list[Row]:
+    """Where a run's time goes: environment, policy, replay, learner, and the rest."""
+    from catzoo.zoo.build import build_trainer
+
+    recipe = bench_recipe(job)
+    train_ours(warm_up(recipe), lightning=False)
+    agent = build_trainer(recipe)
+    spent = dict.fromkeys(("environment", "policy", "replay", "learner"), 0.0)
+
+    def timed(name: str, owner: Any, method: str) -> None:
+        function = getattr(owner, method)
+
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            result = function(*args, **kwargs)
+            spent[name] += time.perf_counter() - start
+            return result
+
+        setattr(owner, method, wrapper)
+
+    timed("environment", agent.collector.env, "step")
+    timed("policy", agent.policy, "forward")
+    timed("replay", agent.replay, "extend")
+    timed("replay", agent.replay, "sample")
+    timed("learner", agent.learner, "step")
+    start = time.perf_counter()
+    while agent.steps < agent.total_steps:
+        agent.iterate()
+    total = time.perf_counter() - start
+    agent.collector.shutdown()
+    spent["everything else"] = total - sum(spent.values())
+    return [
+        {
+            **dataclasses.asdict(job),
+            "variant": name,
+            "seconds": round(seconds, 4),
+            "share": round(seconds / total, 4),
+            "updates": agent.updates,
+        }
+        for name, seconds in spent.items()
+    ]
+
+
+PARTS: dict[str, Callable[[Job], list[Row]]] = {
+    "speed": speed,
+    "overhead": speed,
+    "learner": learner,
+    "share": share,
+}
+
+
+def pin(cores: int) -> None:
+    """Keeps this process on so many cores, where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cores:])
+
+
+def main(job_file: str, rows_file: str) -> None:
+    """Reads a job, measures, writes its rows."""
+    from catzoo.zoo.training import _quieten
+
+    _quieten()
+    job = Job(**json.loads(Path(job_file).read_text(encoding="utf-8")))
+    pin(job.threads)
+    Path(rows_file).write_text(json.dumps(run(job)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
