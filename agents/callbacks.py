@@ -126,13 +126,15 @@ class SupportMonitor(pl.Callback):
         self.report: SupportReport | None = None
         if self.support is not None:
             self.report = SupportReport(float(self.support.v_min), float(self.support.v_max))
-        self._seen: dict[str, float] | None = None
+        self._seen: dict[str, float] = {}
 
     def on_train_batch_end(self, trainer: pl.Trainer, agent: Agent, *_: Any) -> None:
         """Looks at the last batch once per row of metrics."""
-        if self.report is None or agent.metrics is self._seen or agent.last_batch is None:
+        if self.report is None or agent.metrics is self._seen:
             return
         self._seen = agent.metrics
+        if agent.last_batch is None:
+            return
         row = self.look(agent)
         for logger in agent.loggers:
             logger.log_metrics(row, step=agent.steps)

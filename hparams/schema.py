@@ -128,7 +128,7 @@ def _convert_scalar(value: Any, kind: Any, metadata: Mapping[str, Any], key: str
         if not isinstance(value, kind):
             raise wrong
         return value
-    if kind is float and isinstance(value, str):  # YAML 1.1 reads 1e-4 as a string
+    if isinstance(value, str):  # YAML 1.1 reads 1e-4 as a string
         try:
             value = float(value)
         except ValueError:

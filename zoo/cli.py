@@ -81,6 +81,7 @@ def make_parser() -> Parser:
         description="Deep RL agents whose value functions classify instead of regress.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"catzoo {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -98,6 +99,7 @@ def _add(commands: Any, name: str, function: Any, help: str, examples: str = "")
         description=help[0].upper() + help[1:] + ".",
         epilog=f"examples:\n{examples}" if examples else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.set_defaults(function=function)
     return parser
@@ -239,9 +241,8 @@ def run_eval(arguments: argparse.Namespace) -> None:
 
 def run_watch(arguments: argparse.Namespace) -> None:
     """`catzoo watch`."""
-    from catzoo.zoo.watching import watch
-
     from catzoo.zoo.console import console, counting
+    from catzoo.zoo.watching import watch
 
     with counting("filming", arguments.max_steps) as progress:
         film = watch(

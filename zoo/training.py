@@ -74,11 +74,7 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
     from catzoo.zoo.build import build_trainer
     from catzoo.zoo.evaluation import evaluate_trained, result_of
     from catzoo.zoo.metrics import cut_after
-
-    try:
-        from catzoo.zoo.plots import learning_curve
-    except ImportError:
-        learning_curve = lambda r: None
+    from catzoo.zoo.plots import learning_curve
 
     _quieten()
     agent = build_trainer(recipe)

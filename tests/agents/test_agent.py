@@ -83,9 +83,7 @@ def test_target_network_is_copied_on_its_schedule(corridor):
         before = agent.updates
         agent.iterate()
         copies += agent.updates // 10 - before // 10
-        same = torch.equal(
-            torch.cat([p.flatten() for p in agent.target.parameters()]), weights(agent)
-        )
+        same = torch.equal(torch.cat([p.flatten() for p in agent.target.parameters()]), weights(agent))
         assert same == (agent.updates % 10 == 0)
     assert copies == agent.updates // 10 > 5
     assert not any(parameter.requires_grad for parameter in agent.target.parameters())

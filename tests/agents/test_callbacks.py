@@ -44,7 +44,9 @@ def test_it_reads_the_targets_of_the_last_batch(loss):
     agent = DQN(QNetwork((3,), 2, loss.num_outputs), loss)
     agent.collector = Collector()
     reward = torch.tensor([-5.0, 0.0, 5.0, 5.0])
-    agent.last_batch = Batch(torch.randn(4, 3), torch.zeros(4).long(), reward, torch.zeros(4), torch.randn(4, 3))
+    agent.last_batch = Batch(
+        torch.randn(4, 3), torch.zeros(4).long(), reward, torch.zeros(4), torch.randn(4, 3)
+    )
     monitor = SupportMonitor(loss)
     row = monitor.look(agent)
     assert (row["support/below"], row["support/above"]) == (0.25, 0.5)

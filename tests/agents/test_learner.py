@@ -77,9 +77,7 @@ def test_compiled_is_the_same_step():
     compiled = Learner(made.update, made.network.parameters(), lr=1e-2, eps=1e-5, compile=True)
     eager = Learner(twin.update, twin.network.parameters(), lr=1e-2, eps=1e-5)
     for seed in range(2):
-        assert torch.allclose(
-            compiled.step(batch(seed=seed))[0], eager.step(batch(seed=seed))[0], atol=1e-5
-        )
+        assert torch.allclose(compiled.step(batch(seed=seed))[0], eager.step(batch(seed=seed))[0], atol=1e-5)
 
 
 def test_state_round_trip_continues_the_same():

@@ -53,7 +53,9 @@ def brute_force(rollout, n, gamma, clip):
                 if step["done"]:
                     break
             start = rollout["observation"][i, t].item()
-            found.add((start, round(total, 4), round(discount, 5), rollout[i, k]["next", "observation"].item()))
+            found.add(
+                (start, round(total, 4), round(discount, 5), rollout[i, k]["next", "observation"].item())
+            )
     return found
 
 

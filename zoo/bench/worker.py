@@ -23,16 +23,22 @@ from catzoo.zoo.bench.job import Job, Trained, bench_recipe, warm_up
 
 Row = dict[str, Any]
 
-LEARNERS: dict[str, dict[str, Any]] = {
-    "fp32": {},
-    "channels_last": {"channels_last": True},
-    "bf16": {"precision": "bf16"},
-    "bf16 + channels_last": {"precision": "bf16", "channels_last": True},
+VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
+    "catzoo": {
+        "fp32": {},
+        "channels_last": {"channels_last": True},
+        "bf16": {"precision": "bf16"},
+        "bf16 + channels_last": {"precision": "bf16", "channels_last": True},
+    },
+    "catzoo compiled": {
+        "fp32": {"compile": True},
+        "bf16 + channels_last": {"precision": "bf16", "channels_last": True, "compile": True},
+    },
 }
-COMPILED = {"fp32 + compile": {"compile": True}}
+"""What the learner's measurement compares; `compute` keys of the recipe."""
 LEARNER_ROUNDS = 5
-LEARNER_UPDATES = 20
-"""A round's updates; rounds of the variants take turns."""
+ROUND_SECONDS = 1.0
+"""How long one variant of the learner runs before the next takes its turn."""
 
 
 def run(job: Job) -> list[Row]:
@@ -74,7 +80,6 @@ def side(library: str) -> Callable[[Recipe], Trained]:
 
 def train_ours(recipe: Recipe, *, lightning: bool = True) -> Trained:
     """The zoo's own training: Lightning's loop, or the bare one over the same pieces."""
-    from catzoo.agents import EpsilonGreedy
     from catzoo.zoo.build import build_trainer
     from catzoo.zoo.training import fit
 
@@ -87,7 +92,7 @@ def train_ours(recipe: Recipe, *, lightning: bool = True) -> Trained:
             agent.iterate()
     seconds = time.perf_counter() - start
     agent.collector.shutdown()
-    policy = EpsilonGreedy(agent.network, agent.value_loss.decode, agent.policy.num_actions)
+    policy = agent.collector.policy
     policy.epsilon = 0.0
     envs = f"{recipe.num_envs} x {type(agent.collector.env.unwrapped).__name__}"
     return Trained(seconds, agent.steps, agent.updates, policy, envs)
@@ -117,30 +122,31 @@ def _evaluate(recipe: Recipe, trained: Trained, episodes: int) -> list[float]:
 
 
 def learner(job: Job) -> list[Row]:
-    """Updates a second on random data, for every number format; `job.steps` is 1 to compile as well."""
-    variants = LEARNERS | (COMPILED if job.steps else {})
-    steps = {name: _learner_step(job, **compute) for name, compute in variants.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    """Updates a second on random data, for every number format."""
+    steps = {name: _learner_step(job, **compute) for name, compute in VARIANTS[job.library].items()}
+    rates: dict[str, list[float]] = {name: [] for name in steps}
     for step in steps.values():
-        step(3)  # the first ones allocate, and choose or compile kernels
+        for _ in range(3):  # the first ones allocate, and choose or compile kernels
+            step()
     for _ in range(LEARNER_ROUNDS):
         for name, step in steps.items():
-            start = time.perf_counter()
-            step(LEARNER_UPDATES)
-            seconds[name].append(time.perf_counter() - start)
+            rates[name].append(_rate(step))
     return [
-        {
-            **dataclasses.asdict(job),
-            "variant": name,
-            "seconds": round(sum(laps), 4),
-            "updates": LEARNER_UPDATES * len(laps),
-            "updates_per_second": round(LEARNER_UPDATES / statistics.median(laps), 2),
-        }
-        for name, laps in seconds.items()
+        {**dataclasses.asdict(job), "variant": name, "updates_per_second": round(statistics.median(laps), 2)}
+        for name, laps in rates.items()
     ]
 
 
-def _learner_step(job: Job, **compute: Any) -> Callable[[int], None]:
+def _rate(step: Callable[[], Any]) -> float:
+    """Calls a second, over one round."""
+    calls, start = 0, time.perf_counter()
+    while (seconds := time.perf_counter() - start) < ROUND_SECONDS or not calls:
+        step()
+        calls += 1
+    return calls / seconds
+
+
+def _learner_step(job: Job, **compute: Any) -> Callable[[], Any]:
     from catzoo.agents import Batch, Learner
     from catzoo.zoo.build import build_agent, build_env, training_options
 
@@ -151,9 +157,7 @@ def _learner_step(job: Job, **compute: Any) -> Callable[[int], None]:
     env.close()
     step = Learner(agent.update, agent.network.parameters(), **training_options(recipe).learner)
     random = torch.Generator().manual_seed(0)
-    frames = [
-        torch.randint(256, (size, *space.shape), generator=random, dtype=torch.uint8) for _ in range(2)
-    ]
+    frames = [torch.randint(256, (size, *space.shape), generator=random, dtype=torch.uint8) for _ in range(2)]
     batch = Batch(
         observation=frames[0],
         action=torch.randint(actions, (size,), generator=random),
@@ -161,12 +165,7 @@ def _learner_step(job: Job, **compute: Any) -> Callable[[int], None]:
         discount=torch.full((size,), recipe.gamma),
         next_observation=frames[1],
     )
-
-    def updates(count: int) -> None:
-        for _ in range(count):
-            step.step(batch)
-
-    return updates
+    return lambda: step.step(batch)
 
 
 def share(job: Job) -> list[Row]:
@@ -190,7 +189,7 @@ def share(job: Job) -> list[Row]:
         setattr(owner, method, wrapper)
 
     timed("environment", agent.collector.env, "step")
-    timed("policy", agent.policy, "forward")
+    timed("policy", agent.collector.policy, "forward")
     timed("replay", agent.replay, "extend")
     timed("replay", agent.replay, "sample")
     timed("learner", agent.learner, "step")
@@ -228,9 +227,6 @@ def pin(cores: int) -> None:
 
 def main(job_file: str, rows_file: str) -> None:
     """Reads a job, measures, writes its rows."""
-    from catzoo.zoo.training import _quieten
-
-    _quieten()
     job = Job(**json.loads(Path(job_file).read_text(encoding="utf-8")))
     pin(job.threads)
     Path(rows_file).write_text(json.dumps(run(job)), encoding="utf-8")

@@ -1,0 +1,201 @@
+"""The training benchmark: its rows, that it goes on, and that its peers do the same work."""
+
+import csv
+import math
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+from catzoo.hparams import RecipeError
+from catzoo.zoo.bench import worker
+from catzoo.zoo.bench.job import Job, bench_recipe, burst
+from catzoo.zoo.bench.summary import interval, summarise
+from catzoo.zoo.bench.training import COLUMNS, bench_training, print_table
+
+STEPS = 640
+ALL_PEERS = ("sb3", "sb3-vec", "torchrl")
+
+
+def job(library="catzoo", loss="huber", steps=STEPS, part="speed"):
+    return Job(part, "CartPole-v1", library, loss, 0, steps)
+
+
+def bench(tmp_path, said, **kwargs):
+    options = {"steps": STEPS, "seeds": 1, "peers": (), "parts": ("speed",), "episodes": 2}
+    return bench_training(out=tmp_path, progress=said.append, isolate=False, **options | kwargs)
+
+
+def read(tmp_path):
+    with (tmp_path / "training-CartPole-v1.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_rows_are_complete_appended_and_resumed(tmp_path):
+    said = []
+    rows = bench(tmp_path, said)
+    assert [(row["library"], row["loss"]) for row in rows] == [("catzoo", "huber"), ("catzoo", "hl_gauss")]
+    for row in rows:
+        assert tuple(row) == COLUMNS
+        assert row["steps_per_second"] > 0
+        assert row["updates"] > 0
+        assert isinstance(row["mean_return"], float)
+        assert row["versions"].startswith("catzoo=")
+        assert row["command"].startswith("catzoo bench training --env CartPole-v1")
+    assert len(read(tmp_path)) == 2
+
+    again = bench(tmp_path, said, seeds=2)
+    assert again[:2] == rows, "what was there is read back, not measured again"
+    assert [row["seed"] for row in again] == [0, 0, 1, 1]
+    assert len(read(tmp_path)) == 4
+    assert sum("was there" in line for line in said) == 2
+
+
+def test_other_parts_and_the_table(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(worker, "ROUND_SECONDS", 0.0)
+    monkeypatch.setattr(worker, "LEARNER_ROUNDS", 1)
+    rows = bench(tmp_path, [], parts=("overhead", "learner", "share"))
+    overhead = [row for row in rows if row["part"] == "overhead"]
+    assert [row["library"] for row in overhead[:4]] == ["bare loop", "catzoo", "catzoo", "bare loop"]
+    assert len({row["updates"] for row in overhead if row["seed"] == 0}) == 1
+    learner = {(row["variant"], row["threads"]) for row in rows if row["part"] == "learner"}
+    assert len(learner) == 8
+    for loss in ("huber", "hl_gauss"):
+        shares = [row["share"] for row in rows if row["part"] == "share" and row["loss"] == loss]
+        assert sum(shares) == pytest.approx(1, abs=1e-3)
+    print_table(rows)
+    shown = capsys.readouterr().out
+    assert "Lightning against the bare loop" in shown
+    assert "channels_last" in shown
+
+
+def test_a_fresh_process_measures_the_same_work(tmp_path):
+    kwargs = {"steps": STEPS, "seeds": 1, "peers": (), "parts": ("speed",), "episodes": 2}
+    fresh = bench_training(progress=lambda line: None, **kwargs)
+    here = bench(tmp_path, [])
+    for one, other in zip(fresh, here, strict=True):
+        assert (one["updates"], one["mean_return"]) == (other["updates"], other["mean_return"])
+
+
+@pytest.mark.parametrize("peer", ALL_PEERS)
+def test_peers_make_as_many_updates(peer):
+    if peer.startswith("sb3"):
+        pytest.importorskip("stable_baselines3")
+    recipe = bench_recipe(job())
+    ours, theirs = worker.side("catzoo")(recipe), worker.side(peer)(recipe)
+    steps, updates = burst(recipe)
+    assert abs(theirs.steps - recipe.steps) < steps
+    assert abs(ours.updates - theirs.updates) <= updates
+    assert ours.updates > 2 * updates
+
+
+def test_peers_have_networks_of_our_size():
+    pytest.importorskip("stable_baselines3")
+    recipe = bench_recipe(job())
+
+    def size(trained):
+        return sum(p.numel() for name, p in trained.policy.named_parameters() if "target" not in name)
+
+    assert len({size(worker.side(library)(recipe)) for library in ("catzoo", "sb3", "torchrl")}) == 1
+
+
+def test_the_greedy_adapter_is_baselines_own_prediction():
+    pytest.importorskip("stable_baselines3")
+    from catzoo.zoo.bench.job import Greedy
+    from catzoo.zoo.bench.peer_sb3 import make_model
+
+    model, _ = make_model(bench_recipe(job()))
+    observation = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
+    own, _ = model.predict(observation, deterministic=True)
+    adapted = Greedy(model.policy.q_net)(torch.from_numpy(observation))
+    assert len(set(own)) == 2
+    np.testing.assert_array_equal(adapted, own)
+
+
+def test_the_greedy_adapter_is_torchrls_own_action():
+    from tensordict import TensorDict
+
+    from catzoo.zoo.bench.job import Greedy
+    from catzoo.zoo.bench.peer_torchrl import make_trainer
+
+    trainer, network = make_trainer(bench_recipe(job()))
+    observation = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+    with trainer.loss_module.value_network_params.to_module(trainer.loss_module.value_network):
+        own = trainer.loss_module.value_network(TensorDict({"observation": observation}, [64]))
+        np.testing.assert_array_equal(Greedy(network)(observation), own["action"].argmax(-1).numpy())
+    trainer.collector.shutdown()
+
+
+def test_torchrl_evaluates_what_it_trained():
+    from catzoo.zoo.bench.peer_torchrl import make_trainer
+
+    trainer, network = make_trainer(bench_recipe(job()))
+    before = [p.clone() for p in network.parameters()]
+    trainer.train()
+    learned = [p for p in trainer.loss_module.value_network_params.values(True, True)]
+    assert any(not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+    assert all(any(torch.equal(p, q) for q in learned) for p in network.parameters())
+
+
+def test_baselines_sees_the_last_observation_and_the_time_limit():
+    pytest.importorskip("stable_baselines3")
+    from catzoo.zoo.bench.peer_sb3 import SteppedByBaselines
+
+    def short():
+        return gym.make("CartPole-v1", max_episode_steps=3)
+
+    vector = gym.vector.SyncVectorEnv([short, short], autoreset_mode=gym.vector.AutoresetMode.SAME_STEP)
+    env = SteppedByBaselines(vector, reward_clip=0.5)
+    env.seed(0)
+    first = env.reset()
+    for _ in range(3):
+        observation, reward, done, infos = env.step(np.array([0, 1]))
+    assert done.all()
+    assert reward.tolist() == [0.5, 0.5]
+    for i in range(2):
+        assert infos[i]["TimeLimit.truncated"]
+        assert not np.array_equal(infos[i]["terminal_observation"], observation[i])
+        assert not np.array_equal(infos[i]["terminal_observation"], first[i])
+    env.close()
+
+
+def test_what_cannot_be_measured_is_said(tmp_path, monkeypatch):
+    from catzoo.zoo.bench import training
+
+    said = []
+    assert not training._can_run("torchrl", "ALE/Pong-v5", said.append)
+    monkeypatch.setattr(training.util, "find_spec", lambda name: None)
+    assert not training._can_run("sb3", "CartPole-v1", said.append)
+    assert "torchvision" in said[0]
+    assert "pip install 'catzoo[bench]'" in said[1]
+    with pytest.raises(RecipeError, match="unknown peer 'sb4'.*sb3"):
+        bench(tmp_path, said, peers=("sb4",))
+    with pytest.raises(RecipeError, match="unknown part"):
+        bench(tmp_path, said, parts=("everything",))
+    (tmp_path / "training-CartPole-v1.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(RecipeError, match="not rows of this benchmark"):
+        bench(tmp_path, said)
+
+
+def test_the_summary_pairs_neighbours():
+    rows = [
+        {
+            "part": "speed",
+            "env": "X",
+            "library": library,
+            "loss": "huber",
+            "seed": seed,
+            "steps": 10,
+            "steps_per_second": rate * (1 + seed),  # the machine doubles its speed; the ratio does not
+            "updates": 1,
+            "mean_return": float(seed),
+        }
+        for seed in range(3)
+        for library, rate in (("sb3", 10.0), ("catzoo", 25.0))
+    ]
+    ours = next(side for side in summarise(rows) if side["library"] == "catzoo")
+    assert (ours["ratio"], ours["ratio_low"], ours["ratio_high"]) == (2.5, 2.5, 2.5)
+    assert (ours["return_mean"], ours["steps_per_second"]) == (1.0, 50.0)
+    assert ours["return_half_width"] == pytest.approx(4.303 / math.sqrt(3), abs=1e-3)
+    assert interval([1.0]) == (1.0, math.inf)

@@ -1,0 +1,106 @@
+"""The command: quick where it lists, one line and status 2 where something is wrong."""
+
+import subprocess
+import sys
+
+import pytest
+
+from catzoo.zoo.cli import main, whole
+from catzoo.zoo.listing import field_docs
+
+
+def failing(capsys, *words):
+    """Runs a command that must fail; returns its one line."""
+    try:
+        status = main(words)
+    except SystemExit as stop:
+        status = stop.code
+    captured = capsys.readouterr()
+    assert status == 2
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("catzoo: error: ")
+    assert captured.out == ""
+    return captured.err
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("trian dqn", "did you mean train"),
+        ("train dqn --env CartPole-v1 --los mse", "did you mean --loss"),
+        ("train dqn --env CartPole-v1 --lr 3", "unknown option --lr"),
+        ("train dqn", "--env"),
+        ("train", "AGENT"),
+        ("train dqn --env CartPole-v1 --steps many", "not a whole number"),
+        ("train dqn --env CartPole-v1 --steps -5", "steps=-5: must be at least 1"),
+        ("train dqn --env CartPole-v1 optimizer.lrr=3", "did you mean optimizer.lr"),
+        ("train dqn --env CartPole-v1 value_loss.sigma=1 value_loss.sigma_ratio=1", "exclude each other"),
+        ("train dqn --env CartPole-v1 value_loss.num_bins=1", "at least 2"),
+        ("train sac --env CartPole-v1", "unknown agent 'sac'"),
+        ("train dqn --env CartPole-v1 --loss crossentropy", "unknown loss 'crossentropy'"),
+        ("train dqn --env Pendulum-v1", "discrete action space"),
+        ("train dqn --env CartPole-v1 --wandb x", "catzoo[wandb]"),
+        ("eval nowhere", "not a run folder"),
+        ("eval nowhere --episodes 0", "at least 1"),
+        ("watch nowhere --out film.txt", "film.txt"),
+        ("show sac", "unknown agent"),
+        ("bench speed", "known are training"),
+    ],
+)
+def test_mistakes(capsys, tmp_path, monkeypatch, command, words):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    assert words in failing(capsys, *command.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_overrides_may_stand_anywhere(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = failing(capsys, "train", "dqn", "gamma=0.9", "--env", "CartPole-v1", "gamma=7")
+    assert "gamma=7: must be at least 0 and at most 1" in line
+
+
+def test_list_and_show_name_what_there_is(capsys):
+    assert main(["list"]) == 0
+    listed = capsys.readouterr().out
+    assert "dqn" in listed
+    assert "hl_gauss" in listed
+    assert main(["show", "dqn", "--env", "MinAtar/Breakout", "--loss", "c51"]) == 0
+    shown = capsys.readouterr().out
+    assert "value_loss.num_bins" in shown
+    assert "c51" in shown
+
+
+def test_every_key_has_a_meaning():
+    assert all(field_docs().values())
+
+
+@pytest.mark.parametrize("text", ["20000", "20_000", "2e4", "20k"])
+def test_whole_numbers(text):
+    assert whole(text) == 20_000
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list"], ["show", "dqn"], ["train", "--help"]])
+def test_quick_commands_import_nothing_heavy(words):
+    code = (
+        "import sys\n"
+        "from catzoo.zoo.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'torchrl', 'lightning', 'gymnasium', 'numpy', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_import_catzoo_is_light_and_lazy():
+    code = "import sys, catzoo; assert 'torch' not in sys.modules; assert callable(catzoo.train)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_unknown_attributes_are_still_errors():
+    import catzoo
+
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        catzoo.trian  # noqa: B018

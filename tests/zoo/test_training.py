@@ -1,0 +1,207 @@
+"""`train`: a folder with a result, going on where it stopped, and nothing written for bad input."""
+
+import json
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from catzoo.hparams import RecipeError
+from catzoo.zoo.evaluation import bootstrap_interval, evaluate
+from catzoo.zoo.metrics import CSVMetrics, cut_after, read_rows
+from catzoo.zoo.runs import Run, load_agent
+from catzoo.zoo.training import train
+
+TINY = [
+    "num_envs=4",
+    "rollout_length=5",
+    "learning_starts=100",
+    "batch_size=16",
+    "network.hidden=[8]",
+    "log_every=100",
+    "eval.episodes=8",
+    "eval.every=200",
+    "eval.interim_episodes=4",
+    "checkpoint_every=200",
+]
+
+
+def tiny(run_dir, *more, env="CartPole-v1", **keywords):
+    return train("dqn", env, run_dir=run_dir, overrides=[*TINY, *more], **keywords)
+
+
+def trained(rows):
+    """Rows of training metrics; an evaluation at another step has a row of its own."""
+    return [row for row in rows if row["train/updates"]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    tiny(folder, steps=400, seed=5, loss="hl_gauss")
+    return Run(folder)
+
+
+def test_the_folder_holds_what_it_promises(run):
+    names = {path.name for path in run.path.iterdir()}
+    assert {
+        "recipe.yaml", "metrics.csv", "tensorboard", "episodes.csv", "checkpoints", "weights.safetensors",
+        "result.json", "learning_curve.png",
+    } <= names  # fmt: skip
+    assert not [name for name in names if name.endswith(".tmp")]
+    assert any((run.path / "tensorboard").glob("events.out.*"))
+
+
+def test_the_result_says_what_it_was_measured_with(run):
+    result = json.loads(run.result_file.read_text())
+    assert result["episodes"] == len(result["returns"]) == 8
+    assert np.isclose(result["mean_return"], np.mean(result["returns"]))
+    assert (result["steps"], result["seed"], result["loss"]) == (400, 5, "hl_gauss")
+    assert result["protocol"]["name"] == "gymnasium"
+    assert {"catzoo", "torch", "torchrl", "gymnasium"} <= result["versions"].keys()
+    low, high = result["interval_95"]
+    assert low <= result["mean_return"] <= high
+
+
+def test_metrics_have_one_row_a_step(run):
+    rows = read_rows(run.metrics)
+    steps = [int(row["step"]) for row in rows]
+    assert steps == sorted(set(steps))
+    assert {"train/loss", "train/return", "eval/return", "support/above"} <= rows[0].keys()
+    assert sum(bool(row["eval/return"]) for row in rows) == 2
+    episodes = read_rows(run.episodes)
+    assert len(episodes) >= int(float(trained(rows)[-1]["train/episodes"]))
+
+
+def test_evaluate_repeats_the_result(run):
+    again = evaluate(run.path)
+    assert again["returns"] == run.result()["returns"]
+    assert evaluate(run.path, episodes=3, seed=1)["episodes"] == 3
+
+
+def test_weights_load_without_pickle(run):
+    recipe, agent = load_agent(run.path)
+    assert recipe.seed == 5
+    assert agent.network.head.linear.weight.shape == (2 * 51, 8)
+
+
+def test_the_same_command_says_it_is_finished(run):
+    before = run.metrics.read_bytes()
+    result = tiny(run.path, steps=400, seed=5, loss="hl_gauss")
+    assert result == run.result()
+    assert run.metrics.read_bytes() == before
+
+
+def test_more_steps_go_on_from_the_checkpoint(tmp_path):
+    tiny(tmp_path / "run", steps=300)
+    first = read_rows(tmp_path / "run" / "metrics.csv")
+    result = tiny(tmp_path / "run", steps=600)
+    rows = read_rows(tmp_path / "run" / "metrics.csv")
+    assert result["steps"] == 600
+    assert rows[: len(first)] == [{**row, **{key: "" for key in rows[0] if key not in row}} for row in first]
+    updates = [int(float(row["train/updates"])) for row in trained(rows)]
+    assert updates == sorted(updates)
+    assert updates[-1] == int((int(trained(rows)[-1]["step"]) - 100) * 0.1)
+
+
+def test_another_recipe_is_refused_with_what_differs(run):
+    with pytest.raises(RecipeError, match=r"gamma is 0\.99, asked for 0\.9;"):
+        tiny(run.path, "gamma=0.9", steps=400, seed=5, loss="hl_gauss")
+    with pytest.raises(RecipeError, match="seed is 5, asked for 0"):
+        tiny(run.path, steps=400, loss="hl_gauss")
+
+
+def test_an_environment_that_raises_ends_the_run_with_its_own_error(tmp_path):
+    from conftest import Corridor
+
+    gym.register("FallingCorridor-v0", entry_point=lambda: Corridor(10_000, fail_at=120))
+    try:
+        with pytest.raises(RuntimeError, match="the corridor collapsed"):
+            tiny(tmp_path / "run", "eval.every=0", steps=1000, env="FallingCorridor-v0")
+    finally:
+        del gym.registry["FallingCorridor-v0"]
+    assert [int(row["step"]) for row in read_rows(tmp_path / "run" / "metrics.csv")] == [100, 200, 300, 400]
+    assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 2
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("keywords", "words"),
+    [
+        ({"env": "CartPol-v1"}, "did you mean CartPole-v1"),
+        ({"env": "Pendulum-v1"}, "discrete action space"),
+        ({"loss": "hlgau"}, "did you mean hl_gauss"),
+        ({"steps": -5}, "steps=-5: must be at least 1"),
+        ({"overrides": ["replay.capacity=1e15", "steps=1e15"]}, "GB are free"),
+        ({"overrides": ["network.name=nature_cnn"]}, "needs images"),
+        ({"overrides": ["compute.cuda_graph=true", "compute.device=cpu"]}, "needs a GPU"),
+        ({"overrides": ["compute.device=abacus"]}, "compute.device=abacus"),
+        ({"overrides": ["value_loss.pad_sigmas=1000"]}, "pad_sigmas"),
+    ],
+)
+def test_bad_input_writes_nothing(tmp_path, keywords, words):
+    keywords = {"env": "CartPole-v1", **keywords}
+    with pytest.raises(RecipeError) as caught:
+        train("dqn", run_dir=tmp_path / "run", **keywords)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_agent(tmp_path):
+    with pytest.raises(RecipeError, match="the zoo has dqn"):
+        train("dqm", "CartPole-v1", run_dir=tmp_path / "run")
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(RecipeError, match="not a run folder"):
+        tiny(tmp_path, steps=100)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RecipeError, match="cannot be written"):
+        tiny(tmp_path / "file" / "run", steps=100)
+
+
+def test_corrupt_runs_are_named(run, tmp_path):
+    import shutil
+
+    copy = Run(shutil.copytree(run.path, tmp_path / "copy"))
+    copy.weights.write_bytes(b"nonsense")
+    with pytest.raises(RecipeError, match=r"weights\.safetensors: corrupt"):
+        load_agent(copy.path)
+    copy.recipe_file.write_text("a: [")
+    with pytest.raises(RecipeError, match="not YAML"):
+        load_agent(copy.path)
+    with pytest.raises(RecipeError, match="not a run folder"):
+        load_agent(tmp_path)
+
+
+def test_csv_metrics_merge_by_step_and_grow_columns(tmp_path):
+    log = CSVMetrics(tmp_path / "m.csv")
+    log.log_metrics({"a": 1.0}, step=1)
+    log.log_metrics({"b": 2.0}, step=1)
+    log.log_metrics({"a": 3.0}, step=2)
+    log.finalize("success")
+    again = CSVMetrics(tmp_path / "m.csv")
+    again.log_metrics({"c": 4.0}, step=3)
+    again.save()
+    rows = read_rows(tmp_path / "m.csv")
+    assert [row["a"] for row in rows] == ["1", "3", ""]
+    assert [row["c"] for row in rows] == ["", "", "4"]
+    cut_after(tmp_path / "m.csv", 1)
+    assert [row["step"] for row in read_rows(tmp_path / "m.csv")] == ["1"]
+
+
+def test_the_interval_holds_the_mean_and_narrows():
+    few, many = ([0.0, 1.0] * n for n in (5, 500))
+    widths = []
+    for scores in (few, many):
+        low, high = bootstrap_interval(scores)
+        assert low <= 0.5 <= high
+        widths.append(high - low)
+    assert widths[1] < 0.2 * widths[0]
+    assert np.isclose(widths[1], 2 * 1.96 * 0.5 / np.sqrt(1000), rtol=0.1)
