@@ -27,9 +27,9 @@ from catzoo.zoo import style
 
 WIDTH, HEIGHT = 1280, 720
 MARGIN, TOP = 44, 116
-FRAME_BOX = (560, 420)
+FRAME_BOX = (560, 400)
 """The most room that the environment's own frame takes."""
-KNOWN_TAIL = 0.05
+KNOWN_TAIL = 0.02
 """A return is known once what a cut-off episode hides weighs less than this."""
 
 
@@ -117,10 +117,11 @@ class Picture:
             self._set_distribution(t)
         for axes, artist in self._moving:
             (axes or self.figure).draw_artist(artist)
-        picture = np.ascontiguousarray(np.asarray(self.canvas.buffer_rgba())[..., :3])
+        # Pillow drops the alpha channel several times faster than a strided copy.
+        picture = Image.fromarray(np.asarray(self.canvas.buffer_rgba())).convert("RGB")
         left, top, width, height = (round(self.scale * length) for length in self.box)
-        picture[top : top + height, left : left + width] = fit(self.episode.frame(t), width, height)
-        return picture
+        picture.paste(fit(self.episode.frame(t), width, height), (left, top))
+        return np.asarray(picture)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self(t) for t in range(len(self.episode)))
@@ -145,12 +146,15 @@ class Picture:
             self._compose_curve(right, TOP + 398, rest, 136)
 
     def _text(self, x: float, y: float, words: str = "", moving: bool = True, **options: Any) -> Artist:
-        text = self.figure.text(
-            x / WIDTH, 1 - y / HEIGHT, words, **{"va": "baseline", "animated": moving, **options}
-        )
+        x, y = self._at(x, y)
+        text = self.figure.text(x, y, words, **{"va": "baseline", "animated": moving, **options})
         if moving:
             self._moving.append((None, text))
         return text
+
+    def _at(self, x: float, y: float) -> tuple[float, float]:
+        """A place as a share of the figure, on a whole pixel: letters between two are blurred."""
+        return round(x * self.scale) / self.width, 1 - round(y * self.scale) / self.height
 
     def _add(self, axes: Axes, *artists: Artist) -> None:
         for artist in artists:
@@ -184,23 +188,22 @@ class Picture:
         self._text(left + width, top - 40, note, moving=False, color=style.MUTED, size=10, ha="right")
         deviation = self.values - self.values.mean(axis=1, keepdims=True)
         # The rare step where everything is at stake would flatten the bars of all others.
-        self.most = max(1.15 * _quantile(np.abs(deviation), 0.98), 1e-6)
+        self.most = max(1.15 * _quantile(np.abs(deviation), 0.9), 1e-6)
         axes.set(xlim=(-0.5, count - 0.5), ylim=(-self.most, self.most), yticks=[])
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.axhline(0, color=style.LINE, lw=1)
         axes.set_xticks(range(count), self.caption.actions)
         longest = max((len(line) for name in self.caption.actions for line in name.split("\n")), default=1)
         room = width / count / max(longest, 1)
-        axes.tick_params(axis="x", length=0, pad=4, labelsize=min(11.0, max(6.0, 1.1 * room)))
+        axes.tick_params(axis="x", length=0, pad=4, labelsize=min(11.0, max(7.0, 1.1 * room)))
         self.action_bars = PolyCollection([], linewidths=0)
         axes.add_collection(self.action_bars, autolim=False)
         self._add(axes, self.action_bars)
         self.q_texts = []
+        self.crowded = width / count < 44
         for a in range(count):
             x = left + width * (a + 0.5) / count
-            self.q_texts.append(
-                self._text(x, top - 10, ha="center", size=min(11.0, 0.17 * width / count + 3))
-            )
+            self.q_texts.append(self._text(x, top - 10, ha="center", size=10.5 if count > 5 else 11.5))
 
     def _compose_distribution(self, left: float, top: float, width: float, height: float) -> None:
         axes = self.distribution = style.place(self.figure, left, top, width, height)
@@ -219,23 +222,18 @@ class Picture:
         self.prob_bars = PolyCollection([], facecolors=style.BLUE, linewidths=0)
         axes.add_collection(self.prob_bars, autolim=False)
         (self.value_line,) = axes.plot([], [], color=style.ORANGE, lw=2.5, solid_capstyle="butt")
-        (self.followed_mark,) = axes.plot(
-            [], [], marker="^", ms=11, color=style.GREEN, mec="white", mew=1.2, clip_on=False
-        )
-        self._add(axes, self.prob_bars, self.value_line, self.followed_mark)
-        self.value_text = axes.text(
-            0, 1.02, "", transform=axes.get_xaxis_transform(), ha="center", color=style.ORANGE, weight="bold"
-        )
-        self._add(axes, self.value_text)
+        (self.followed_mark,) = axes.plot([], [], color=style.GREEN, lw=1.8, ls=(0, (4, 2)))
+        self._add(axes, self.prob_bars, self.followed_mark, self.value_line)
+        self.value_text = self._text(left, top - 8, ha="center", color=style.ORANGE, weight="bold", size=12)
+        self.value_range = (left, top - 8, width)
 
     def _compose_curve(self, left: float, top: float, width: float, height: float) -> None:
         axes = self.curve = style.place(self.figure, left, top, width, height)
         self._heading(axes, "Value over the episode", top - 22)
         self._curve_key(left + width, top - 22)
         every = self.caption.edges is None
-        axes.set_ylim(
-            *_limits(np.concatenate([(self.values if every else self.value).ravel(), self.followed]))
-        )
+        shown = np.concatenate([(self.values if every else self.value).ravel(), self.followed])
+        axes.set_ylim(*_limits(shown, 0.0 if every else 2 * float(np.diff(self.caption.edges[:2])[0])))
         axes.set_xlim(0, max(len(self.episode), 2))
         axes.set_xlabel("step")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -272,7 +270,7 @@ class Picture:
         self.action_bars.set_verts(_bars(centers - 0.34, centers + 0.34, np.zeros(len(values)), height))
         self.action_bars.set_facecolor([style.ORANGE if a == chosen else style.LINE for a in centers])
         for a, text in enumerate(self.q_texts):
-            text.set_text(style.plain(values[a], self.digits))
+            text.set_text("" if self.crowded and a != chosen else style.plain(values[a], self.digits))
             text.set_color(style.ORANGE if a == chosen else style.MUTED)
 
     def _set_distribution(self, t: int) -> None:
@@ -283,10 +281,10 @@ class Picture:
         low, high = axes.get_xlim()
         self.value_line.set_data([self.value[t]] * 2, axes.get_ylim())
         self.value_text.set_text(f"Q = {style.plain(self.value[t], self.digits)}")
-        edge = 0.07 * (high - low)
-        self.value_text.set_x(min(max(self.value[t], low + edge), high - edge))
-        inside = np.isfinite(self.followed[t]) and low <= self.followed[t] <= high
-        self.followed_mark.set_data([self.followed[t]] if inside else [], [0] if inside else [])
+        left, y, width = self.value_range
+        share = min(max((self.value[t] - low) / (high - low), 0.07), 0.93)
+        self.value_text.set_position(self._at(left + width * share, y))
+        self.followed_mark.set_data([self.followed[t]] * 2, axes.get_ylim())
 
     def _set_curve(self, t: int) -> None:
         steps = np.arange(t + 1)
@@ -316,15 +314,13 @@ def visible_bins(probs: np.ndarray, values: np.ndarray, edges: np.ndarray) -> tu
     return (0, count - 1) if last - first > 0.6 * count else (first, last)
 
 
-def fit(frame: np.ndarray, width: int, height: int) -> np.ndarray:
+def fit(frame: np.ndarray, width: int, height: int) -> Image.Image:
     """The frame at another size: small ones keep their sharp pixels."""
     image = Image.fromarray(frame)
-    if image.size != (width, height):
-        times = math.ceil(max(width / image.width, height / image.height))
-        if times > 1:
-            image = image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
-        image = image.resize((width, height), Image.Resampling.BOX, reducing_gap=None)
-    return np.asarray(image)
+    times = math.ceil(max(width / image.width, height / image.height))
+    if times > 1:
+        image = image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
+    return image.resize((width, height), Image.Resampling.BOX)
 
 
 def palette() -> list[tuple[int, int, int]]:

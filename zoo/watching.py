@@ -51,9 +51,9 @@ ACTIONS = {
 """Names of the actions of environments that do not name them."""
 ARROWS = {
     "UPRIGHT": "↗", "UPLEFT": "↖", "DOWNRIGHT": "↘", "DOWNLEFT": "↙",
-    "UP": "↑", "RIGHT": "→", "LEFT": "←", "DOWN": "↓",
+    "NOOP": "–", "UP": "↑", "RIGHT": "→", "LEFT": "←", "DOWN": "↓",
 }  # fmt: skip
-GRID_ACTIONS = {"n": "noop", "l": "←", "u": "↑", "r": "→", "d": "↓", "f": "fire"}
+GRID_ACTIONS = {"n": "–", "l": "←", "u": "↑", "r": "→", "d": "↓", "f": "fire"}
 
 
 def watch(

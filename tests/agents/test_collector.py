@@ -6,7 +6,7 @@ from gymnasium.vector import AutoresetMode
 from torchrl.collectors import BaseCollector
 
 from catzoo.agents import VectorCollector
-from tests_support import Left
+from environments_for_tests import Left
 
 
 def transitions(env, batches=4, time=6):

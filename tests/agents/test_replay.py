@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tensordict import TensorDict
 
 from catzoo.agents import Batch, NStep, VectorCollector, make_replay, replay_bytes, sample_batches
-from tests_support import Left
+from environments_for_tests import Left
 
 
 def make_rollout(reward, terminated, truncated, mask):

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import subprocess
 
 import gymnasium as gym
 import numpy as np
@@ -9,8 +10,8 @@ import pytest
 import torch
 
 from catzoo.hparams import RecipeError
-from catzoo.zoo.bench import worker
-from catzoo.zoo.bench.job import Job, bench_recipe, burst
+from catzoo.zoo.bench import training, worker
+from catzoo.zoo.bench.job import Greedy, Job, bench_recipe, burst
 from catzoo.zoo.bench.summary import interval, summarise
 from catzoo.zoo.bench.training import COLUMNS, bench_training, print_table
 
@@ -18,8 +19,8 @@ STEPS = 640
 ALL_PEERS = ("sb3", "sb3-vec", "torchrl")
 
 
-def job(library="catzoo", loss="huber", steps=STEPS, part="speed"):
-    return Job(part, "CartPole-v1", library, loss, 0, steps)
+def job(library="catzoo"):
+    return Job("speed", "CartPole-v1", library, "huber", 0, STEPS)
 
 
 def bench(tmp_path, said, **kwargs):
@@ -55,7 +56,7 @@ def test_rows_are_complete_appended_and_resumed(tmp_path):
 def test_other_parts_and_the_table(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(worker, "ROUND_SECONDS", 0.0)
     monkeypatch.setattr(worker, "LEARNER_ROUNDS", 1)
-    rows = bench(tmp_path, [], parts=("overhead", "learner", "share"))
+    rows = bench(tmp_path, [], steps=320, parts=("overhead", "learner", "share"))
     overhead = [row for row in rows if row["part"] == "overhead"]
     assert [row["library"] for row in overhead[:4]] == ["bare loop", "catzoo", "catzoo", "bare loop"]
     assert len({row["updates"] for row in overhead if row["seed"] == 0}) == 1
@@ -70,12 +71,23 @@ def test_other_parts_and_the_table(tmp_path, capsys, monkeypatch):
     assert "channels_last" in shown
 
 
-def test_a_fresh_process_measures_the_same_work(tmp_path):
-    kwargs = {"steps": STEPS, "seeds": 1, "peers": (), "parts": ("speed",), "episodes": 2}
-    fresh = bench_training(progress=lambda line: None, **kwargs)
-    here = bench(tmp_path, [])
-    for one, other in zip(fresh, here, strict=True):
-        assert (one["updates"], one["mean_return"]) == (other["updates"], other["mean_return"])
+def test_a_fresh_process_measures_the_same_work():
+    (fresh,) = training._in_fresh_process(job())
+    (here,) = worker.run(job())
+    timing = {"seconds", "steps_per_second", "updates_per_second"}
+    assert {key: fresh[key] for key in fresh.keys() - timing} == {
+        key: here[key] for key in here.keys() - timing
+    }
+
+
+def test_a_broken_process_is_one_line(monkeypatch):
+    monkeypatch.setattr(training.subprocess, "run", _fails)
+    with pytest.raises(RecipeError, match="catzoo on CartPole-v1: exit status 1: ValueError: no"):
+        training._in_fresh_process(job())
+
+
+def _fails(*args, **kwargs):
+    return subprocess.CompletedProcess(args, 1, stdout="", stderr="Traceback\nValueError: no\n")
 
 
 @pytest.mark.parametrize("peer", ALL_PEERS)
@@ -102,13 +114,15 @@ def test_peers_have_networks_of_our_size():
 
 def test_the_greedy_adapter_is_baselines_own_prediction():
     pytest.importorskip("stable_baselines3")
-    from catzoo.zoo.bench.job import Greedy
     from catzoo.zoo.bench.peer_sb3 import make_model
 
     model, _ = make_model(bench_recipe(job()))
     observation = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
+    network = model.policy.q_net
+    with torch.no_grad():  # or an untrained network prefers one action everywhere
+        network.q_net[-1].bias -= network(torch.from_numpy(observation)).mean(dim=0)
     own, _ = model.predict(observation, deterministic=True)
-    adapted = Greedy(model.policy.q_net)(torch.from_numpy(observation))
+    adapted = Greedy(network)(torch.from_numpy(observation))
     assert len(set(own)) == 2
     np.testing.assert_array_equal(adapted, own)
 
@@ -116,7 +130,6 @@ def test_the_greedy_adapter_is_baselines_own_prediction():
 def test_the_greedy_adapter_is_torchrls_own_action():
     from tensordict import TensorDict
 
-    from catzoo.zoo.bench.job import Greedy
     from catzoo.zoo.bench.peer_torchrl import make_trainer
 
     trainer, network = make_trainer(bench_recipe(job()))
@@ -133,7 +146,7 @@ def test_torchrl_evaluates_what_it_trained():
     trainer, network = make_trainer(bench_recipe(job()))
     before = [p.clone() for p in network.parameters()]
     trainer.train()
-    learned = [p for p in trainer.loss_module.value_network_params.values(True, True)]
+    learned = list(trainer.loss_module.value_network_params.values(True, True))
     assert any(not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
     assert all(any(torch.equal(p, q) for q in learned) for p in network.parameters())
 
@@ -161,15 +174,13 @@ def test_baselines_sees_the_last_observation_and_the_time_limit():
 
 
 def test_what_cannot_be_measured_is_said(tmp_path, monkeypatch):
-    from catzoo.zoo.bench import training
-
     said = []
     assert not training._can_run("torchrl", "ALE/Pong-v5", said.append)
     monkeypatch.setattr(training.util, "find_spec", lambda name: None)
     assert not training._can_run("sb3", "CartPole-v1", said.append)
     assert "torchvision" in said[0]
     assert "pip install 'catzoo[bench]'" in said[1]
-    with pytest.raises(RecipeError, match="unknown peer 'sb4'.*sb3"):
+    with pytest.raises(RecipeError, match=r"unknown peer 'sb4'.*sb3"):
         bench(tmp_path, said, peers=("sb4",))
     with pytest.raises(RecipeError, match="unknown part"):
         bench(tmp_path, said, parts=("everything",))

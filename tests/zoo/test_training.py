@@ -112,7 +112,7 @@ def test_another_recipe_is_refused_with_what_differs(run):
 
 
 def test_an_environment_that_raises_ends_the_run_with_its_own_error(tmp_path):
-    from conftest import Corridor
+    from environments_for_tests import Corridor
 
     gym.register("FallingCorridor-v0", entry_point=lambda: Corridor(10_000, fail_at=120))
     try:
