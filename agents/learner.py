@@ -7,13 +7,14 @@ once and replayed: everything they touch has a fixed shape and stays on the devi
 
 from __future__ import annotations
 
-import copy
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from catzoo.agents.adam import FusedAdam
 from catzoo.agents.replay import Batch
 
 Update = Callable[[Batch], tuple[Tensor, Tensor]]
@@ -49,13 +50,13 @@ class Learner:
     ) -> None:
         self.parameters = list(parameters)
         self.device = self.parameters[0].device
-        on_gpu = self.device.type == "cuda"
-        if cuda_graph and not on_gpu:
+        if cuda_graph and self.device.type != "cuda":
             raise ValueError("compute.cuda_graph=true needs a GPU")
-        # Fused Adam is one kernel a step; a graph needs the step count on the device.
-        self.optimizer = torch.optim.Adam(self.parameters, lr=lr, eps=eps, fused=True, capturable=on_gpu)
+        self.optimizer = FusedAdam(self.parameters, lr=lr, eps=eps)
         self.max_grad_norm = max_grad_norm
-        self.autocast = autocast
+        self.autocast = (
+            contextlib.nullcontext() if autocast is None else torch.autocast(self.device.type, dtype=autocast)
+        )
         self.update = torch.compile(update, fullgraph=True) if compile else update
         self._graph: _GraphedStep | None = _GraphedStep(self._step) if cuda_graph else None
 
@@ -64,25 +65,24 @@ class Learner:
         return self._graph(batch) if self._graph else self._step(batch)
 
     def _step(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+        with self.autocast:
             loss_B, td_error_B = self.update(batch)
         loss = loss_B.mean()
-        self.optimizer.zero_grad(set_to_none=self._graph is None)
-        loss.backward()
+        gradients = torch.autograd.grad(loss, self.parameters)
         if self.max_grad_norm is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
-        self.optimizer.step()
+            norm = nn.utils.get_total_norm(gradients)
+            factor = (self.max_grad_norm / (norm + 1e-6)).clamp(max=1.0)
+            gradients = torch._foreach_mul(gradients, factor)
+        self.optimizer.step(gradients)
         return loss.detach(), td_error_B
 
     def state_dict(self) -> dict[str, Any]:
-        """Adam's moments and step counts, by parameter index; no hyper-parameters."""
-        return {str(index): dict(state) for index, state in self.optimizer.state_dict()["state"].items()}
+        """The optimizer's moments and step counts."""
+        return self.optimizer.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores them."""
-        whole = self.optimizer.state_dict()
-        whole["state"] = {int(index): copy.deepcopy(dict(moments)) for index, moments in state.items()}
-        self.optimizer.load_state_dict(whole)
+        self.optimizer.load_state_dict(state)
 
 
 class _GraphedStep:

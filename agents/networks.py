@@ -203,7 +203,7 @@ class QNetwork(nn.Module):
     def features(self, observation: Tensor) -> Tensor:
         """Observation [B, ...] to what the head sees, [B, F]."""
         if self.move_channels:
-            observation = observation.movedim(-1, -3)
+            observation = observation.movedim(-1, -3).contiguous()  # while it is still small
         if observation.dtype == torch.uint8:
             observation = observation.float() / 255
         elif observation.dtype != torch.float32:

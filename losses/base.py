@@ -51,9 +51,13 @@ class ValueLoss(nn.Module, ABC):
         with torch.no_grad():
             selector_BAK = next_outputs if next_online_outputs is None else next_online_outputs
             best = self.decode(selector_BAK).max(dim=-1)
-            # A NaN wins the maximum; adding 0 * NaN keeps it when the selector is another network.
-            next_BK = _take(next_outputs, best.indices) + 0 * best.values[..., None]
-            target_B = reward + discount * self.decode(next_BK)
+            next_BK = _take(next_outputs, best.indices)
+            next_B = best.values
+            if next_online_outputs is not None:
+                # A NaN wins the maximum; adding 0 * NaN keeps it when the selector is another network.
+                next_BK = next_BK + 0 * best.values[..., None]
+                next_B = self.decode(next_BK)
+            target_B = reward + discount * next_B
             td_error_B = target_B - self.decode(chosen_BK)
         loss_B = self._bellman_loss(chosen_BK, next_BK, reward, discount, target_B)
         return (loss_B if weight is None else loss_B * weight), td_error_B

@@ -119,7 +119,7 @@ class Picture:
             (axes or self.figure).draw_artist(artist)
         # Pillow drops the alpha channel several times faster than a strided copy.
         picture = Image.fromarray(np.asarray(self.canvas.buffer_rgba())).convert("RGB")
-        left, top, width, height = (round(self.scale * length) for length in self.box)
+        left, top, width, height = self.box
         picture.paste(fit(self.episode.frame(t), width, height), (left, top))
         return np.asarray(picture)
 
@@ -132,8 +132,10 @@ class Picture:
         self.figure = style.new_figure(WIDTH, HEIGHT, self.scale)
         height, width = self.episode.shape[:2]
         zoom = min(FRAME_BOX[0] / width, FRAME_BOX[1] / height)
-        column = max(width * zoom, 0.75 * FRAME_BOX[0])
-        self.box = (MARGIN + (column - width * zoom) / 2, TOP, width * zoom, height * zoom)
+        column = max(width * zoom, 0.8 * FRAME_BOX[0])
+        box = (MARGIN + (column - width * zoom) / 2, TOP, width * zoom, height * zoom)
+        self.box = tuple(round(self.scale * length) for length in box)
+        """The frame's place in pixels: left, top, width, height."""
         right = MARGIN + column + 84
         rest = WIDTH - right - MARGIN
         self._compose_head()
@@ -172,7 +174,8 @@ class Picture:
 
     def _compose_border(self) -> None:
         left, top, width, height = self.box
-        axes = style.place(self.figure, left - 1, top - 1, width + 2, height + 2)
+        around = (left - 0.5, top - 0.5, width + 1, height + 1)
+        axes = style.place(self.figure, *(length / self.scale for length in around))
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(True)
 
@@ -184,7 +187,7 @@ class Picture:
         count = self.values.shape[1]
         axes = style.place(self.figure, left, top, width, HEIGHT - top - 62)
         self._heading(axes, "Q of every action", top - 40)
-        note = "bars: above or below their mean"
+        note = "bars: relative to their mean"
         self._text(left + width, top - 40, note, moving=False, color=style.MUTED, size=10, ha="right")
         deviation = self.values - self.values.mean(axis=1, keepdims=True)
         # The rare step where everything is at stake would flatten the bars of all others.
@@ -201,6 +204,7 @@ class Picture:
         self._add(axes, self.action_bars)
         self.q_texts = []
         self.crowded = width / count < 44
+        self.half_bar = min(0.34, 50 * count / width)
         for a in range(count):
             x = left + width * (a + 0.5) / count
             self.q_texts.append(self._text(x, top - 10, ha="center", size=10.5 if count > 5 else 11.5))
@@ -267,7 +271,9 @@ class Picture:
         values, chosen = self.values[t], self.chosen[t]
         height = (values - values.mean()).clip(-self.most, self.most)
         centers = np.arange(len(values))
-        self.action_bars.set_verts(_bars(centers - 0.34, centers + 0.34, np.zeros(len(values)), height))
+        self.action_bars.set_verts(
+            _bars(centers - self.half_bar, centers + self.half_bar, np.zeros(len(values)), height)
+        )
         self.action_bars.set_facecolor([style.ORANGE if a == chosen else style.LINE for a in centers])
         for a, text in enumerate(self.q_texts):
             text.set_text("" if self.crowded and a != chosen else style.plain(values[a], self.digits))
@@ -282,7 +288,7 @@ class Picture:
         self.value_line.set_data([self.value[t]] * 2, axes.get_ylim())
         self.value_text.set_text(f"Q = {style.plain(self.value[t], self.digits)}")
         left, y, width = self.value_range
-        share = min(max((self.value[t] - low) / (high - low), 0.07), 0.93)
+        share = min(max((np.nan_to_num(self.value[t]) - low) / (high - low), 0.07), 0.93)
         self.value_text.set_position(self._at(left + width * share, y))
         self.followed_mark.set_data([self.followed[t]] * 2, axes.get_ylim())
 
@@ -323,13 +329,13 @@ def fit(frame: np.ndarray, width: int, height: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BOX)
 
 
-def palette() -> list[tuple[int, int, int]]:
-    """The colours that the picture's own lines and letters need, with their edges, for a GIF."""
-    colors = [(255, 255, 255)]
+def palette() -> list[tuple[int, ...]]:
+    """The colours that the picture's own lines and letters need, with their soft edges, for a GIF."""
+    colors: list[tuple[int, ...]] = [(255, 255, 255)]
     for name in (style.ORANGE, style.BLUE, style.GREEN, style.INK, style.MUTED, style.LINE, style.GRID):
         for alpha in (1.0, 0.75, 0.5, 0.25):
-            blend = alpha * np.array(to_rgb(name)) + 1 - alpha
-            colors.append(tuple(int(c) for c in (255 * blend).round()))
+            blend = 255 * (alpha * np.array(to_rgb(name)) + 1 - alpha)
+            colors.append(tuple(int(c) for c in blend.round()))
     return colors
 
 

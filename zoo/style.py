@@ -107,4 +107,5 @@ def compact(number: float, _position: int | None = None) -> str:
 
 def plain(number: float, digits: int) -> str:
     """A number with a typographic minus, so that its width is that of a plus."""
-    return f"{number:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    text = f"{number:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")

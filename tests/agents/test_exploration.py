@@ -19,7 +19,7 @@ def test_schedule():
     values = [schedule(step) for step in (0, 99, 100, 300, 10_000)]
     assert np.allclose(values, [1.0, 1.0, 1.0, 0.1, 0.1])
     assert np.isclose(schedule(200), 0.55)
-    assert LinearSchedule(1.0, 0.1, 5, 0)(5) == 0.1
+    assert np.isclose(LinearSchedule(1.0, 0.1, 5, 0)(5), 0.1)
 
 
 def test_greedy_and_random_ends():

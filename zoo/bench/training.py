@@ -16,7 +16,8 @@ What differs: how a library collects. Ours steps `num_envs` environments togethe
 as ours, and answers how much of the ratio is the vectorising. Nobody logs to a file.
 
 On Atari Stable-Baselines3 gets our ALE vector environment (see `peer_sb3`), and TorchRL is left out: its
-transforms need torchvision. The column `envs` says what was stepped.
+transforms need torchvision. The column `envs` says what was stepped. Ours runs with the recipe's
+channels_last, which moves memory and not precision; `catzoo bf16` is a side of its own.
 """
 
 from __future__ import annotations
@@ -137,7 +138,10 @@ def _jobs(
 ) -> Iterator[Job]:
     """Everything to measure, in the order to measure it: sides take turns, so that drift hits all alike."""
     if "speed" in parts:
-        sides = [("catzoo", "huber"), ("catzoo", "hl_gauss"), *((peer, "huber") for peer in peers)]
+        ours = [("catzoo", "huber"), ("catzoo", "hl_gauss")]
+        if env.startswith("ALE/"):
+            ours.append(("catzoo bf16", "huber"))
+        sides = [*ours, *((peer, "huber") for peer in peers)]
         for seed in range(seeds):
             for library, loss in sides:
                 yield Job("speed", env, library, loss, seed, steps, eval_episodes=episodes)

@@ -69,6 +69,10 @@ def side(library: str) -> Callable[[Recipe], Trained]:
         return train_ours
     if library == "bare loop":
         return lambda recipe: train_ours(recipe, lightning=False)
+    if library == "catzoo bf16":
+        return lambda recipe: train_ours(
+            dataclasses.replace(recipe, compute=dataclasses.replace(recipe.compute, precision="bf16"))
+        )
     if library == "torchrl":
         from catzoo.zoo.bench.peer_torchrl import train
 

@@ -1,0 +1,76 @@
+"""Adam as one fused call.
+
+`torch.optim.Adam.step` spends 200 to 500 µs a step on hooks, state look-ups and a health check for GPU
+graphs, several times the arithmetic for the small networks of reinforcement learning (30 to 40 % of a
+CartPole update on a CPU build with CUDA). The kernel behind `fused=True` is the same here, and so, bit for
+bit, are the parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class FusedAdam:
+    """Adam (Kingma & Ba 2015) over parameters of one device.
+
+    Args:
+        parameters: what to move.
+        lr: learning rate.
+        eps: added to the root of the second moment.
+        betas: decay of the two moments.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        *,
+        lr: float,
+        eps: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+    ) -> None:
+        self.parameters = list(parameters)
+        self.lr, self.eps, self.betas = lr, eps, betas
+        self.first = [torch.zeros_like(parameter, requires_grad=False) for parameter in self.parameters]
+        self.second = [torch.zeros_like(parameter, requires_grad=False) for parameter in self.parameters]
+        # On the device, so that a CUDA graph counts too.
+        self.steps = [torch.zeros((), device=parameter.device) for parameter in self.parameters]
+
+    @torch.no_grad()
+    def step(self, gradients: Sequence[Tensor]) -> None:
+        """Moves every parameter by its gradient."""
+        torch._foreach_add_(self.steps, 1)
+        torch._fused_adam_(
+            self.parameters,
+            list(gradients),
+            self.first,
+            self.second,
+            [],
+            self.steps,
+            lr=self.lr,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            weight_decay=0.0,
+            eps=self.eps,
+            amsgrad=False,
+            maximize=False,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Moments and step count, by parameter index; no hyper-parameters."""
+        columns = zip(self.steps, self.first, self.second, strict=True)
+        return {
+            str(index): {"step": step, "exp_avg": first, "exp_avg_sq": second}
+            for index, (step, first, second) in enumerate(columns)
+        }
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Copies them in."""
+        for index, own in self.state_dict().items():
+            for name, tensor in own.items():
+                tensor.copy_(state[index][name])
