@@ -61,6 +61,9 @@ def c51_cross_entropy(
 
 def categorical_value(logits_K: Tensor, centers_K: Tensor) -> Tensor:
     logits_K = at_least_float32(logits_K)
-    # A product and a sum, not a matmul: autocast and TF32 would take that to 8 or 10 bits of mantissa.
-    value = (torch.softmax(logits_K, dim=-1) * centers_K).sum(dim=-1)
+    probs_K = torch.softmax(logits_K, dim=-1)
+    if logits_K.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
+        value = probs_K @ centers_K
+    else:  # autocast and TF32 would take a matmul to 8 or 10 bits of mantissa
+        value = (probs_K * centers_K).sum(dim=-1)
     return nan_unless_finite(value, logits_K.detach().sum(dim=-1))  # softmax forgets a logit of -inf

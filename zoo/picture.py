@@ -21,7 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from catzoo.zoo import style
 
@@ -121,6 +121,8 @@ class Picture:
         picture = Image.fromarray(np.asarray(self.canvas.buffer_rgba())).convert("RGB")
         left, top, width, height = self.box
         picture.paste(fit(self.episode.frame(t), width, height), (left, top))
+        border = (left - 1, top - 1, left + width, top + height)
+        ImageDraw.Draw(picture).rectangle(border, outline=style.LINE)
         return np.asarray(picture)
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -139,10 +141,9 @@ class Picture:
         right = MARGIN + column + 84
         rest = WIDTH - right - MARGIN
         self._compose_head()
-        self._compose_border()
         self._compose_actions(MARGIN, TOP + height * zoom + 82, column)
         if self.caption.edges is None:
-            self._compose_curve(right, TOP + 44, rest, 490)
+            self._compose_curve(right, TOP + 56, rest, 478)
         else:
             self._compose_distribution(right, TOP + 56, rest, 236)
             self._compose_curve(right, TOP + 398, rest, 136)
@@ -171,13 +172,6 @@ class Picture:
             self._text(x, 82, word, moving=False, color=style.MUTED, size=12, ha="right")
             numbers.append(self._text(x, 58, size=22, weight="bold", ha="right"))
         self.step_text, self.score_text = numbers
-
-    def _compose_border(self) -> None:
-        left, top, width, height = self.box
-        around = (left - 0.5, top - 0.5, width + 1, height + 1)
-        axes = style.place(self.figure, *(length / self.scale for length in around))
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(True)
 
     def _heading(self, axes: Axes, words: str, top: float) -> None:
         left = axes.get_position().x0 * WIDTH
@@ -233,9 +227,9 @@ class Picture:
 
     def _compose_curve(self, left: float, top: float, width: float, height: float) -> None:
         axes = self.curve = style.place(self.figure, left, top, width, height)
-        self._heading(axes, "Value over the episode", top - 22)
-        self._curve_key(left + width, top - 22)
         every = self.caption.edges is None
+        self._heading(axes, "Value over the episode", top - (40 if every else 22))
+        self._curve_key(left + width, top - (14 if every else 22))
         shown = np.concatenate([(self.values if every else self.value).ravel(), self.followed])
         axes.set_ylim(*_limits(shown, 0.0 if every else 2 * float(np.diff(self.caption.edges[:2])[0])))
         axes.set_xlim(0, max(len(self.episode), 2))

@@ -145,12 +145,16 @@ def _publish(out: Path, write: Callable[[Path], int]) -> int:
     temporary = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix.lower()}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        frames = write(temporary)
-        os.replace(temporary, out)
+        try:
+            frames = write(temporary)
+            os.replace(temporary, out)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise RecipeError(f"{out}: cannot be written: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+        # imageio reports a dead ffmpeg as an OSError without a number, its command and words in the text.
+        said = str(error).rpartition("OUTPUT:")[2].split()
+        why = error.strerror or f"the encoder failed: {' '.join(said)[-200:] or 'it says nothing'}"
+        raise RecipeError(f"{out}: cannot be written: {why}") from None
     return frames
 
 

@@ -324,6 +324,16 @@ def test_a_full_disk_is_one_line(cartpole, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_broken_encoder_is_one_line(cartpole, tmp_path, monkeypatch):
+    import imageio_ffmpeg
+
+    monkeypatch.setattr(imageio_ffmpeg._io, "get_ffmpeg_exe", lambda: "/bin/false")
+    with pytest.raises(RecipeError, match="cannot be written") as caught:
+        watch(cartpole, tmp_path / "film.mp4", max_steps=30)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("kind", [Blank, Blind])
 def test_environments_that_cannot_draw(kind, tmp_path):
     name = f"{kind.__name__}Film-v0"
