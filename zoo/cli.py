@@ -190,6 +190,17 @@ def _add_bench(commands: Any) -> None:
         help="speed, overhead, learner, share; default all",
     )
     training.add_argument(
+        "--peers",
+        metavar="PEER",
+        nargs="+",
+        choices=("sb3", "sb3-vec", "torchrl"),
+        default=("sb3", "sb3-vec", "torchrl"),
+        help="sb3 (one environment, as its users have), sb3-vec (as many as ours), torchrl; default all",
+    )
+    training.add_argument(
+        "--episodes", metavar="N", type=positive, default=30, help="greedy, after each run; default 30"
+    )
+    training.add_argument(
         "--out", metavar="DIR", type=Path, help="where the CSV goes; an unfinished one goes on"
     )
 
@@ -250,7 +261,7 @@ def run_watch(arguments: argparse.Namespace) -> None:
             arguments.out,
             seed=arguments.seed,
             max_steps=arguments.max_steps,
-            progress=lambda done, _: progress(done),
+            progress=progress,
         )
     console.print(f"{film['out']}: {film['steps']} steps, return {film['return']:g}")
 
@@ -260,7 +271,13 @@ def run_bench_training(arguments: argparse.Namespace) -> None:
     from catzoo.zoo.bench.training import bench_training, print_table
 
     rows = bench_training(
-        arguments.env, steps=arguments.steps, seeds=arguments.seeds, parts=arguments.parts, out=arguments.out
+        arguments.env,
+        steps=arguments.steps,
+        seeds=arguments.seeds,
+        peers=arguments.peers,
+        out=arguments.out,
+        parts=arguments.parts,
+        episodes=arguments.episodes,
     )
     print_table(rows)
 
@@ -281,7 +298,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"catzoo: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("catzoo: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        goes_on = (
+            "; the same command goes on from the last checkpoint" if arguments.command == "train" else ""
+        )
+        print(f"catzoo: stopped{goes_on}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 0

@@ -37,10 +37,10 @@ def progress_bar(what: str, *fields: str) -> Progress:
 
 @contextmanager
 def counting(what: str, total: int) -> Iterator[Any]:
-    """A bar for work that reports how much is done: yields the function to report to."""
+    """A bar for work that reports how much is done: yields the function to call with that, and the total."""
     with progress_bar(what) as bar:
         task = bar.add_task(what, total=total)
-        yield lambda done: bar.update(task, completed=done)
+        yield lambda done, of=total: bar.update(task, completed=done, total=of)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], note: str = "") -> None:

@@ -115,14 +115,13 @@ def _make_atari(protocol: Protocol, num_envs: int) -> VectorEnv:
 
     gym.register_envs(ale_py)
     spec = _spec(protocol.env)
-    threads = min(num_envs, os.cpu_count() or 1)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         return AtariVectorEnv(
             spec.kwargs["game"],
             num_envs,
-            num_threads=threads,
             autoreset_mode=AutoresetMode.SAME_STEP,
-            **protocol.settings,
+            **{"num_threads": min(num_envs, cores), **protocol.settings},
         )
     except TypeError as error:
         raise RecipeError(f"{protocol.env}: env_options: {_short(error)}") from None

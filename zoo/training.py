@@ -92,7 +92,7 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
     result["run_dir"] = str(run.path)
     result["advice"] = monitor.advice()
     result["train_return"] = agent.metrics.get("train/return")
-    learning_curve(run)
+    learning_curve(run, result)
     run.save_result(result)
     agent.collector.shutdown()
     return result

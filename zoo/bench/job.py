@@ -67,14 +67,30 @@ class Greedy(nn.Module):
         return self.values(observation).argmax(dim=-1).cpu().numpy()
 
 
-def bench_recipe(job: Job, **compute: Any) -> Recipe:
-    """The zoo's recipe for the job, made comparable: no double Q-learning, which not every side has.
+CLASSIC_WORK = {
+    "num_envs": 16,
+    "rollout_length": 10,
+    "updates_per_step": 0.1,
+    "batch_size": 128,
+    "target_update_every": 50,
+    "learning_starts": 10_000,
+    "optimizer": {"lr": 2.5e-4, "eps": 1e-8},
+    "network": {"hidden": [120, 84]},
+    "exploration": {"end": 0.05, "decay_steps": 50_000},
+}
+"""CleanRL's DQN for classic control, the configuration whose speed is published most often."""
 
-    Short runs start to learn after a tenth of their steps and explore for a fifth, or else they would
+
+def bench_recipe(job: Job, **compute: Any) -> Recipe:
+    """The work of the job: `CLASSIC_WORK`, or on Atari the zoo's recipe, as every side can do it.
+
+    No double Q-learning and no n-step returns, which not every side has. Short runs start to learn after a tenth of their steps and explore for a fifth, or else they would
     measure random play.
     """
     said = {
+        **({} if job.env.startswith("ALE/") else CLASSIC_WORK),
         "double": False,
+        "n_step": 1,
         "steps": job.steps,
         "seed": job.seed,
         "compute": {"device": "cpu", "threads": job.threads, **compute},
