@@ -84,8 +84,8 @@ CLASSIC_WORK = {
 def bench_recipe(job: Job, **compute: Any) -> Recipe:
     """The work of the job: `CLASSIC_WORK`, or on Atari the zoo's recipe, as every side can do it.
 
-    No double Q-learning and no n-step returns, which not every side has. Short runs start to learn after a tenth of their steps and explore for a fifth, or else they would
-    measure random play.
+    No double Q-learning and no n-step returns, which not every side has. Short runs start to learn after a
+    tenth of their steps and explore for a fifth, or else they would measure random play.
     """
     said = {
         **({} if job.env.startswith("ALE/") else CLASSIC_WORK),
