@@ -73,7 +73,12 @@ class Run:
             RecipeError: it belongs to another recipe (says what differs) or holds other files.
         """
         if self.recipe_file.exists():
-            differences = compare(self.recipe(), recipe)
+            own = self.recipe()
+            before = _flat(own.to_dict())
+            differences = [
+                f"{key} is {before.get(key)}, asked for {value}"
+                for key, value in compare(own, recipe).items()
+            ]
             if differences:
                 raise RecipeError(
                     f"{self.path} belongs to another recipe: {'; '.join(differences)}; "
@@ -138,14 +143,14 @@ class Run:
             raise RecipeError(f"{self.weights}: does not fit the recipe: {first}") from None
 
 
-def compare(before: Recipe, now: Recipe) -> list[str]:
-    """What differs between two recipes, key by key, without `MAY_DIFFER`."""
+def compare(before: Recipe, now: Recipe) -> dict[str, Any]:
+    """Keys that differ between two recipes, without `MAY_DIFFER`, and their values in `now`."""
     old, new = _flat(before.to_dict()), _flat(now.to_dict())
-    return [
-        f"{key} is {old.get(key)}, asked for {new.get(key)}"
+    return {
+        key: new.get(key)
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key) and not key.startswith(MAY_DIFFER)
-    ]
+    }
 
 
 def versions() -> dict[str, str]:

@@ -17,6 +17,7 @@ TINY = [
     "rollout_length=5",
     "learning_starts=100",
     "batch_size=16",
+    "updates_per_step=0.1",
     "network.hidden=[8]",
     "log_every=100",
     "eval.episodes=8",

@@ -1,0 +1,46 @@
+"""What the README shows runs as it stands."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_its_python_runs():
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+
+
+def test_its_pictures_are_there():
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)
+    assert pictures
+    for picture in pictures:
+        assert (ROOT / picture).stat().st_size > 1000
+
+
+def commands():
+    return [
+        shlex.split(line)[1:] for line in re.findall(r"^(catzoo [^\n]*?)(?:   .*)?$", README, re.MULTILINE)
+    ]
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_its_commands_parse(words):
+    from catzoo.hparams import parse_override
+    from catzoo.zoo.cli import make_parser
+
+    arguments = make_parser().parse_args(words)
+    for override in getattr(arguments, "overrides", []):
+        parse_override(override)
+
+
+def test_its_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)

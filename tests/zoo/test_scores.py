@@ -1,0 +1,47 @@
+"""Scores carry the command that made them, and a run counts once."""
+
+import pytest
+
+from catzoo.hparams import RecipeError
+from catzoo.zoo.catalogue import find_recipe
+from catzoo.zoo.evaluation import result_of
+from catzoo.zoo.metrics import read_rows
+from catzoo.zoo.runs import Run
+from catzoo.zoo.scores import command_of, record
+
+
+def finished(path, scores, **changes):
+    recipe = find_recipe("dqn", "CartPole-v1", "c51", [changes])
+    run = Run(path)
+    run.open(recipe)
+    run.save_result({**result_of(recipe, scores), "train_return": 3.0})
+    return run
+
+
+def test_a_run_counts_once(tmp_path):
+    file = tmp_path / "scores.csv"
+    runs = [finished(tmp_path / str(seed), [1.0, 3.0], seed=seed).path for seed in (0, 1)]
+    assert record(runs, file) == 2
+    assert record(runs[:1], file) == 2
+    row = read_rows(file)[0]
+    assert (row["mean_return"], row["seed"], row["loss"], row["protocol"]) == (
+        "2.00",
+        "0",
+        "c51",
+        "gymnasium",
+    )
+    assert row["command"] == "catzoo train dqn --env CartPole-v1 --loss c51 --seed 0"
+
+
+def test_the_command_says_what_differs():
+    recipe = find_recipe("dqn", "CartPole-v1", "mse", [{"gamma": 0.9, "steps": 7, "seed": 2}])
+    assert command_of(recipe) == (
+        "catzoo train dqn --env CartPole-v1 --loss mse --steps 7 --seed 2 gamma=0.9"
+    )
+
+
+def test_unfinished_runs_are_refused(tmp_path):
+    run = Run(tmp_path / "run")
+    run.open(find_recipe("dqn", "CartPole-v1"))
+    with pytest.raises(RecipeError, match=r"no result\.json"):
+        record([run.path], tmp_path / "scores.csv")
