@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -118,7 +119,14 @@ def fit(agent: Any, *, callbacks: Sequence[Any] = (), loggers: Any = False) -> N
         enable_model_summary=False,
         log_every_n_steps=1,
     )
-    trainer.fit(agent)
+    try:
+        trainer.fit(agent)
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        # Lightning makes exit(1) of Ctrl-C, and leaves the signal ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise KeyboardInterrupt from None
 
 
 def _callbacks(recipe: Recipe, run: Run, checkpoints: Any, monitor: Any) -> list[Any]:

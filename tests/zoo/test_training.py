@@ -206,3 +206,25 @@ def test_the_interval_holds_the_mean_and_narrows():
         widths.append(high - low)
     assert widths[1] < 0.2 * widths[0]
     assert np.isclose(widths[1], 2 * 1.96 * 0.5 / np.sqrt(1000), rtol=0.1)
+
+
+def test_ctrl_c_is_one_line_and_the_run_goes_on(tmp_path):
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    words = ["train", "dqn", "--env", "CartPole-v1", "--steps", "500k", "--run-dir", str(tmp_path / "run")]
+    words += [*TINY, "checkpoint_every=100"]
+    process = subprocess.Popen([sys.executable, "-m", "catzoo", *words], stderr=subprocess.PIPE, text=True)
+    checkpoints = tmp_path / "run" / "checkpoints"
+    while process.poll() is None and not (checkpoints.exists() and any(checkpoints.glob("step-*"))):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert (
+        process.stderr.read().strip() == "catzoo: stopped; the same command goes on from the last checkpoint"
+    )
+    steps = max(int(path.name.split("-")[1]) for path in checkpoints.glob("step-*"))
+    result = tiny(tmp_path / "run", "checkpoint_every=100", steps=steps + 100)
+    assert result["steps"] == steps + 100
