@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -252,6 +253,8 @@ def run_eval(arguments: argparse.Namespace) -> None:
 
 def run_watch(arguments: argparse.Namespace) -> None:
     """`catzoo watch`."""
+    # Nothing opens a window here; without a desktop pygame would complain that it cannot.
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     from catzoo.zoo.console import console, counting
     from catzoo.zoo.watching import watch
 

@@ -16,6 +16,8 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,6 +101,28 @@ class Run:
             write_atomically(self.recipe_file, stamped_yaml(recipe))
         except OSError as error:
             raise RecipeError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps a second process from training in the same folder; the lock dies with this one.
+
+        Raises:
+            RecipeError: another process holds it.
+        """
+        try:
+            import fcntl
+        except ImportError:  # not a POSIX system: go without
+            yield
+            return
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RecipeError(f"{self.path}: another process is training in this folder") from None
+            yield
+        finally:
+            os.close(descriptor)
 
     def result(self) -> dict[str, Any] | None:
         """The content of result.json, or None before the end of the run."""

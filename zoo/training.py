@@ -12,6 +12,7 @@ from typing import Any
 
 from catzoo.hparams import Recipe, RecipeError, parse_override
 from catzoo.zoo.catalogue import find_recipe
+from catzoo.zoo.console import console
 from catzoo.zoo.runs import Run
 
 
@@ -53,7 +54,10 @@ def train(
     recipe = find_recipe(agent, env, loss, said)
     run = Run(run_dir if run_dir is not None else default_folder(recipe))
     finished = finished_result(run, recipe)
-    return finished if finished is not None else train_recipe(recipe, run, wandb=wandb)
+    if finished is None:
+        return train_recipe(recipe, run, wandb=wandb)
+    console.print(f"{run.path} is finished: it has {finished['steps']:,} steps, and more --steps goes on")
+    return finished
 
 
 def default_folder(recipe: Recipe) -> Path:
@@ -79,22 +83,25 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
 
     _quieten()
     agent = build_trainer(recipe)
-    loggers_wanted = _check_wandb(wandb)
+    _check_wandb(wandb)
     run.open(recipe)
-    checkpoints = Checkpoints(run.checkpoints, agent)
-    restored = checkpoints.restore()
-    for rows in (run.metrics, run.episodes):
-        cut_after(rows, restored or 0)
-    monitor = SupportMonitor(agent.value_loss)
-    fit(agent, callbacks=_callbacks(recipe, run, checkpoints, monitor), loggers=_loggers(run, loggers_wanted))
-    checkpoints.save()
-    run.save_weights(agent)
-    result = result_of(recipe, evaluate_trained(agent, recipe, recipe.eval.episodes))
-    result["run_dir"] = str(run.path)
-    result["advice"] = monitor.advice()
-    result["train_return"] = agent.metrics.get("train/return")
-    learning_curve(run, result)
-    run.save_result(result)
+    with run.locked():
+        checkpoints = Checkpoints(run.checkpoints, agent)
+        restored = checkpoints.restore()
+        if restored is not None:
+            console.print(f"{run.path}: going on from step {restored:,}, with new episodes")
+        for rows in (run.metrics, run.episodes):
+            cut_after(rows, restored or 0)
+        monitor = SupportMonitor(agent.value_loss)
+        fit(agent, callbacks=_callbacks(recipe, run, checkpoints, monitor), loggers=_loggers(run, wandb))
+        checkpoints.save()
+        run.save_weights(agent)
+        result = result_of(recipe, evaluate_trained(agent, recipe, recipe.eval.episodes))
+        result["run_dir"] = str(run.path)
+        result["advice"] = monitor.advice()
+        result["train_return"] = agent.metrics.get("train/return")
+        learning_curve(run, result)
+        run.save_result(result)
     agent.collector.shutdown()
     return result
 
@@ -161,13 +168,12 @@ def _loggers(run: Run, wandb: str | None) -> list[Any]:
     return loggers
 
 
-def _check_wandb(project: str | None) -> str | None:
+def _check_wandb(project: str | None) -> None:
     if project is not None:
         try:
             import wandb  # noqa: F401
         except ImportError:
             raise RecipeError("Weights & Biases is not installed: pip install 'catzoo[wandb]'") from None
-    return project
 
 
 def _quieten() -> None:

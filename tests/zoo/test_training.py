@@ -228,3 +228,14 @@ def test_ctrl_c_is_one_line_and_the_run_goes_on(tmp_path):
     steps = max(int(path.name.split("-")[1]) for path in checkpoints.glob("step-*"))
     result = tiny(tmp_path / "run", "checkpoint_every=100", steps=steps + 100)
     assert result["steps"] == steps + 100
+
+
+def test_two_processes_cannot_share_a_folder(run):
+    with (
+        run.locked(),
+        pytest.raises(RecipeError, match="another process is training"),
+        Run(run.path).locked(),
+    ):
+        pass
+    with run.locked():
+        pass
