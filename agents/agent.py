@@ -173,6 +173,10 @@ class Agent(pl.LightningModule):
         for logger in self.loggers if self._trainer is not None else ():
             logger.log_metrics(row, step=self.steps)
 
+    def on_train_start(self) -> None:
+        """Rates count from here, also in a run that goes on."""
+        self._last_row = (time.perf_counter(), self.steps)
+
     def training_step(self, token: None, index: int) -> None:
         """Lightning's step: one iteration. The token carries nothing."""
         if self.steps < self.total_steps:

@@ -73,7 +73,9 @@ class Checkpointing(EverySteps):
         self.checkpoints = checkpoints
 
     def act(self, agent: Agent) -> None:
-        """Saves."""
+        """Saves, the row of metrics at hand included."""
+        for logger in agent.loggers:
+            logger.save()
         self.checkpoints.save()
 
 
@@ -94,9 +96,9 @@ class SupportReport:
         return float((targets < self.v_min).mean()), float((targets > self.v_max).mean())
 
     def advice(self) -> str | None:
-        """One line with a better v_min and v_max if more than 1 % was clipped at an end."""
+        """One line with a better v_min and v_max if more than 1 % was clipped."""
         below, above = self.clipped()
-        if max(below, above) <= 0.01:
+        if below + above <= 0.01:
             return None
         # A clipped target says only that the support is too short, not by how much: the next values are
         # confined to it too. Episode returns are not.
@@ -104,10 +106,10 @@ class SupportReport:
         low, high = float(np.quantile(seen, 0.001)), float(np.quantile(seen, 0.999))
         margin = 0.1 * max(high - low, 1e-3)
         parts, change = [], []
-        if below > 0.01:
+        if below > 0.001:
             parts.append(f"{below:.1%} of the targets fell below v_min={self.v_min:g}")
             change.append(f"value_loss.v_min={_round(low - margin):g}")
-        if above > 0.01:
+        if above > 0.001:
             parts.append(f"{above:.1%} of the targets rose above v_max={self.v_max:g}")
             change.append(f"value_loss.v_max={_round(high + margin):g}")
         return f"{' and '.join(parts)}: try {' '.join(change)}"

@@ -51,8 +51,10 @@ class Checkpoints:
             random=GlobalRNGState(),
         )
 
-    def save(self) -> Path:
-        """Publishes a checkpoint of now by rename."""
+    def save(self) -> Path | None:
+        """Publishes a checkpoint of now by rename; None before there is anything to go on from."""
+        if not len(self.agent.replay):
+            return None
         return self.rotation.save(self.checkpoint, step=self.agent.steps)
 
     def restore(self) -> int | None:
@@ -70,6 +72,8 @@ class Checkpoints:
                 continue
             self.agent.n_step.cut()
             return self.agent.steps
+        if failure is None and any(self.rotation.directory.glob("step-*")):
+            failure = CheckpointError("no manifest can be read")
         if failure is not None:
             raise CheckpointError(f"{self.rotation.directory}: no readable checkpoint: {failure}")
         return None

@@ -39,7 +39,7 @@ class MinAtarCNN(nn.Module):
     def __init__(self, shape: Sequence[int], width: float = 1.0) -> None:
         super().__init__()
         channels, height, width_ = shape
-        filters, self.num_features = round(16 * width), round(128 * width)
+        filters, self.num_features = _scaled(16, width), _scaled(128, width)
         self.layers = nn.Sequential(
             nn.Conv2d(channels, filters, 3),
             nn.ReLU(),
@@ -58,7 +58,7 @@ class NatureCNN(nn.Module):
 
     def __init__(self, shape: Sequence[int], width: float = 1.0) -> None:
         super().__init__()
-        c1, c2, c3, self.num_features = (round(n * width) for n in (32, 64, 64, 512))
+        c1, c2, c3, self.num_features = (_scaled(n, width) for n in (32, 64, 64, 512))
         self.convolutions = nn.Sequential(
             nn.Conv2d(shape[0], c1, 8, stride=4),
             nn.ReLU(),
@@ -93,7 +93,7 @@ class ImpalaResNet(nn.Module):
         stages: list[nn.Module] = []
         channels = shape[0]
         for base in (16, 32, 32):
-            wider = round(base * width)
+            wider = _scaled(base, width)
             stages += [
                 nn.Conv2d(channels, wider, 3, padding=1),
                 nn.MaxPool2d(3, stride=2, padding=1),
@@ -102,7 +102,7 @@ class ImpalaResNet(nn.Module):
             ]
             channels = wider
         self.stages = nn.Sequential(*stages, nn.ReLU(), nn.Flatten())
-        self.num_features = round(256 * width)
+        self.num_features = _scaled(256, width)
         self.hidden = nn.Linear(_num_outputs(self.stages, shape), self.num_features)
 
     def forward(self, observation: Tensor) -> Tensor:
@@ -181,7 +181,8 @@ class QNetwork(nn.Module):
         if self.is_image and len(shape) != 3:
             raise ValueError(f"network.name={torso} needs images, but observations have shape {list(shape)}")
         # Frame stacks come channels first (4, 84, 84), grids channels last (10, 10, 4).
-        self.move_channels = self.is_image and shape[-1] < shape[0]
+        # Grids with as many channels as rows (MinAtar/Seaquest) are grids too.
+        self.move_channels = self.is_image and shape[-1] <= shape[0]
         if self.move_channels:
             shape = (shape[-1], *shape[:-1])
         if torso in ("nature_cnn", "impala") and min(shape[1:]) < 36:
@@ -218,6 +219,10 @@ def auto_torso(shape: Sequence[int]) -> str:
     if len(shape) != 3:
         return "mlp"
     return "nature_cnn" if min(sorted(shape)[1:]) >= 36 else "minatar_cnn"
+
+
+def _scaled(size: int, width: float) -> int:
+    return max(round(size * width), 1)
 
 
 def _num_outputs(layers: nn.Module, shape: Sequence[int]) -> int:

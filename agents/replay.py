@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -117,9 +118,19 @@ class NStep:
             self.waiting = TensorDict(tensors, batch_size=shape).unflatten_keys(".")
 
 
-def make_replay(capacity: int, device: torch.device | str = "cpu") -> ReplayBuffer:
-    """TorchRL's uniform replay buffer, stored on `device`."""
-    return ReplayBuffer(storage=LazyTensorStorage(capacity, device=device))
+class Replay(ReplayBuffer):
+    """TorchRL's replay buffer, saved without a pickle: its queue of prefetched batches is never used here."""
+
+    def _dump_prefetch_state(self, path: Path, prefetch_state: dict[str, Any]) -> None:
+        pass
+
+    def _load_prefetch_state(self, path: Path) -> None:
+        return None
+
+
+def make_replay(capacity: int, device: torch.device | str = "cpu") -> Replay:
+    """A uniform replay buffer, stored on `device`."""
+    return Replay(storage=LazyTensorStorage(capacity, device=device))
 
 
 def replay_bytes(capacity: int, observation_shape: Sequence[int], itemsize: int) -> int:

@@ -23,11 +23,11 @@ class ValueLossConfig:
 
     name: Literal["mse", "huber", "two_hot", "hl_gauss", "c51", "softmax_mse"] = "hl_gauss"
     """Which loss; the classes are in `catzoo.losses`."""
-    num_bins: int | None = bounded(None, at_least=2)
+    num_bins: int | None = bounded(None, at_least=2, at_most=100_000)
     """Bins of the support (categorical losses)."""
-    v_min: float | None = None
+    v_min: float | None = bounded(None, at_least=-1e30, at_most=1e30)
     """Lower end of the support, in units of discounted return."""
-    v_max: float | None = None
+    v_max: float | None = bounded(None, at_least=-1e30, at_most=1e30)
     """Upper end of the support, in units of discounted return."""
     align: Literal["edges", "centers"] | None = None
     """Whether v_min and v_max are the outer bin edges or the outer bin centres."""
@@ -83,9 +83,9 @@ class NetworkConfig:
 
     name: Literal["auto", "mlp", "minatar_cnn", "nature_cnn", "impala"] = "auto"
     """`auto` goes by the observation's shape: vector, 10x10 grid, or 84x84 frames."""
-    hidden: tuple[int, ...] = bounded((120, 84), at_least=1)
+    hidden: tuple[int, ...] = bounded((120, 84), at_least=1, at_most=10**6)
     """Widths of the hidden layers of the MLP."""
-    width: float = bounded(1.0, above=0)
+    width: float = bounded(1.0, above=0, at_most=1000)
     """Factor on the channels and features of the convolutional torsos."""
 
 
@@ -128,14 +128,14 @@ class ComputeConfig:
     device: str = "auto"
     """`auto` takes a GPU if there is one; else a torch device such as cpu or cuda:0."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16: autocast for network and update; the value loss stays in fp32."""
+    """bf16: autocast for the networks inside the update; acting and the value loss stay in fp32."""
     channels_last: bool = False
     """NHWC memory for convolutional networks."""
     compile: bool = False
     """torch.compile for the update."""
     cuda_graph: bool = False
     """Replays the update as one CUDA graph (GPU only)."""
-    threads: int = bounded(0, at_least=0)
+    threads: int = bounded(0, at_least=0, at_most=4096)
     """Threads that torch may use on the CPU; 0: torch's own choice."""
 
 
@@ -149,13 +149,13 @@ class Recipe:
     """Environment id."""
     env_options: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments for the environment's constructor."""
-    seed: int = bounded(0, at_least=0)
+    seed: int = bounded(0, at_least=0, at_most=2**63 - 1)
     """Seeds networks, exploration, replay sampling and environments."""
-    steps: int = bounded(100_000, at_least=1)
+    steps: int = bounded(100_000, at_least=1, at_most=10**15)
     """Agent steps to train for."""
     gamma: float = bounded(0.99, at_least=0, at_most=1)
     """Discount of one step."""
-    n_step: int = bounded(1, at_least=1)
+    n_step: int = bounded(1, at_least=1, at_most=10_000)
     """Length of the multi-step return."""
     double: bool = False
     """Double Q-learning: the online network picks the next action."""
@@ -163,15 +163,15 @@ class Recipe:
     """Separate value and advantage streams."""
     reward_clip: float | None = bounded(None, above=0)
     """Clips rewards to ± this for learning only; scores stay unclipped."""
-    num_envs: int = bounded(16, at_least=1)
+    num_envs: int = bounded(16, at_least=1, at_most=10_000)
     """Environments stepped together."""
-    rollout_length: int = bounded(10, at_least=1)
+    rollout_length: int = bounded(10, at_least=1, at_most=100_000)
     """Steps of each environment per iteration, collected with one set of weights."""
     learning_starts: int = bounded(10_000, at_least=0)
     """Steps of random play before the first update."""
     updates_per_step: float = bounded(0.1, above=0)
     """Gradient steps per agent step."""
-    batch_size: int = bounded(128, at_least=1)
+    batch_size: int = bounded(128, at_least=1, at_most=10**7)
     """Transitions per gradient step."""
     target_update_every: int = bounded(50, at_least=1)
     """Updates between copies into the target network."""

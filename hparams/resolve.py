@@ -47,7 +47,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise RecipeError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise RecipeError(f"{path}: is not a text file") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that no calendar has
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "malformed"
@@ -75,7 +75,7 @@ def parse_override(text: str) -> dict[str, Any]:
         raise RecipeError(unknown_key(key, Recipe, "", "command line"))
     try:
         parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise RecipeError(f"{key}={value!r}: not a value that YAML can read (command line)") from None
     for part in reversed(key.split(".")):
         parsed = {part: parsed}
@@ -127,6 +127,9 @@ def resolve(
     said: dict[str, Any] = {}
     for override in overrides:
         said = merge(said, override)
+    for key in ("agent", "env"):
+        if key in said:
+            raise RecipeError(f"{key}={said[key]!r}: the {key} is not an override, name it in its own place")
     name = _loss_in_use(sections, loss, said)
     values: dict[str, Any] = {"agent": source.get("agent", "dqn"), "env": env}
     for section in sections:
@@ -135,10 +138,10 @@ def resolve(
         values = merge(merge(values, plain), per_loss.get(name) or {})
     values["value_loss"] = _only_accepted(values.get("value_loss") or {}, name)
     build(Recipe, values, where=where)  # the file's own mistakes are reported as the file's
-    if "sigma" in said.get("value_loss", {}):
-        values["value_loss"].pop("sigma_ratio", None)
-    if "sigma_ratio" in said.get("value_loss", {}):
-        values["value_loss"].pop("sigma", None)
+    said_of_loss = said.get("value_loss")
+    for given, dropped in (("sigma", "sigma_ratio"), ("sigma_ratio", "sigma")):
+        if isinstance(said_of_loss, Mapping) and given in said_of_loss:
+            values["value_loss"].pop(dropped, None)
     return build(Recipe, merge(values, said), where="command line")
 
 

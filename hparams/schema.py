@@ -133,7 +133,7 @@ def _convert_scalar(value: Any, kind: Any, metadata: Mapping[str, Any], key: str
             value = float(value)
         except ValueError:
             raise wrong from None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
         raise wrong
     if kind is int:
         if value != int(value):

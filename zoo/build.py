@@ -33,6 +33,8 @@ def build_device(recipe: Recipe) -> torch.device:
     name = recipe.compute.device
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.split(":")[0] not in ("cpu", "cuda", "mps"):
+        raise RecipeError(f"compute.device={name}: must be auto, cpu, mps, cuda or cuda:0, cuda:1 …")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
@@ -48,6 +50,8 @@ def build_env(recipe: Recipe, num_envs: int, **render: Any) -> VectorEnv:
 
 def build_agent(recipe: Recipe, env: VectorEnv) -> Agent:
     """The agent for an environment's spaces, on the recipe's device, ready to act but not to learn."""
+    if recipe.agent not in AGENTS:
+        raise RecipeError(f"unknown agent {recipe.agent!r}: the zoo has {', '.join(AGENTS)}")
     torch.manual_seed(recipe.seed)
     device = build_device(recipe)
     if recipe.compute.threads:
@@ -105,26 +109,27 @@ def build_trainer(recipe: Recipe) -> Agent:
     """
     env = build_env(recipe, recipe.num_envs)
     check_memory(recipe, env)
-    agent = build_agent(recipe, env)
-    agent.total_steps = recipe.steps
     try:
+        agent = build_agent(recipe, env)
+        agent.total_steps = recipe.steps
         agent.attach(
             env,
             rollout_length=recipe.rollout_length,
             seed=stream_seed(recipe.seed, f"train {canonical(recipe.env)}"),
             device=next(agent.network.parameters()).device,
         )
-    except ValueError as error:
-        raise RecipeError(str(error)) from None
+    except RecipeError:
+        raise
+    except (ValueError, RuntimeError, MemoryError) as error:
+        raise RecipeError(f"{recipe.env}: {' '.join(str(error).split())[:200]}") from None
     return agent
 
 
 def check_memory(recipe: Recipe, env: VectorEnv) -> None:
     """Refuses a replay that cannot fit, before anything is allocated."""
     space = env.single_observation_space
-    itemsize = min(space.dtype.itemsize, 4)
-    # A run shorter than the capacity never touches the rest of the buffer.
-    needed = replay_bytes(min(recipe.replay.capacity, recipe.steps), space.shape, itemsize)
+    itemsize = 4 if space.dtype == "float64" else space.dtype.itemsize  # as the collector stores it
+    needed = replay_bytes(recipe.replay.capacity, space.shape, itemsize)
     available = _available_memory()
     if available is not None and needed > available:
         fits = int(recipe.replay.capacity * available / needed)

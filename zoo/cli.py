@@ -67,6 +67,14 @@ def whole(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a whole number such as 20000, 20_000, 2e4 or 20k")
 
 
+def natural(text: str) -> int:
+    """A whole number of at least 0."""
+    value = whole(text)
+    if not 0 <= value < 2**63:
+        raise argparse.ArgumentTypeError(f"{text} must be at least 0")
+    return value
+
+
 def positive(text: str) -> int:
     """A whole number of at least 1."""
     value = whole(text)
@@ -152,7 +160,7 @@ def _add_eval_and_watch(commands: Any) -> None:
     evaluate.add_argument(
         "--episodes", metavar="N", type=positive, help="default: the recipe's eval.episodes"
     )
-    evaluate.add_argument("--seed", metavar="N", type=whole, help="of the environments; default: the run's")
+    evaluate.add_argument("--seed", metavar="N", type=natural, help="of the environments; default: the run's")
     watch = _add(
         commands,
         "watch",
@@ -163,7 +171,7 @@ def _add_eval_and_watch(commands: Any) -> None:
     )
     watch.add_argument("run", metavar="RUN", type=Path, help="a run's folder")
     watch.add_argument("--out", metavar="FILE", type=Path, required=True, help="an .mp4 or .gif file")
-    watch.add_argument("--seed", metavar="N", type=whole, default=0, help="of the episode; default 0")
+    watch.add_argument("--seed", metavar="N", type=natural, default=0, help="of the episode; default 0")
     watch.add_argument("--max-steps", metavar="N", type=positive, default=3_000, help="default 3000")
 
 
@@ -307,7 +315,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"catzoo: stopped{goes_on}", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        return 0
+        if arguments.command not in ("list", "show"):
+            raise
     return 0
 
 

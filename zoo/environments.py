@@ -5,6 +5,7 @@
   at most 27,000 agent steps (108,000 frames), unclipped scores.
 * `MinAtar/*`: **minatar-sticky**. Sticky actions 0.1, difficulty ramping, minimal action set, at most
   27,000 steps.
+* CartPole, Acrobot, MountainCar: **classic-control**. As Gymnasium registers them.
 * the rest: **gymnasium**. As registered, with its own time limit.
 
 Atari runs on ALE's C++ vector environment, everything else on `gymnasium.vector`.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -56,6 +58,12 @@ ATARI = {
     "max_num_frames_per_episode": 4 * EPISODE_CAP,
     "reward_clipping": False,  # scores are unclipped; the agent clips for learning
 }
+DTYPES = tuple(
+    np.dtype(name)
+    for name in ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
+)
+"""Of observations: what both NumPy and torch can index."""
+CLASSIC_CONTROL = ("CartPole", "Acrobot", "MountainCar-")
 MINATAR = {"sticky_action_prob": 0.1, "difficulty_ramping": True}
 
 
@@ -72,7 +80,7 @@ def protocol_of(env: str, options: dict[str, Any] | None = None) -> Protocol:
         return Protocol("atari-sticky", env, settings, frames_per_step=settings["frameskip"])
     if env.startswith("MinAtar/"):
         return Protocol("minatar-sticky", env, {**MINATAR, "max_episode_steps": EPISODE_CAP, **options})
-    return Protocol("gymnasium", env, options)
+    return Protocol("classic-control" if env.startswith(CLASSIC_CONTROL) else "gymnasium", env, options)
 
 
 def stream_seed(seed: int, purpose: str) -> int:
@@ -99,22 +107,30 @@ def make_env(env: str, num_envs: int, options: dict[str, Any] | None = None, **r
         made = _make_atari(protocol, num_envs)
     else:
         made = _make_gymnasium(protocol, num_envs, render)
-    action, observation = made.single_action_space, made.single_observation_space
-    if not isinstance(action, gym.spaces.Discrete):
+    problem = _problem(made.single_action_space, made.single_observation_space)
+    if problem:
         made.close()
-        raise RecipeError(f"{env}: needs a discrete action space, but it has {action}")
-    if not isinstance(observation, gym.spaces.Box):
-        made.close()
-        raise RecipeError(f"{env}: needs array observations, but it has {observation}")
+        raise RecipeError(f"{env}: {problem}")
     return made
 
 
+def _problem(action: gym.Space, observation: gym.Space) -> str | None:
+    """Why a value-based agent cannot use these spaces."""
+    if not isinstance(action, gym.spaces.Discrete):
+        return f"needs a discrete action space, but it has {action}"
+    if action.start != 0:
+        return f"needs actions that count from 0, but they count from {action.start}"
+    if not isinstance(observation, gym.spaces.Box) or not observation.shape:
+        return f"needs array observations, but it has {observation}"
+    if observation.dtype not in DTYPES:
+        return f"needs observations of {', '.join(map(str, DTYPES))}, but they are {observation.dtype}"
+    return None
+
+
 def _make_atari(protocol: Protocol, num_envs: int) -> VectorEnv:
-    import ale_py
     from ale_py.vector_env import AtariVectorEnv
 
-    gym.register_envs(ale_py)
-    spec = _spec(protocol.env)
+    spec = find_spec(protocol.env)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         return AtariVectorEnv(
@@ -123,14 +139,12 @@ def _make_atari(protocol: Protocol, num_envs: int) -> VectorEnv:
             autoreset_mode=AutoresetMode.SAME_STEP,
             **{"num_threads": min(num_envs, cores), **protocol.settings},
         )
-    except TypeError as error:
+    except Exception as error:
         raise RecipeError(f"{protocol.env}: env_options: {_short(error)}") from None
 
 
 def _make_gymnasium(protocol: Protocol, num_envs: int, render: dict[str, Any]) -> VectorEnv:
-    if protocol.name == "minatar-sticky":
-        _register_minatar()
-    spec, options = _spec(protocol.env), dict(protocol.settings)
+    spec, options = find_spec(protocol.env), dict(protocol.settings)
     cap = options.pop("max_episode_steps", None)
     native = spec.vector_entry_point is not None and not options and cap is None and not render
     try:
@@ -144,18 +158,32 @@ def _make_gymnasium(protocol: Protocol, num_envs: int, render: dict[str, Any]) -
             return single
 
         return gym.vector.SyncVectorEnv([one] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
-    except gym.error.DependencyNotInstalled as error:
-        raise RecipeError(f"{protocol.env}: {_short(error)}") from None
-    except (TypeError, gym.error.Error) as error:
+    except (gym.error.DependencyNotInstalled, ImportError) as error:
+        raise RecipeError(f"{protocol.env}: needs a package that is missing: {_short(error)}") from None
+    except Exception as error:  # whatever a constructor raises is about the id or its options
         raise RecipeError(f"{protocol.env}: cannot be made: {_short(error)}") from None
 
 
-def _spec(env: str) -> Any:
+def find_spec(env: str) -> Any:
+    """The registered specification behind a name, without making the environment.
+
+    Raises:
+        RecipeError: no such environment, with the nearest name.
+    """
+    env = canonical(env)
+    if env.startswith("MinAtar/"):
+        _register_minatar()
+    if env.startswith("ALE/"):
+        import ale_py
+
+        gym.register_envs(ale_py)
     module, colon, name = env.rpartition(":")
     if colon:
+        if os.getcwd() not in sys.path:  # a package beside you, as `python -m` would find it
+            sys.path.append(os.getcwd())
         try:
             importlib.import_module(module)
-        except ImportError as error:
+        except (ImportError, ValueError, TypeError) as error:
             raise RecipeError(f"{env}: cannot import {module}: {_short(error)}") from None
     try:
         return gym.spec(name)

@@ -46,6 +46,10 @@ def show(agent: str, env: str | None = None, loss: str | None = None) -> None:
     """
     source = recipe_source(agent)
     chosen = env or next(iter(source["environments"]))
+    if chosen not in source["environments"]:
+        from catzoo.zoo.environments import find_spec  # only then: it costs Gymnasium's import
+
+        find_spec(chosen)
     recipe = find_recipe(agent, chosen, loss)
     console.print(f"[bold]{agent}[/]: {source.get('description', '')}\n")
     docs = field_docs()

@@ -94,7 +94,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV file; none if it is missing."""
     if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
         return list(csv.DictReader(file))
 
 

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import platform
@@ -59,8 +60,12 @@ class Run:
         Raises:
             RecipeError: no run there, or a corrupt recipe.
         """
-        if not self.recipe_file.exists():
-            raise RecipeError(f"{self.path}: not a run folder: there is no recipe.yaml in it")
+        try:
+            there = self.recipe_file.exists()
+        except (OSError, ValueError):
+            there = False
+        if not there:
+            raise RecipeError(f"{str(self.path)[:80]}: not a run folder: there is no recipe.yaml in it")
         values = read_yaml(self.recipe_file)
         stamp = values.pop("catzoo", None)
         if not isinstance(stamp, dict) or stamp.get("format") != FORMAT:
@@ -74,7 +79,12 @@ class Run:
         Raises:
             RecipeError: it belongs to another recipe (says what differs) or holds other files.
         """
-        if self.recipe_file.exists():
+        try:
+            ours = self.recipe_file.exists()
+            taken = self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+        except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
+            raise RecipeError(f"{str(self.path)[:80]!r}: cannot be used: {error}") from None
+        if ours:
             own = self.recipe()
             before = _flat(own.to_dict())
             differences = [
@@ -86,43 +96,39 @@ class Run:
                     f"{self.path} belongs to another recipe: {'; '.join(differences)}; "
                     "choose another --run-dir, or delete the folder"
                 )
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        elif taken:
             raise RecipeError(f"{self.path} exists and is not a run folder: choose another --run-dir")
 
-    def open(self, recipe: Recipe) -> None:
-        """Makes the folder for `recipe`, or takes up the one that is there.
+    @contextmanager
+    def training(self, recipe: Recipe) -> Iterator[None]:
+        """Makes the folder for `recipe`, or takes up the one that is there, and holds it for one process.
 
         Raises:
-            RecipeError: see `check`, or it cannot be written.
+            RecipeError: see `check`; it cannot be written; or another process is training in it.
         """
         self.check(recipe)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.recipe_file, stamped_yaml(recipe))
+            descriptor = os.open(self.path, os.O_RDONLY)
         except OSError as error:
             raise RecipeError(f"{self.path}: cannot be written: {error.strerror or error}") from None
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keeps a second process from training in the same folder; the lock dies with this one.
-
-        Raises:
-            RecipeError: another process holds it.
-        """
         try:
-            import fcntl
-        except ImportError:  # not a POSIX system: go without
-            yield
-            return
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RecipeError(f"{self.path}: another process is training in this folder") from None
+            _lock(descriptor, self.path)  # it dies with the process
+            self.save_recipe(recipe)
             yield
         finally:
             os.close(descriptor)
+
+    def save_recipe(self, recipe: Recipe) -> None:
+        """Publishes recipe.yaml by rename.
+
+        Raises:
+            RecipeError: it cannot be written.
+        """
+        try:
+            write_atomically(self.recipe_file, stamped_yaml(recipe))
+        except OSError as error:
+            raise RecipeError(f"{self.path}: cannot be written: {error.strerror or error}") from None
 
     def result(self) -> dict[str, Any] | None:
         """The content of result.json, or None before the end of the run."""
@@ -130,7 +136,9 @@ class Run:
             return None
         try:
             result = json.loads(self.result_file.read_text(encoding="utf-8"))
-            return result if isinstance(result, dict) else None
+            if not isinstance(result, dict) or not {"steps", "returns", "interval_95"} <= result.keys():
+                raise ValueError
+            return result
         except (OSError, ValueError):
             raise RecipeError(f"{self.result_file}: corrupt; delete it to evaluate again") from None
 
@@ -165,6 +173,17 @@ class Run:
         except RuntimeError as error:
             first = " ".join(str(error).split())[:200]
             raise RecipeError(f"{self.weights}: does not fit the recipe: {first}") from None
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # not a POSIX system: go without
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RecipeError(f"{path}: another process is training in this folder") from None
 
 
 def compare(before: Recipe, now: Recipe) -> dict[str, Any]:
@@ -211,6 +230,8 @@ def load_agent(path: str | Path) -> tuple[Recipe, Agent]:
 
     run = Run(path)
     recipe = run.recipe()
+    # It may have been trained on a machine that had more, or less.
+    recipe = dataclasses.replace(recipe, compute=dataclasses.replace(recipe.compute, device="auto"))
     env = build_env(recipe, 1)
     agent = build_agent(recipe, env)
     env.close()

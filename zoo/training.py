@@ -84,14 +84,11 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
     _quieten()
     agent = build_trainer(recipe)
     _check_wandb(wandb)
-    run.open(recipe)
-    with run.locked():
+    with run.training(recipe):
         checkpoints = Checkpoints(run.checkpoints, agent)
-        restored = checkpoints.restore()
-        if restored is not None:
-            console.print(f"{run.path}: going on from step {restored:,}, with new episodes")
+        restored = _restore(checkpoints, recipe, run)
         for rows in (run.metrics, run.episodes):
-            cut_after(rows, restored or 0)
+            cut_after(rows, restored)
         monitor = SupportMonitor(agent.value_loss)
         fit(agent, callbacks=_callbacks(recipe, run, checkpoints, monitor), loggers=_loggers(run, wandb))
         checkpoints.save()
@@ -104,6 +101,22 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
         run.save_result(result)
     agent.collector.shutdown()
     return result
+
+
+def _restore(checkpoints: Any, recipe: Recipe, run: Run) -> int:
+    """Loads the newest checkpoint and returns its step; 0 for a new run."""
+    from torchrl.checkpoint import CheckpointError
+
+    try:
+        step = checkpoints.restore()
+    except CheckpointError as error:
+        raise RecipeError(" ".join(str(error).split())) from None
+    if step is None:
+        return 0
+    if step > recipe.steps + recipe.num_envs * recipe.rollout_length:
+        raise RecipeError(f"{run.path} has {step:,} steps already: ask for more than --steps {recipe.steps}")
+    console.print(f"{run.path}: going on from step {step:,}, with new episodes")
+    return int(step)
 
 
 def fit(agent: Any, *, callbacks: Sequence[Any] = (), loggers: Any = False) -> None:
@@ -134,6 +147,7 @@ def fit(agent: Any, *, callbacks: Sequence[Any] = (), loggers: Any = False) -> N
         # Lightning makes exit(1) of Ctrl-C, and leaves the signal ignored.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt from None
+    agent.to(device)  # Lightning leaves it on the CPU
 
 
 def _callbacks(recipe: Recipe, run: Run, checkpoints: Any, monitor: Any) -> list[Any]:

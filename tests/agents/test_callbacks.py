@@ -17,6 +17,10 @@ def test_shares():
     assert SupportReport(0, 1).clipped() == (0.0, 0.0)
 
 
+def test_both_ends_count_together():
+    assert report([-11.0] * 8 + [0.0] * 984 + [11.0] * 8).advice() is not None
+
+
 def test_no_advice_when_the_support_fits():
     assert report([0.0] * 995 + [11.0] * 5).advice() is None
 

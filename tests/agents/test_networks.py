@@ -35,7 +35,8 @@ def test_every_torso_is_covered():
 
 
 @pytest.mark.parametrize(
-    ("shape", "torso"), [((4,), "mlp"), ((10, 10, 4), "minatar_cnn"), ((4, 84, 84), "nature_cnn")]
+    ("shape", "torso"),
+    [((4,), "mlp"), ((10, 10, 4), "minatar_cnn"), ((10, 10, 10), "minatar_cnn"), ((4, 84, 84), "nature_cnn")],
 )
 def test_auto_goes_by_shape(shape, torso):
     assert auto_torso(shape) == torso
@@ -60,6 +61,11 @@ def test_channels_last_computes_the_same(torso):
     last.load_state_dict(plain.state_dict())
     observation = observations(shape, torch.uint8)
     assert torch.allclose(plain(observation), last(observation), atol=1e-5)
+
+
+def test_seaquests_ten_channels_are_still_last():
+    assert QNetwork((10, 10, 10), 2, 1).move_channels
+    assert not QNetwork((4, 84, 84), 2, 1).move_channels
 
 
 def test_width_scales_the_features():

@@ -44,6 +44,8 @@ def failing(capsys, *words):
         ("eval nowhere --episodes 0", "at least 1"),
         ("watch nowhere --out film.txt", "film.txt"),
         ("show sac", "unknown agent"),
+        ("show dqn --env CartPolee-v1", "did you mean CartPole-v1"),
+        ("eval nowhere --seed -1", "at least 0"),
         ("bench speed", "known are training"),
     ],
 )

@@ -99,6 +99,8 @@ def test_own_environment_by_module(tmp_path, monkeypatch):
         ("Pendulum-v1", {}, "discrete action space"),
         ("Acrobot-v1", {"wind": 3}, "wind"),
         ("ALE/Pong-v5", {"wind": 3}, "wind"),
+        (":CartPole-v1", {}, "cannot import"),
+        ("Taxi-v3", {"wind": 1}, "cannot be made"),
         ("MinAtar/Breakot", {}, "did you mean MinAtar/Breakout-v"),
     ],
 )
@@ -107,6 +109,19 @@ def test_refused_in_one_line(env, options, words):
         make_env(env, 1, options)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_actions_that_do_not_count_from_zero_are_refused():
+    class FromOne(gym.Env):
+        observation_space = gym.spaces.Box(0, 1, (2,), np.float32)
+        action_space = gym.spaces.Discrete(3, start=1)
+
+    gym.register("FromOne-v0", entry_point=FromOne)
+    try:
+        with pytest.raises(RecipeError, match="count from 1"):
+            make_env("FromOne-v0", 1)
+    finally:
+        del gym.registry["FromOne-v0"]
 
 
 def test_seed_streams_do_not_meet():

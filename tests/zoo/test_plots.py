@@ -18,7 +18,8 @@ RGB = {"blue": (0, 114, 178), "orange": (213, 94, 0), "green": (0, 158, 115), "i
 @pytest.fixture
 def run(tmp_path):
     run = Run(tmp_path / "run")
-    run.open(find_recipe("dqn", "CartPole-v1", "hl_gauss"))
+    run.path.mkdir(parents=True, exist_ok=True)
+    run.save_recipe(find_recipe("dqn", "CartPole-v1", "hl_gauss"))
     return run
 
 

@@ -13,7 +13,8 @@ from catzoo.zoo.scores import command_of, record
 def finished(path, scores, **changes):
     recipe = find_recipe("dqn", "CartPole-v1", "c51", [changes])
     run = Run(path)
-    run.open(recipe)
+    run.path.mkdir(parents=True, exist_ok=True)
+    run.save_recipe(recipe)
     run.save_result({**result_of(recipe, scores), "train_return": 3.0})
     return run
 
@@ -28,7 +29,7 @@ def test_a_run_counts_once(tmp_path):
         "2.00",
         "0",
         "c51",
-        "gymnasium",
+        "classic-control",
     )
     assert row["command"] == "catzoo train dqn --env CartPole-v1 --loss c51 --seed 0"
 
@@ -42,6 +43,7 @@ def test_the_command_says_what_differs():
 
 def test_unfinished_runs_are_refused(tmp_path):
     run = Run(tmp_path / "run")
-    run.open(find_recipe("dqn", "CartPole-v1"))
+    run.path.mkdir(parents=True, exist_ok=True)
+    run.save_recipe(find_recipe("dqn", "CartPole-v1"))
     with pytest.raises(RecipeError, match=r"no result\.json"):
         record([run.path], tmp_path / "scores.csv")

@@ -58,7 +58,7 @@ def test_the_result_says_what_it_was_measured_with(run):
     assert result["episodes"] == len(result["returns"]) == 8
     assert np.isclose(result["mean_return"], np.mean(result["returns"]))
     assert (result["steps"], result["seed"], result["loss"]) == (400, 5, "hl_gauss")
-    assert result["protocol"]["name"] == "gymnasium"
+    assert result["protocol"]["name"] == "classic-control"
     assert {"catzoo", "torch", "torchrl", "gymnasium"} <= result["versions"].keys()
     low, high = result["interval_95"]
     assert low <= result["mean_return"] <= high
@@ -86,9 +86,10 @@ def test_weights_load_without_pickle(run):
     assert agent.network.head.linear.weight.shape == (2 * 51, 8)
 
 
-def test_the_same_command_says_it_is_finished(run):
+def test_the_same_command_says_it_is_finished(run, capsys):
     before = run.metrics.read_bytes()
     result = tiny(run.path, steps=400, seed=5, loss="hl_gauss")
+    assert "is finished: it has 400 steps" in capsys.readouterr().out
     assert result == run.result()
     assert run.metrics.read_bytes() == before
 
@@ -137,6 +138,16 @@ def test_an_environment_that_raises_ends_the_run_with_its_own_error(tmp_path):
         ({"overrides": ["network.name=nature_cnn"]}, "needs images"),
         ({"overrides": ["compute.cuda_graph=true", "compute.device=cpu"]}, "needs a GPU"),
         ({"overrides": ["compute.device=abacus"]}, "compute.device=abacus"),
+        ({"overrides": ["compute.device=meta"]}, "compute.device=meta"),
+        ({"overrides": ["agent=ppo"]}, "not an override"),
+        ({"overrides": ["env=ALE/Pong-v5"]}, "not an override"),
+        ({"overrides": ["value_loss=5"]}, "value_loss is a group"),
+        ({"overrides": ["seed=2024-99-99"]}, "not a value"),
+        ({"overrides": ["network.hidden=[999999, 999999]"]}, "CartPole-v1"),
+        ({"env": "tabular/Blackjack-v0"}, "missing"),
+        ({"env": "FrozenLake-v1", "overrides": ["env_options={map_name: 9x9}"]}, "cannot be made"),
+        ({"env": "ALE/Pong-v5", "overrides": ["env_options={frameskip: abc}"]}, "env_options"),
+        ({"seed": 10**20}, "seed="),
         ({"overrides": ["value_loss.pad_sigmas=1000"]}, "pad_sigmas"),
     ],
 )
@@ -174,6 +185,9 @@ def test_corrupt_runs_are_named(run, tmp_path):
     copy.weights.write_bytes(b"nonsense")
     with pytest.raises(RecipeError, match=r"weights\.safetensors: corrupt"):
         load_agent(copy.path)
+    copy.result_file.write_text("{}")
+    with pytest.raises(RecipeError, match=r"result\.json: corrupt"):
+        copy.result()
     copy.recipe_file.write_text("a: [")
     with pytest.raises(RecipeError, match="not YAML"):
         load_agent(copy.path)
@@ -231,11 +245,33 @@ def test_ctrl_c_is_one_line_and_the_run_goes_on(tmp_path):
 
 
 def test_two_processes_cannot_share_a_folder(run):
+    before = run.recipe_file.read_text()
     with (
-        run.locked(),
+        run.training(run.recipe()),
         pytest.raises(RecipeError, match="another process is training"),
-        Run(run.path).locked(),
     ):
+        tiny(run.path, steps=800, seed=5, loss="hl_gauss")
+    assert run.recipe_file.read_text() == before.replace("steps: 800", "steps: 400")
+    with run.training(run.recipe()):
         pass
-    with run.locked():
-        pass
+
+
+def test_fewer_steps_than_there_are_cannot_be_asked_for(tmp_path):
+    tiny(tmp_path / "run", steps=400)
+    (tmp_path / "run" / "result.json").unlink()
+    with pytest.raises(RecipeError, match="has 400 steps already"):
+        tiny(tmp_path / "run", steps=200)
+
+
+def test_unreadable_checkpoints_are_not_started_over(tmp_path):
+    tiny(tmp_path / "run", steps=400)
+    before = (tmp_path / "run" / "metrics.csv").read_bytes()
+    for manifest in (tmp_path / "run" / "checkpoints").rglob("manifest.json"):
+        manifest.write_text("garbage")
+    with pytest.raises(RecipeError, match="no readable checkpoint"):
+        tiny(tmp_path / "run", steps=600)
+    assert (tmp_path / "run" / "metrics.csv").read_bytes() == before
+
+
+def test_nothing_is_pickled(run):
+    assert not [path for path in run.path.rglob("*") if path.suffix in (".pkl", ".pt", ".pth", ".ckpt")]

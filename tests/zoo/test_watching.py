@@ -50,7 +50,8 @@ class Blind(Blank):
 def make_run(folder, env="CartPole-v1", loss="hl_gauss"):
     recipe = find_recipe("dqn", env, loss)
     run = Run(folder)
-    run.open(recipe)
+    run.path.mkdir(parents=True, exist_ok=True)
+    run.save_recipe(recipe)
     made = build_env(recipe, 1)
     run.save_weights(build_agent(recipe, made))
     made.close()
