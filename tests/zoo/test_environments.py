@@ -100,7 +100,7 @@ def test_own_environment_by_module(tmp_path, monkeypatch):
         ("Acrobot-v1", {"wind": 3}, "wind"),
         ("ALE/Pong-v5", {"wind": 3}, "wind"),
         (":CartPole-v1", {}, "cannot import"),
-        ("Taxi-v3", {"wind": 1}, "cannot be made"),
+        ("Taxi-v4", {"wind": 1}, "cannot be made"),
         ("MinAtar/Breakot", {}, "did you mean MinAtar/Breakout-v"),
     ],
 )
