@@ -90,7 +90,11 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
         for rows in (run.metrics, run.episodes):
             cut_after(rows, restored)
         monitor = SupportMonitor(agent.value_loss)
-        fit(agent, callbacks=_callbacks(recipe, run, checkpoints, monitor), loggers=_loggers(run, wandb))
+        fit(
+            agent,
+            callbacks=_callbacks(recipe, run, checkpoints, monitor),
+            loggers=_loggers(run, wandb, restored),
+        )
         checkpoints.save()
         run.save_weights(agent)
         result = result_of(recipe, evaluate_trained(agent, recipe, recipe.eval.episodes))
@@ -168,14 +172,20 @@ def _callbacks(recipe: Recipe, run: Run, checkpoints: Any, monitor: Any) -> list
     ]
 
 
-def _loggers(run: Run, wandb: str | None) -> list[Any]:
+def _loggers(run: Run, wandb: str | None, restored: int) -> list[Any]:
     from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
     from catzoo.zoo.metrics import CSVMetrics
 
     loggers: list[Any] = [
         CSVMetrics(run.metrics),
-        TensorBoardLogger(run.path / "tensorboard", name="", version="", default_hp_metric=False),
+        TensorBoardLogger(
+            run.path / "tensorboard",
+            name="",
+            version="",
+            default_hp_metric=False,
+            purge_step=restored + 1 if restored else None,  # what comes after is done again
+        ),
     ]
     if wandb is not None:
         loggers.append(WandbLogger(project=wandb, name=run.path.name, save_dir=run.path))

@@ -74,11 +74,12 @@ CLASSIC_WORK = {
     "batch_size": 128,
     "target_update_every": 50,
     "learning_starts": 10_000,
-    "optimizer": {"lr": 2.5e-4, "eps": 1e-8},
+    "optimizer": {"lr": 1e-3, "eps": 1e-8},
     "network": {"hidden": [120, 84]},
     "exploration": {"end": 0.05, "decay_steps": 50_000},
 }
-"""CleanRL's DQN for classic control, the configuration whose speed is published most often."""
+"""CleanRL's DQN for classic control, but for four times its learning rate: with 2.5e-4 and a Huber loss no
+side leaves the start within 100,000 steps, and equal returns would say nothing."""
 
 
 def bench_recipe(job: Job, **compute: Any) -> Recipe:
