@@ -93,7 +93,8 @@ def unknown_key(key: str, schema: type, prefix: str, where: str) -> str:
         close = difflib.get_close_matches(leaf, by_leaf, n=1, cutoff=0.6)
         hint = f"; did you mean {by_leaf[close[0]]}?" if close else ""
     known = "" if hint else f"; known keys: {', '.join(allowed)}"
-    return f"unknown key {key} ({where}){hint}{known}"
+    shown = key if key.isprintable() else repr(key)  # the message stays one line
+    return f"unknown key {shown} ({where}){hint}{known}"
 
 
 def convert(value: Any, kind: Any, metadata: Mapping[str, Any], key: str, where: str) -> Any:

@@ -33,9 +33,9 @@ def commands():
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_its_commands_parse(words):
     from catzoo.hparams import parse_override
-    from catzoo.zoo.cli import make_parser
+    from catzoo.zoo.cli import parse
 
-    arguments = make_parser().parse_args(words)
+    arguments = parse(words)
     for override in getattr(arguments, "overrides", []):
         parse_override(override)
 

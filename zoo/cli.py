@@ -293,8 +293,8 @@ def run_bench_training(arguments: argparse.Namespace) -> None:
     print_table(rows)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status."""
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The arguments of a command line; a mistake ends the process with status 2."""
     parser = make_parser()
     arguments, rest = parser.parse_known_args(argv)
     # argparse gives up on `key=value` words that stand between options; they are overrides all the same.
@@ -303,6 +303,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {stray[0]}")
     if arguments.command == "train":
         arguments.overrides = [*arguments.overrides, *rest]
+    return arguments
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    arguments = parse(argv)
     try:
         arguments.function(arguments)
     except RecipeError as error:

@@ -136,7 +136,7 @@ class Run:
             return None
         try:
             result = json.loads(self.result_file.read_text(encoding="utf-8"))
-            if not isinstance(result, dict) or not {"steps", "returns", "interval_95"} <= result.keys():
+            if not isinstance(result, dict) or not {"steps", "mean_return"} <= result.keys():
                 raise ValueError
             return result
         except (OSError, ValueError):
