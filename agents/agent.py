@@ -19,6 +19,7 @@ Logged metrics (`step` is the number of agent steps collected):
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -166,6 +167,11 @@ class Agent(pl.LightningModule):
             row["train/length"] = sum(episode.length for episode in recent) / len(recent)
         if self._losses:
             row["train/loss"] = torch.stack(self._losses).mean().item()
+            if not math.isfinite(row["train/loss"]):
+                raise FloatingPointError(
+                    f"the loss is not finite at step {self.steps}: look at the rewards, observations and "
+                    "optimizer.lr"
+                )
             row["train/td_error"] = self._td_error_B.abs().mean().item()
             self._losses.clear()
         self.metrics = row

@@ -158,7 +158,11 @@ class VectorCollector(BaseCollector):
         clipped = np.clip(reward, -self.reward_clip, self.reward_clip)
         self._discounted += np.where(live, self.gamma**self._length * clipped, 0.0)
         self._length += live
-        for i in np.flatnonzero(done):
+        self._close(np.flatnonzero(done))
+
+    def _close(self, indices: np.ndarray) -> None:
+        """Books the episodes of some environments and starts their counts anew."""
+        for i in indices:
             episode = Episode(
                 self.frames, float(self._score[i]), int(self._length[i]), int(i), float(self._discounted[i])
             )
@@ -166,6 +170,10 @@ class VectorCollector(BaseCollector):
             self.recent.append(episode)
             self.finished.append(episode)
             self._score[i] = self._length[i] = self._discounted[i] = 0
+
+    def cut_episodes(self, max_steps: int) -> None:
+        """Counts episodes that have gone on for `max_steps` as finished; the environments do not notice."""
+        self._close(np.flatnonzero(self._length >= max_steps))
 
     def take_finished(self) -> list[Episode]:
         """Episodes that ended since the last call."""

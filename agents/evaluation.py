@@ -25,6 +25,7 @@ def evaluate_policy(
     *,
     seed: int,
     device: torch.device | str = "cpu",
+    max_steps: int = 27_000,
     progress: Callable[[int], None] | None = None,
 ) -> list[float]:
     """Undiscounted returns of `episodes` whole episodes.
@@ -35,6 +36,7 @@ def evaluate_policy(
         episodes: how many; environment i plays `episodes // N`, and one more for the first ones.
         seed: of environment 0; the others follow.
         device: where the policy lives.
+        max_steps: an episode that goes on for longer counts with what it has by then.
         progress: called with the number of episodes done.
     """
     quota = np.full(env.num_envs, episodes // env.num_envs)
@@ -43,6 +45,7 @@ def evaluate_policy(
     scores: list[float] = []
     while quota.any():
         collector.rollout()
+        collector.cut_episodes(max_steps)
         for episode in collector.take_finished():
             if quota[episode.env] > 0:
                 quota[episode.env] -= 1

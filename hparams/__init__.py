@@ -1,6 +1,7 @@
 """Hyper-parameters as data: the recipe, its checks, and how one is resolved for a run."""
 
 from catzoo.hparams.recipe import (
+    LOSS_KEYS,
     ComputeConfig,
     EvalConfig,
     ExplorationConfig,
@@ -10,11 +11,11 @@ from catzoo.hparams.recipe import (
     ReplayConfig,
     ValueLossConfig,
 )
-from catzoo.hparams.resolve import LOSS_NAMES, loss_name, merge, parse_override, read_yaml, resolve
+from catzoo.hparams.resolve import loss_name, merge, parse_override, read_yaml, resolve
 from catzoo.hparams.schema import RecipeError, build, keys_of, nearest
 
 __all__ = [
-    "LOSS_NAMES",
+    "LOSS_KEYS",
     "ComputeConfig",
     "EvalConfig",
     "ExplorationConfig",

@@ -11,17 +11,26 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from catzoo.hparams.schema import RecipeError, bounded
+from catzoo.hparams.schema import RecipeError, bounded, nearest
 
-CATEGORICAL = ("two_hot", "hl_gauss", "c51", "softmax_mse")
-"""Value losses with a support of bins; the others are regressions on one number."""
+_SUPPORT = ("num_bins", "v_min", "v_max", "align")
+LOSS_KEYS: dict[str, tuple[str, ...]] = {
+    "mse": (),
+    "huber": ("delta",),
+    "two_hot": _SUPPORT,
+    "hl_gauss": (*_SUPPORT, "sigma", "sigma_ratio", "pad_sigmas"),
+    "c51": _SUPPORT,
+    "softmax_mse": _SUPPORT,
+}
+"""Value losses and the keys that each takes. Known here without importing torch; a loss that was added to
+`catzoo.losses.LOSSES` and not here is looked up there when it is asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ValueLossConfig:
     """How a scalar value is represented and scored. `None`: the loss's own default."""
 
-    name: Literal["mse", "huber", "two_hot", "hl_gauss", "c51", "softmax_mse"] = "hl_gauss"
+    name: str = "hl_gauss"
     """Which loss; the classes are in `catzoo.losses`."""
     num_bins: int | None = bounded(None, at_least=2, at_most=100_000)
     """Bins of the support (categorical losses)."""
@@ -41,6 +50,9 @@ class ValueLossConfig:
     """Huber: where the loss turns from quadratic to linear."""
 
     def __post_init__(self) -> None:
+        if self.name not in LOSS_KEYS:
+            hint = nearest(self.name, LOSS_KEYS)
+            raise RecipeError(f"unknown loss {self.name!r}: must be one of {', '.join(LOSS_KEYS)}{hint}")
         if self.sigma is not None and self.sigma_ratio is not None:
             raise RecipeError("value_loss.sigma and value_loss.sigma_ratio exclude each other: give one")
         if self.v_min is not None and self.v_max is not None and self.v_min >= self.v_max:
@@ -48,16 +60,9 @@ class ValueLossConfig:
                 f"value_loss.v_min={self.v_min:g} must be below value_loss.v_max={self.v_max:g}"
             )
         for key, value in self.arguments().items():
-            if value is not None and key not in self.accepted(self.name):
-                allowed = ", ".join(self.accepted(self.name)) or "no keys"
+            if value is not None and key not in LOSS_KEYS[self.name]:
+                allowed = ", ".join(LOSS_KEYS[self.name]) or "no keys"
                 raise RecipeError(f"value_loss.{key} does not apply to {self.name}, which takes {allowed}")
-
-    @staticmethod
-    def accepted(name: str) -> tuple[str, ...]:
-        """Keys that the loss `name` takes, besides `name` itself."""
-        support = ("num_bins", "v_min", "v_max", "align") if name in CATEGORICAL else ()
-        own = {"hl_gauss": ("sigma", "sigma_ratio", "pad_sigmas"), "huber": ("delta",)}
-        return support + own.get(name, ())
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments for the loss's class: what was set, without the name."""

@@ -13,10 +13,8 @@ from typing import Any
 
 import yaml
 
-from catzoo.hparams.recipe import Recipe, ValueLossConfig
+from catzoo.hparams.recipe import LOSS_KEYS, Recipe, ValueLossConfig
 from catzoo.hparams.schema import RecipeError, build, keys_of, nearest, unknown_key
-
-LOSS_NAMES = ("mse", "huber", "two_hot", "hl_gauss", "c51", "softmax_mse")
 
 
 def loss_name(name: str) -> str:
@@ -26,11 +24,11 @@ def loss_name(name: str) -> str:
         RecipeError: no such loss.
     """
     folded = name.lower().replace("-", "").replace("_", "").replace(" ", "")
-    for known in LOSS_NAMES:
-        if known.replace("_", "") == folded:
+    for known in LOSS_KEYS:
+        if known.lower().replace("_", "") == folded:
             return known
-    hint = nearest(name, LOSS_NAMES)
-    raise RecipeError(f"unknown loss {name!r}: must be one of {', '.join(LOSS_NAMES)}{hint}")
+    hint = nearest(name, LOSS_KEYS)
+    raise RecipeError(f"unknown loss {name!r}: must be one of {', '.join(LOSS_KEYS)}{hint}")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -162,6 +160,6 @@ def _loss_in_use(sections: Iterable[Mapping[str, Any]], loss: str | None, said: 
 
 def _only_accepted(value_loss: Mapping[str, Any], name: str) -> dict[str, Any]:
     """A recipe may set a support for all its losses; the ones without a support do not see it."""
-    known = {key for loss in LOSS_NAMES for key in ValueLossConfig.accepted(loss)}
-    drop = known - set(ValueLossConfig.accepted(name))
+    known = {key for keys in LOSS_KEYS.values() for key in keys}
+    drop = known - set(LOSS_KEYS[name])
     return {key: value for key, value in value_loss.items() if key not in drop} | {"name": name}

@@ -35,7 +35,7 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     """` (did you mean X?)` for the closest of `allowed`, or an empty string."""
     allowed = list(allowed)
     folded = {name.lower(): name for name in allowed}
-    close = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
     return f"; did you mean {folded[close[0]]}?" if close else ""
 
 

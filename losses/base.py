@@ -93,6 +93,8 @@ class ValueLoss(nn.Module, ABC):
         batch = {"action": action, "reward": reward, "discount": discount, "weight": weight}
         for shape, tensors in ((outputs.shape, same), (outputs.shape[:-2], batch)):
             for name, tensor in tensors.items():
+                if tensor is not None and not isinstance(tensor, Tensor):
+                    raise ValueError(f"{name} must be a tensor of shape {list(shape)}, got {tensor!r}")
                 if tensor is not None and tensor.shape != shape:
                     raise ValueError(f"{name} must have shape {list(shape)}, got {list(tensor.shape)}")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import Recipe, RecipeError, nearest, read_yaml, resolve
+from catzoo.hparams import LOSS_KEYS, Recipe, RecipeError, loss_name, nearest, read_yaml, resolve
 
 ROOM = Path(__file__).resolve().parent
 RECIPES = ROOM / "recipes"
@@ -37,7 +37,37 @@ def find_recipe(
 ) -> Recipe:
     """The checked recipe for an agent on an environment; see `catzoo.hparams.resolve`."""
     source = recipe_source(agent)
+    overrides = list(overrides)
+    asked = [loss, *(_value_loss_name(override) for override in overrides)]
+    know_losses(name for name in asked if name is not None)
     return resolve(source, env=env, loss=loss, overrides=overrides, where=f"recipes/{agent}.yaml")
+
+
+def know_losses(names: Iterable[str]) -> None:
+    """Looks up losses that only `catzoo.losses.LOSSES` knows: somebody added them. Costs torch's import."""
+    if all(_is_known(name) for name in names):
+        return
+    import inspect
+
+    from catzoo.losses import LOSSES
+
+    possible = {key for keys in LOSS_KEYS.values() for key in keys}
+    for name, kind in LOSSES.items():
+        takes = inspect.signature(kind.__init__).parameters
+        LOSS_KEYS.setdefault(name, tuple(key for key in takes if key in possible))
+
+
+def _is_known(name: str) -> bool:
+    try:
+        return bool(loss_name(name))
+    except RecipeError:
+        return False
+
+
+def _value_loss_name(override: Mapping[str, Any]) -> str | None:
+    value_loss = override.get("value_loss")
+    name = value_loss.get("name") if isinstance(value_loss, Mapping) else None
+    return name if isinstance(name, str) else None
 
 
 def scores(agent: str | None = None) -> list[dict[str, str]]:

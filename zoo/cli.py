@@ -32,12 +32,13 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Prints the message and exits with status 2."""
-        choice = re.match(r".*invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        choice = re.match(r"argument (\S+): invalid choice: '([^']*)' \(choose from (.*)\)", message)
         if choice:
-            known = [name.strip("' ") for name in choice[2].split(",")]
-            near = difflib.get_close_matches(choice[1], known, n=1)
+            known = [name.strip("' ") for name in choice[3].split(",")]
+            near = difflib.get_close_matches(choice[2], known, n=1)
+            what = "command" if choice[1] in ("COMMAND", "KIND") else choice[1]
             hint = f"; did you mean {near[0]}?" if near else ""
-            message = f"unknown command {choice[1]!r}: known are {', '.join(known)}{hint}"
+            message = f"unknown {what} {choice[2]!r}: known are {', '.join(known)}{hint}"
         unknown = re.match(r"unrecognized arguments: (--?[\w-]+)", message)
         if unknown:
             options = [name for action in self._all_actions() for name in action.option_strings]
@@ -145,7 +146,9 @@ def _add_train(commands: Any) -> None:
     train.add_argument("--seed", metavar="N", type=whole, help="seeds everything; default 0")
     train.add_argument("--run-dir", metavar="DIR", type=Path, help="default runs/AGENT-ENV-LOSS-sSEED")
     train.add_argument("--wandb", metavar="PROJECT", help="log to this Weights & Biases project as well")
-    train.add_argument("overrides", metavar="key=value", nargs="*", help="any key of catzoo show AGENT")
+    train.add_argument(
+        "overrides", metavar="key=value", nargs="*", default=(), help="any key of catzoo show AGENT"
+    )
 
 
 def _add_eval_and_watch(commands: Any) -> None:
@@ -314,10 +317,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RecipeError as error:
         print(f"catzoo: error: {error}", file=sys.stderr)
         return 2
+    except FloatingPointError as error:
+        print(f"catzoo: error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        goes_on = (
-            "; the same command goes on from the last checkpoint" if arguments.command == "train" else ""
-        )
+        goes_on = "; the same command goes on from the last checkpoint, if there was one"
+        goes_on = goes_on if arguments.command == "train" else ""
         print(f"catzoo: stopped{goes_on}", file=sys.stderr)
         return 130
     except BrokenPipeError:

@@ -22,6 +22,11 @@ from rich.table import Table
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
 
 
+def say(text: str) -> None:
+    """Prints a line as it is: square brackets are no markup."""
+    console.print(text, markup=False)
+
+
 def progress_bar(what: str, *fields: str) -> Progress:
     """A bar with counts, extra fields and time left; silent when the output is no terminal."""
     return Progress(

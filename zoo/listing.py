@@ -11,8 +11,8 @@ from statistics import mean
 
 import yaml
 
-from catzoo.hparams import LOSS_NAMES, Recipe
-from catzoo.zoo.catalogue import agents, find_recipe, recipe_source, scores
+from catzoo.hparams import LOSS_KEYS, Recipe
+from catzoo.zoo.catalogue import SCORES, agents, find_recipe, recipe_source, scores
 from catzoo.zoo.console import console, print_table
 
 LOSS_NOTES = {
@@ -34,7 +34,7 @@ def list_agents() -> None:
     print_table(
         "Agents", ("agent", "what", "recipes for"), rows, note="train one: catzoo train AGENT --env ID"
     )
-    print_table("Value losses", ("loss", "what"), [(name, LOSS_NOTES[name]) for name in LOSS_NAMES])
+    print_table("Value losses", ("loss", "what"), [(name, LOSS_NOTES.get(name, "")) for name in LOSS_KEYS])
     print_scores()
 
 
@@ -80,9 +80,7 @@ def print_scores(agent: str | None = None) -> None:
         rows.append((env, name, loss, f"{int(steps):,}", len(values), f"{mean(values):.1f}",
                      f"{min(values):.1f} … {max(values):.1f}", protocol))  # fmt: skip
     columns = ("environment", "agent", "loss", "steps", "seeds", "return", "range", "protocol")
-    print_table(
-        "Measured scores (greedy, mean over seeds)", columns, rows, note="every run: results/scores.csv"
-    )
+    print_table("Measured scores (greedy, mean over seeds)", columns, rows, note=f"every run: {SCORES}")
 
 
 def field_docs() -> dict[str, str]:

@@ -27,6 +27,7 @@ import yaml
 
 from catzoo import __version__
 from catzoo.hparams import Recipe, RecipeError, build, read_yaml
+from catzoo.zoo.catalogue import know_losses
 
 if TYPE_CHECKING:
     from catzoo.agents import Agent
@@ -71,6 +72,9 @@ class Run:
         if not isinstance(stamp, dict) or stamp.get("format") != FORMAT:
             found = stamp.get("format") if isinstance(stamp, dict) else None
             raise RecipeError(f"{self.recipe_file}: run format {found}, this version reads {FORMAT}")
+        value_loss = values.get("value_loss")
+        if isinstance(value_loss, dict) and isinstance(value_loss.get("name"), str):
+            know_losses([value_loss["name"]])
         return build(Recipe, values, where=str(self.recipe_file))
 
     def check(self, recipe: Recipe) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from catzoo.hparams import Recipe, RecipeError, parse_override
 from catzoo.zoo.catalogue import find_recipe
-from catzoo.zoo.console import console
+from catzoo.zoo.console import say
 from catzoo.zoo.runs import Run
 
 
@@ -47,6 +47,8 @@ def train(
     Raises:
         RecipeError: anything wrong with what was asked for, in one line, before anything is written.
     """
+    if isinstance(overrides, str | Mapping):
+        overrides = [overrides]
     said: list[Mapping[str, Any]] = [
         parse_override(item) if isinstance(item, str) else item for item in overrides
     ]
@@ -56,7 +58,7 @@ def train(
     finished = finished_result(run, recipe)
     if finished is None:
         return train_recipe(recipe, run, wandb=wandb)
-    console.print(f"{run.path} is finished: it has {finished['steps']:,} steps, and more --steps goes on")
+    say(f"{run.path} is finished: it has {finished['steps']:,} steps, and more --steps goes on")
     return finished
 
 
@@ -119,7 +121,7 @@ def _restore(checkpoints: Any, recipe: Recipe, run: Run) -> int:
         return 0
     if step > recipe.steps + recipe.num_envs * recipe.rollout_length:
         raise RecipeError(f"{run.path} has {step:,} steps already: ask for more than --steps {recipe.steps}")
-    console.print(f"{run.path}: going on from step {step:,}, with new episodes")
+    say(f"{run.path}: going on from step {step:,}, with new episodes")
     return int(step)
 
 

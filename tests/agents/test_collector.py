@@ -114,3 +114,15 @@ def test_refused(corridor):
         VectorCollector(corridor(mode=AutoresetMode.DISABLED), Left(), frames_per_batch=4)
     with pytest.raises(ValueError, match="discrete"):
         VectorCollector(gym.make_vec("Pendulum-v1", 2), Left(), frames_per_batch=4)
+
+
+def test_an_evaluation_of_endless_episodes_ends(corridor):
+    from catzoo.agents import evaluate_policy
+
+    env = corridor((10**9, 3))
+    assert evaluate_policy(Left(), env, 4, seed=0, max_steps=16) == [
+        6.0,
+        6.0,
+        136.0,
+        392.0,
+    ]  # rewards 1…16, then 17…32

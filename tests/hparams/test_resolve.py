@@ -2,7 +2,7 @@
 
 import pytest
 
-from catzoo.hparams import LOSS_NAMES, Recipe, RecipeError, loss_name, parse_override, read_yaml, resolve
+from catzoo.hparams import LOSS_KEYS, Recipe, RecipeError, loss_name, parse_override, read_yaml, resolve
 from catzoo.losses import LOSSES
 
 SOURCE = {
@@ -98,7 +98,7 @@ def test_common_spellings(spelling):
 
 
 def test_recipes_know_the_losses_that_exist():
-    assert set(LOSS_NAMES) == set(LOSSES)
+    assert set(LOSS_KEYS) == set(LOSSES)
 
 
 def test_the_resolved_recipe_survives_a_round_trip():

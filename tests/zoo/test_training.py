@@ -236,9 +236,8 @@ def test_ctrl_c_is_one_line_and_the_run_goes_on(tmp_path):
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
-    assert (
-        process.stderr.read().strip() == "catzoo: stopped; the same command goes on from the last checkpoint"
-    )
+    said = process.stderr.read().strip()
+    assert said == "catzoo: stopped; the same command goes on from the last checkpoint, if there was one"
     steps = max(int(path.name.split("-")[1]) for path in checkpoints.glob("step-*"))
     result = tiny(tmp_path / "run", "checkpoint_every=100", steps=steps + 100)
     assert result["steps"] == steps + 100
@@ -275,3 +274,42 @@ def test_unreadable_checkpoints_are_not_started_over(tmp_path):
 
 def test_nothing_is_pickled(run):
     assert not [path for path in run.path.rglob("*") if path.suffix in (".pkl", ".pt", ".pth", ".ckpt")]
+
+
+def test_a_loss_of_ones_own_needs_one_line_of_a_dict(tmp_path, monkeypatch):
+    from catzoo.hparams import LOSS_KEYS
+    from catzoo.losses import LOSSES, MSE
+
+    class LogCosh(MSE):
+        def forward(self, outputs, target):
+            return (self.decode(outputs) - target).cosh().log()
+
+    monkeypatch.setitem(LOSSES, "log_cosh", LogCosh)
+    monkeypatch.setattr("catzoo.hparams.recipe.LOSS_KEYS", LOSS_KEYS)
+    try:
+        result = tiny(tmp_path / "run", steps=300, loss="log_cosh")
+        assert result["loss"] == "log_cosh"
+        assert evaluate(tmp_path / "run", episodes=2)["episodes"] == 2
+    finally:
+        LOSS_KEYS.pop("log_cosh", None)
+
+
+def test_rewards_that_are_not_numbers_stop_the_run(tmp_path):
+    class Nan(gym.Wrapper):
+        def step(self, action):
+            observation, _, *rest = self.env.step(action)
+            return observation, float("nan"), *rest
+
+    gym.register("Nan-v0", entry_point=lambda: Nan(gym.make("CartPole-v1")))
+    try:
+        with pytest.raises(FloatingPointError, match="not finite at step"):
+            tiny(tmp_path / "run", steps=1000, env="Nan-v0")
+    finally:
+        del gym.registry["Nan-v0"]
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+def test_overrides_may_be_one_mapping_or_one_string(tmp_path):
+    for overrides in ({"value_loss": {"num_bins": 1}}, "value_loss.num_bins=1"):
+        with pytest.raises(RecipeError, match="at least 2"):
+            train("dqn", "CartPole-v1", run_dir=tmp_path / "run", overrides=overrides)

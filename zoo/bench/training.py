@@ -39,7 +39,7 @@ from typing import Any
 from catzoo.hparams import RecipeError, nearest
 from catzoo.zoo.bench.job import KEY, Job
 from catzoo.zoo.bench.summary import print_table, summarise
-from catzoo.zoo.console import console
+from catzoo.zoo.console import say
 
 __all__ = ["COLUMNS", "bench_training", "print_table", "summarise"]
 
@@ -82,7 +82,7 @@ def bench_training(
     peers: Sequence[str] = ("sb3", "torchrl"),
     out: Path | None = None,
     parts: Sequence[str] = ("speed", "overhead", "learner"),
-    progress: Callable[[str], None] = console.print,
+    progress: Callable[[str], None] = say,
     episodes: int = 30,
     compile: bool = False,
     isolate: bool = True,
