@@ -19,7 +19,7 @@ $(VENV)/.ready: pyproject.toml
 	touch $@
 
 demo: $(VENV)/.ready ## train DQN + HL-Gauss on CartPole-v1, evaluate it, film it
-	$(BIN)/catzoo train dqn --env CartPole-v1 --loss hl_gauss --run-dir $(DEMO)
+	$(BIN)/catzoo train dqn --env CartPole-v1 --loss hl_gauss --steps 70k --run-dir $(DEMO)
 	$(BIN)/catzoo watch $(DEMO) --out $(DEMO)/cartpole.mp4
 	@echo "learning curve: $(DEMO)/learning_curve.png   video: $(DEMO)/cartpole.mp4"
 
