@@ -17,6 +17,9 @@ from catzoo.agents.agent import Agent
 from catzoo.agents.collector import VectorCollector
 from catzoo.agents.exploration import EpsilonGreedy
 
+EPISODE_CAP = 27_000
+"""Agent steps after which an episode is cut: 108,000 Atari frames, half an hour of play."""
+
 
 def evaluate_policy(
     policy: nn.Module,
@@ -25,7 +28,7 @@ def evaluate_policy(
     *,
     seed: int,
     device: torch.device | str = "cpu",
-    max_steps: int = 27_000,
+    max_steps: int = EPISODE_CAP,
     progress: Callable[[int], None] | None = None,
 ) -> list[float]:
     """Undiscounted returns of `episodes` whole episodes.

@@ -118,7 +118,8 @@ class Run:
             raise RecipeError(f"{self.path}: cannot be written: {error.strerror or error}") from None
         try:
             _lock(descriptor, self.path)  # it dies with the process
-            self.save_recipe(recipe)
+            if not self.recipe_file.exists():
+                self.save_recipe(recipe)
             yield
         finally:
             os.close(descriptor)
@@ -210,6 +211,17 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def cpu_model() -> str:
+    """The processor's name, as the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return f"{line.partition(':')[2].strip()}, {os.cpu_count()} cores"
+    except OSError:
+        pass
+    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
 def stamped_yaml(recipe: Recipe) -> str:

@@ -5,7 +5,6 @@ One row a run, with everything that made the number; a run that is there already
 
 from __future__ import annotations
 
-import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.zoo.catalogue import SCORES, find_recipe
 from catzoo.zoo.metrics import read_rows, write_rows
-from catzoo.zoo.runs import Run, compare
+from catzoo.zoo.runs import Run, compare, cpu_model
 
 KEY = ("env", "agent", "loss", "seed", "steps", "protocol")
 COLUMNS = [
@@ -75,16 +74,6 @@ def record(runs: Sequence[Path], file: Path = SCORES) -> int:
         rows[tuple(row[key] for key in KEY)] = row
     write_rows(file, COLUMNS, [rows[key] for key in sorted(rows)])
     return len(rows)
-
-
-def cpu_model() -> str:
-    """The processor's name as the system gives it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
-        return f"{names[0]} x{len(names)}"
-    except (OSError, IndexError):
-        return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

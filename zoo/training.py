@@ -89,6 +89,7 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
     with run.training(recipe):
         checkpoints = Checkpoints(run.checkpoints, agent)
         restored = _restore(checkpoints, recipe, run)
+        run.save_recipe(recipe)  # with what may differ from before, such as more steps
         for rows in (run.metrics, run.episodes):
             cut_after(rows, restored)
         monitor = SupportMonitor(agent.value_loss)

@@ -258,8 +258,10 @@ def test_two_processes_cannot_share_a_folder(run):
 def test_fewer_steps_than_there_are_cannot_be_asked_for(tmp_path):
     tiny(tmp_path / "run", steps=400)
     (tmp_path / "run" / "result.json").unlink()
+    before = (tmp_path / "run" / "recipe.yaml").read_bytes()
     with pytest.raises(RecipeError, match="steps already: ask for more"):
         tiny(tmp_path / "run", steps=200)
+    assert (tmp_path / "run" / "recipe.yaml").read_bytes() == before
 
 
 def test_unreadable_checkpoints_are_not_started_over(tmp_path):

@@ -27,7 +27,6 @@ import dataclasses
 import datetime
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -40,6 +39,7 @@ from catzoo.hparams import RecipeError, nearest
 from catzoo.zoo.bench.job import KEY, Job
 from catzoo.zoo.bench.summary import print_table, summarise
 from catzoo.zoo.console import say
+from catzoo.zoo.runs import cpu_model, versions
 
 __all__ = ["COLUMNS", "bench_training", "print_table", "summarise"]
 
@@ -217,23 +217,10 @@ def _in_fresh_process(job: Job) -> list[Row]:
 
 
 def _versions() -> str:
-    from catzoo.zoo.runs import versions
-
     found = versions()
     if util.find_spec("stable_baselines3") is not None:
         found["stable-baselines3"] = metadata.version("stable-baselines3")
     return " ".join(f"{name}={version}" for name, version in found.items())
-
-
-def cpu_model() -> str:
-    """The processor's name, as the system tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return f"{line.partition(':')[2].strip()}, {os.cpu_count()} cores"
-    except OSError:
-        pass
-    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
 def _csv_file(out: Path | None, env: str) -> Path | None:
