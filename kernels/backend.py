@@ -1,62 +1,110 @@
-"""Which implementation computes a loss: a dictionary, best first, and one function that reads it."""
+"""Which implementation computes a call: a dictionary, best first, and one function that reads it.
 
-from typing import Literal, Protocol
+What cannot run somewhere says why before anything is launched. What should run and breaks (Triton or a
+compiler missing, a kernel that does not build on this device) costs one warning that names the cause, and
+PyTorch's operations take over; if it was asked for by name, the error is the caller's.
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
 
-from catzoo.kernels import torch_path
+from catzoo.kernels import torch_path, triton_path
+from catzoo.kernels.bins import Bins
+from catzoo.kernels.rules import Rule, Target, ValueRule
+from catzoo.kernels.td import TDInputs, TDResult
 
 Backend = Literal["auto", "torch", "triton"]
 
 
 class Implementation(Protocol):
-    """What a module must define to be a backend; arguments are checked and constants are Python floats."""
+    """What a module must define to be a backend; arguments are checked, derivatives are `autograd`'s."""
 
-    def supports(self, device: torch.device) -> bool: ...
+    def refusal(
+        self, device: torch.device, rule: Rule | None, num_bins: int, dtype: torch.dtype
+    ) -> str | None: ...
 
-    def hl_gauss_cross_entropy(
-        self,
-        logits_K: Tensor,
-        target: Tensor,
-        edge_min: float,
-        edge_max: float,
-        sigma: float,
-        clamp: tuple[float, float],
-    ) -> Tensor: ...
+    def loss_and_grad(
+        self, logits_K: Tensor, target: Target, rule: Rule, weight: Tensor | None, with_grad: bool
+    ) -> tuple[Tensor, Tensor | None]: ...
 
-    def two_hot_cross_entropy(self, logits_K: Tensor, target: Tensor, centers_K: Tensor) -> Tensor: ...
+    def categorical_td(
+        self, inputs: TDInputs, rule: ValueRule, with_grad: bool
+    ) -> tuple[TDResult, Tensor | None]: ...
 
-    def soft_label_cross_entropy(self, logits_K: Tensor, label_K: Tensor) -> Tensor: ...
+    def categorical_value(self, logits_K: Tensor, bins: Bins) -> Tensor: ...
 
-    def c51_cross_entropy(
-        self, logits_K: Tensor, next_logits_K: Tensor, reward: Tensor, discount: Tensor, centers_K: Tensor
-    ) -> Tensor: ...
-
-    def categorical_value(self, logits_K: Tensor, centers_K: Tensor) -> Tensor: ...
+    def greedy_action(self, logits_AK: Tensor, bins: Bins) -> Tensor: ...
 
 
-# "auto" takes the first that supports the device. A backend is a module and one entry here.
-IMPLEMENTATIONS: dict[str, Implementation] = {"torch": torch_path}
+# "auto" takes the first that does not refuse. A backend is a module and one entry here.
+IMPLEMENTATIONS: dict[str, Implementation] = {"triton": triton_path, "torch": torch_path}
+
+_broken: dict[tuple[str, torch.device], str] = {}
 
 
 def check_backend(backend: str) -> None:
-    """Raise ValueError unless this version has the backend, on whatever device."""
+    """Raise ValueError unless there is a backend of that name, on whatever device."""
     if backend != "auto" and backend not in IMPLEMENTATIONS:
-        raise ValueError(
-            f"backend={backend!r} is not in this version; available: {_names(['auto', *IMPLEMENTATIONS])}"
-        )
+        raise ValueError(f"backend must be one of {', '.join(map(repr, get_args(Backend)))}; got {backend!r}")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The implementation of a call, and whether another may take over if it breaks."""
+
+    name: str
+    automatic: bool = False
+
+
+def choose(
+    backend: str,
+    device: torch.device,
+    rule: Rule | None = None,
+    num_bins: int = 2,
+    dtype: torch.dtype = torch.float32,
+) -> Choice:
+    """The implementation for such a call; ValueError with the reason if `backend` cannot do it."""
+    check_backend(backend)
+    if backend != "auto":
+        reason = IMPLEMENTATIONS[backend].refusal(device, rule, num_bins, dtype)
+        if reason is not None:
+            raise ValueError(f"backend={backend!r} {reason}")
+        return Choice(backend)
+    for name, implementation in IMPLEMENTATIONS.items():
+        if (name, device) not in _broken and implementation.refusal(device, rule, num_bins, dtype) is None:
+            return Choice(name, automatic=True)
+    raise AssertionError("the last implementation refuses nothing")
 
 
 def resolve_backend(backend: str, device: torch.device) -> str:
-    """The name of the implementation to use on a device; ValueError if there is none of that name for it."""
-    check_backend(backend)
-    for name, implementation in IMPLEMENTATIONS.items():
-        if backend in ("auto", name) and implementation.supports(device):
-            return name
-    able = [name for name, implementation in IMPLEMENTATIONS.items() if implementation.supports(device)]
-    raise ValueError(f"backend={backend!r} does not run on device {str(device)!r}; available: {_names(able)}")
+    """The name of the implementation on a device; ValueError if that backend does not run there."""
+    return choose(backend, device).name
 
 
-def _names(names: list[str]) -> str:
-    return ", ".join(map(repr, names))
+def run(choice: Choice, step: str, device: torch.device, *arguments: Any) -> Any:
+    """Call a step of the chosen implementation, and of the last one if an automatic choice breaks."""
+    try:
+        return getattr(IMPLEMENTATIONS[choice.name], step)(*arguments)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        last = list(IMPLEMENTATIONS)[-1]
+        if not choice.automatic or choice.name == last:
+            raise
+        _disable(choice.name, device, error)
+        return getattr(IMPLEMENTATIONS[last], step)(*arguments)
+
+
+def _disable(name: str, device: torch.device, error: Exception) -> None:
+    cause = str(error).strip().splitlines()
+    _broken[name, device] = f"{type(error).__name__}: {cause[0] if cause else 'no message'}"
+    warnings.warn(
+        f"the {name} kernels do not work on {device} ({_broken[name, device]}); "
+        "PyTorch's operations take over",
+        RuntimeWarning,
+        stacklevel=2,
+    )

@@ -2,65 +2,193 @@
 
 Every function takes any leading dimensions, computes in float32 at least (float64 for float64 logits),
 returns one number per sample without reduction, and gives NaN where a target or a logit is NaN or infinite.
-Targets and labels are constants: gradients flow to the logits only, in the logits' dtype.
+Targets and labels are constants: gradients flow to the logits only, in the logits' dtype. A weight [...]
+multiplies the loss; a row of weight 0 is out, whatever it holds.
 
-Shapes: ... any leading dimensions, K bins.
+Shapes: ... any leading dimensions, A actions, K bins.
 """
 
-import math
+import functools
 
 import torch
 from torch import Tensor
 
-from catzoo.kernels import labels
-from catzoo.kernels.backend import IMPLEMENTATIONS, Implementation, resolve_backend
+from catzoo.kernels import autograd, plain
+from catzoo.kernels.backend import Choice, choose, run
+from catzoo.kernels.bins import Bins
+from catzoo.kernels.check import check_outputs, check_target, check_td
 from catzoo.kernels.numerics import compute_dtype
+from catzoo.kernels.rules import (
+    GaussianLabel,
+    GivenLabel,
+    Method,
+    NextDistribution,
+    ProjectedLabel,
+    Rule,
+    Target,
+    TwoHotLabel,
+    ValueRule,
+)
+from catzoo.kernels.td import TDInputs, TDResult
+
+
+def cross_entropy(
+    logits: Tensor, target: Target, rule: Rule, *, weight: Tensor | None = None, backend: str = "auto"
+) -> Tensor:
+    """Cross-entropy of logits [..., K] to the label that the rule makes of the target → loss [...].
+
+    target is a value [...], a `NextDistribution` for `ProjectedLabel`, or probabilities [..., K] for
+    `GivenLabel`. Raises ValueError for bad shapes, dtypes, devices or backend.
+    """
+    check_target(logits, target, rule, weight)
+    choice = choose(backend, logits.device, rule, logits.shape[-1], logits.dtype)
+    if torch.compiler.is_compiling():
+        if choice.name == "torch":  # the compiler fuses and derives the plain formula
+            return plain.cross_entropy(logits, plain.label(target, rule, compute_dtype(logits)), weight)
+        from catzoo.kernels import compiled
+
+        return compiled.cross_entropy(choice, logits, target, rule, weight)
+    return autograd.cross_entropy(choice, logits, target, rule, weight)
+
+
+def loss_and_grad(
+    logits: Tensor, target: Target, rule: Rule, *, weight: Tensor | None = None, backend: str = "auto"
+) -> tuple[Tensor, Tensor]:
+    """The loss [...] of `cross_entropy` and its gradient [..., K] in one step: for `logits.backward(grad)`.
+
+    The gradient is that of the sum of the losses, in the logits' dtype; neither is differentiable. Raises
+    ValueError as `cross_entropy` does.
+    """
+    check_target(logits, target, rule, weight)
+    choice = choose(backend, logits.device, rule, logits.shape[-1], logits.dtype)
+    with torch.no_grad():
+        loss, grad = run(choice, "loss_and_grad", logits.device, logits, target, rule, weight, True)
+    return loss, grad
+
+
+def categorical_td(
+    outputs: Tensor,
+    action: Tensor,
+    next_outputs: Tensor,
+    reward: Tensor,
+    discount: Tensor,
+    rule: ValueRule,
+    *,
+    next_online_outputs: Tensor | None = None,
+    weight: Tensor | None = None,
+    backend: str = "auto",
+) -> TDResult:
+    """One Bellman step from logits to (loss, TD error, clipped), each [...]; the loss is differentiable.
+
+    outputs and next_outputs [..., A, K], integer action [...], reward [...], and
+    discount [...] = gamma^n (1 - terminated). The greedy next action is next_outputs' own, or that of
+    next_online_outputs [..., A, K] (double Q-learning). The target is reward + discount * next value, or for
+    `ProjectedLabel` the next distribution moved so; `clipped` says whether the scalar target lay outside the
+    rule's range. Raises ValueError for bad shapes, dtypes, devices or backend.
+    """
+    inputs = TDInputs(outputs, action, next_outputs, reward, discount, next_online_outputs, weight)
+    choice = _td_choice(inputs, rule, backend)
+    if torch.compiler.is_compiling():
+        if choice.name == "torch":
+            return plain.categorical_td(inputs, rule)
+        from catzoo.kernels import compiled
+
+        return compiled.categorical_td(choice, inputs, rule)
+    return autograd.categorical_td(choice, inputs, rule)
+
+
+def categorical_td_and_grad(
+    outputs: Tensor,
+    action: Tensor,
+    next_outputs: Tensor,
+    reward: Tensor,
+    discount: Tensor,
+    rule: ValueRule,
+    *,
+    next_online_outputs: Tensor | None = None,
+    weight: Tensor | None = None,
+    backend: str = "auto",
+) -> tuple[TDResult, Tensor]:
+    """`categorical_td` and the gradient [..., A, K] of its summed loss in one step: `outputs.backward(grad)`.
+
+    Neither is differentiable. Arguments and errors as `categorical_td`'s.
+    """
+    inputs = TDInputs(outputs, action, next_outputs, reward, discount, next_online_outputs, weight)
+    choice = _td_choice(inputs, rule, backend)
+    with torch.no_grad():
+        result, grad = run(choice, "categorical_td", outputs.device, inputs, rule, True)
+    return result, grad
+
+
+def categorical_value(logits: Tensor, bins: Bins, *, backend: str = "auto") -> Tensor:
+    """The mean of softmax(logits [..., K]) over the bins' centers → value [...], differentiable."""
+    check_outputs("logits", logits, bins.num_bins)
+    choice = choose(backend, logits.device, None, bins.num_bins, logits.dtype)
+    if choice.name == "torch":
+        return plain.categorical_value(logits, bins)
+    if torch.compiler.is_compiling():
+        from catzoo.kernels import compiled
+
+        return compiled.categorical_value(choice, logits, bins)
+    return autograd.categorical_value(choice, logits, bins)
+
+
+@torch.no_grad()
+def greedy_action(logits: Tensor, bins: Bins, *, backend: str = "auto") -> Tensor:
+    """The action [...] of the largest mean of logits [..., A, K]; of equals the first, NaN before all."""
+    check_outputs("logits", logits, bins.num_bins, dims=2)
+    choice = choose(backend, logits.device, None, bins.num_bins, logits.dtype)
+    if choice.name == "torch" or torch.compiler.is_compiling():
+        return categorical_value(logits, bins, backend=backend).argmax(dim=-1)
+    action: Tensor = run(choice, "greedy_action", logits.device, logits, bins)
+    return action
+
+
+def label(target: Target, rule: Rule, *, dtype: torch.dtype | None = None) -> Tensor:
+    """The label [..., K] that the rule makes of a target, whole; float32, or float64 for a float64 target."""
+    tensor = target.logits if isinstance(target, NextDistribution) else target
+    return plain.label(target, rule, dtype or compute_dtype(tensor))
 
 
 def hl_gauss_cross_entropy(
     logits: Tensor,
     target: Tensor,
+    bins: Bins,
     *,
-    edge_min: float,
-    edge_max: float,
     sigma: float,
     clamp: tuple[float, float] | None = None,
+    method: Method = "auto",
+    weight: Tensor | None = None,
     backend: str = "auto",
 ) -> Tensor:
-    """Cross-entropy to the Gaussian around the target, integrated over K equal bins (arXiv 2403.03950, 3.1).
+    """Cross-entropy to the Gaussian around the target, integrated over the bins (arXiv 2403.03950, 3.1).
 
-    logits [..., K], target [...] → loss [...]. `edge_min` and `edge_max` are the outermost edges and
-    `sigma` the Gaussian's width, all in the target's units; targets are clamped to `clamp`, by default the
-    outermost edges. Raises ValueError for bad shapes, dtypes, edges, sigma or backend.
+    logits [..., K], target [...] → loss [...]. sigma and clamp are in the target's units, as for
+    `GaussianLabel`, which also says what `method` does. Raises ValueError for bad shapes, dtypes, devices,
+    sigma, clamp, method or backend.
     """
-    _check_logits(logits, "target", target)
-    clamp = _check_gauss(logits.shape[-1], edge_min, edge_max, sigma, clamp)
-    chosen = _implementation(backend, logits)
-    return chosen.hl_gauss_cross_entropy(logits, target, edge_min, edge_max, sigma, clamp)
+    rule = (GaussianLabel if torch.compiler.is_compiling() else _gaussian_label)(bins, sigma, clamp, method)
+    return cross_entropy(logits, target, rule, weight=weight, backend=backend)
 
 
 def two_hot_cross_entropy(
-    logits: Tensor, target: Tensor, centers: Tensor, *, backend: str = "auto"
+    logits: Tensor, target: Tensor, bins: Bins, *, weight: Tensor | None = None, backend: str = "auto"
 ) -> Tensor:
     """Cross-entropy to the two-hot label of the target (arXiv 2403.03950, eq. 3.2 with its weights in order).
 
-    logits [..., K], target [...] in the units of the increasing centers [K] → loss [...]. Targets are
-    clipped to the outermost centers. Raises ValueError for bad shapes, dtypes or backend.
+    logits [..., K], target [...] in the bins' units → loss [...]. Raises ValueError as `cross_entropy` does.
     """
-    _check_logits(logits, "target", target)
-    _check_centers(logits.shape[-1], centers)
-    return _implementation(backend, logits).two_hot_cross_entropy(logits, target, _as(logits, centers))
+    return cross_entropy(logits, target, TwoHotLabel(bins), weight=weight, backend=backend)
 
 
-def soft_label_cross_entropy(logits: Tensor, label: Tensor, *, backend: str = "auto") -> Tensor:
+def soft_label_cross_entropy(
+    logits: Tensor, label: Tensor, *, weight: Tensor | None = None, backend: str = "auto"
+) -> Tensor:
     """Cross-entropy of logits [..., K] to a label [..., K] that sums to one → loss [...].
 
-    Raises ValueError for bad shapes, dtypes or backend.
+    Raises ValueError as `cross_entropy` does.
     """
-    _check_floating("logits", logits)
-    _check_floating("label", label)
-    _check_shape("label", label, logits.shape)
-    return _implementation(backend, logits).soft_label_cross_entropy(logits, label)
+    return cross_entropy(logits, label, GivenLabel(), weight=weight, backend=backend)
 
 
 def c51_cross_entropy(
@@ -68,112 +196,24 @@ def c51_cross_entropy(
     next_logits: Tensor,
     reward: Tensor,
     discount: Tensor,
-    centers: Tensor,
+    bins: Bins,
     *,
+    weight: Tensor | None = None,
     backend: str = "auto",
 ) -> Tensor:
     """Cross-entropy to the projected distribution of reward + discount * Z' (C51, arXiv 1707.06887, eq. 7).
 
-    logits and next_logits [..., K], reward and discount [...], increasing centers [K] → loss [...]. Raises
-    ValueError for bad shapes, dtypes or backend.
+    logits and next_logits [..., K], reward and discount [...] → loss [...]. Raises ValueError as
+    `cross_entropy` does.
     """
-    _check_logits(logits, "reward", reward)
-    _check_floating("next_logits", next_logits)
-    _check_shape("next_logits", next_logits, logits.shape)
-    _check_shape("discount", discount, reward.shape)
-    _check_centers(logits.shape[-1], centers)
-    chosen = _implementation(backend, logits)
-    return chosen.c51_cross_entropy(logits, next_logits, reward, discount, _as(logits, centers))
+    target = NextDistribution(next_logits, reward, discount)
+    return cross_entropy(logits, target, ProjectedLabel(bins), weight=weight, backend=backend)
 
 
-def categorical_value(logits: Tensor, centers: Tensor, *, backend: str = "auto") -> Tensor:
-    """The mean of softmax(logits [..., K]) over the centers [K] → value [...], in the centers' units."""
-    _check_floating("logits", logits)
-    _check_centers(logits.shape[-1] if logits.ndim else 0, centers)
-    return _implementation(backend, logits).categorical_value(logits, _as(logits, centers))
+def _td_choice(inputs: TDInputs, rule: ValueRule, backend: str) -> Choice:
+    check_td(inputs, rule.bins.num_bins)
+    outputs = inputs.outputs
+    return choose(backend, outputs.device, rule, outputs.shape[-1], outputs.dtype)
 
 
-def hl_gauss_label(
-    value: Tensor,
-    num_bins: int,
-    *,
-    edge_min: float,
-    edge_max: float,
-    sigma: float,
-    clamp: tuple[float, float] | None = None,
-) -> Tensor:
-    """The label of `hl_gauss_cross_entropy` for value [...] → probabilities [..., num_bins], whole."""
-    clamp = _check_gauss(num_bins, edge_min, edge_max, sigma, clamp)
-    return labels.hl_gauss(
-        value,
-        num_bins,
-        edge_min=edge_min,
-        edge_max=edge_max,
-        sigma=sigma,
-        clamp=clamp,
-        window=num_bins,
-        dtype=compute_dtype(value),
-    ).probs
-
-
-def two_hot_label(value: Tensor, centers: Tensor) -> Tensor:
-    """The label of `two_hot_cross_entropy` for value [...] → probabilities [..., K]."""
-    _check_centers(centers.shape[-1] if centers.ndim else 0, centers)
-    label = labels.two_hot(value, _as(value, centers))
-    return labels.dense(label.probs, label.bins(), centers.shape[-1])
-
-
-def c51_label(next_logits: Tensor, reward: Tensor, discount: Tensor, centers: Tensor) -> Tensor:
-    """The label of `c51_cross_entropy`: logits [..., K], reward and discount [...] → label [..., K]."""
-    _check_logits(next_logits, "reward", reward, logits_name="next_logits")
-    _check_shape("discount", discount, reward.shape)
-    _check_centers(next_logits.shape[-1], centers)
-    return labels.c51(next_logits, reward, discount, _as(next_logits, centers))
-
-
-def _implementation(backend: str, logits: Tensor) -> Implementation:
-    return IMPLEMENTATIONS[resolve_backend(backend, logits.device)]
-
-
-def _as(like: Tensor, centers: Tensor) -> Tensor:
-    """The centers in the dtype of the computation."""
-    return centers.to(compute_dtype(like))
-
-
-def _check_floating(name: str, x: Tensor) -> None:
-    if not x.is_floating_point():
-        raise ValueError(f"{name} must be floating point, got {x.dtype}")
-
-
-def _check_shape(name: str, x: Tensor, shape: torch.Size) -> None:
-    if x.shape != shape:
-        raise ValueError(f"{name} must have shape {list(shape)}, got {list(x.shape)}")
-
-
-def _check_logits(logits: Tensor, name: str, scalar: Tensor, logits_name: str = "logits") -> None:
-    _check_floating(logits_name, logits)
-    if logits.ndim == 0 or logits.shape[-1] < 2:
-        raise ValueError(f"{logits_name} must have shape [..., K] with K >= 2, got {list(logits.shape)}")
-    _check_shape(name, scalar, logits.shape[:-1])
-
-
-def _check_centers(num_bins: int, centers: Tensor) -> None:
-    if centers.ndim != 1 or centers.shape[0] != num_bins or num_bins < 2:
-        raise ValueError(
-            f"centers must have shape [{num_bins}] as logits' last dimension, got {list(centers.shape)}"
-        )
-
-
-def _check_gauss(
-    num_bins: int, edge_min: float, edge_max: float, sigma: float, clamp: tuple[float, float] | None
-) -> tuple[float, float]:
-    if num_bins < 2:
-        raise ValueError(f"num_bins must be at least 2, got {num_bins}")
-    if not (math.isfinite(edge_min) and math.isfinite(edge_max) and edge_min < edge_max):
-        raise ValueError(f"edge_min must be below edge_max, both finite; got {edge_min} and {edge_max}")
-    if not (math.isfinite(sigma) and sigma > 0):
-        raise ValueError(f"sigma must be positive and finite, got {sigma}")
-    low, high = clamp = clamp or (edge_min, edge_max)
-    if not edge_min <= low <= high <= edge_max:
-        raise ValueError(f"clamp must lie inside the edges [{edge_min}, {edge_max}], got {clamp}")
-    return clamp
+_gaussian_label = functools.lru_cache(maxsize=128)(GaussianLabel)

@@ -1,6 +1,6 @@
 """Precision and NaN rules shared by every formula: float32 at least, and not-finite in means NaN out."""
 
-from typing import Any
+import functools
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ def compute_dtype(x: Tensor) -> torch.dtype:
 
 def at_least_float32(x: Tensor) -> Tensor:
     """Half-precision and integer tensors as float32; float32 and float64 as they are."""
-    return x.to(compute_dtype(x))
+    return x if x.dtype in (torch.float32, torch.float64) else x.to(torch.float32)
 
 
 def position_dtype(device: torch.device) -> torch.dtype:
@@ -26,9 +26,23 @@ def position_dtype(device: torch.device) -> torch.dtype:
 
 def nan_unless_finite(x: Tensor, witness: Tensor) -> Tensor:
     """x, but NaN where the witness is NaN or infinite, without a branch: 0 * inf is NaN, 0 * finite is 0."""
-    return torch.add(x, witness.detach(), alpha=0)
+    return torch.add(x, witness.detach() if witness.requires_grad else witness, alpha=0)
 
 
-def clamp_or_nan(x: Tensor, low: Any, high: Any) -> Tensor:
+def clamp_or_nan(x: Tensor, low: float, high: float) -> Tensor:
     """x clamped to [low, high]; NaN where x is NaN or infinite, since those are bugs and not far targets."""
-    return nan_unless_finite(torch.clamp(x, low, high), x)
+    return torch.add(torch.clamp(x, low, high), x, alpha=0)
+
+
+def counted(n: int, device: torch.device, dtype: torch.dtype = torch.int64) -> Tensor:
+    """0 … n - 1; on a CPU always the same tensor, which must not be written to."""
+    # A tensor made while a CUDA graph is captured belongs to that graph, so only a CPU's are kept.
+    if device.type != "cpu" or torch.compiler.is_compiling():
+        return torch.arange(n, dtype=dtype, device=device)
+    return _kept_count(n, dtype)
+
+
+@functools.lru_cache(maxsize=64)
+def _kept_count(n: int, dtype: torch.dtype) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.arange(n, dtype=dtype, device="cpu")

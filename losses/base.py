@@ -11,7 +11,17 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from catzoo.kernels import Backend, categorical_value, check_backend, two_hot_label
+from catzoo.kernels import (
+    Backend,
+    GaussianLabel,
+    TwoHotLabel,
+    ValueRule,
+    categorical_td,
+    categorical_value,
+    check_backend,
+    cross_entropy,
+    label,
+)
 from catzoo.losses.support import Support
 
 
@@ -59,14 +69,8 @@ class ValueLoss(nn.Module, ABC):
                 next_B = self.decode(next_BK)
             target_B = reward + discount * next_B
             td_error_B = target_B - self.decode(chosen_BK)
-        loss_B = self._bellman_loss(chosen_BK, next_BK, reward, discount, target_B)
+        loss_B = self.forward(chosen_BK, target_B)
         return (loss_B if weight is None else loss_B * weight), td_error_B
-
-    def _bellman_loss(
-        self, chosen_BK: Tensor, next_BK: Tensor, reward_B: Tensor, discount_B: Tensor, target_B: Tensor
-    ) -> Tensor:
-        """The loss [B] of one Bellman step; for all but distributional losses that of the scalar target."""
-        return self.forward(chosen_BK, target_B)
 
     def _check_outputs(self, outputs: Tensor, name: str = "outputs") -> None:
         if not outputs.is_floating_point():
@@ -111,12 +115,58 @@ class CategoricalLoss(ValueLoss):
 
     def decode(self, outputs: Tensor) -> Tensor:
         """The mean [...] of the softmax of outputs [..., K] over the bin centers."""
-        self._check_outputs(outputs)
-        return categorical_value(outputs, self.support.centers_as(outputs.dtype), backend=self.backend)
+        return categorical_value(outputs, self.support.bins, backend=self.backend)
 
     def encode(self, value: Tensor) -> Tensor:
         """The label [..., K] of a value [...]: the two-hot distribution, whose mean is the value."""
-        return two_hot_label(value, self.support.centers_as(value.dtype))
+        return label(value, TwoHotLabel(self.support.bins))
+
+
+class LabelLoss(CategoricalLoss):
+    """A categorical loss that is a cross-entropy to a label: of a target by `rule`, of a step by `td_rule`.
+
+    A subclass with a `forward` or `decode` of its own gets `ValueLoss.td`, which calls them.
+    """
+
+    def __init__(
+        self,
+        support: Support,
+        rule: GaussianLabel | TwoHotLabel,
+        td_rule: ValueRule | None = None,
+        backend: Backend = "auto",
+    ) -> None:
+        super().__init__(support, backend)
+        self.rule = rule
+        self.td_rule = td_rule or rule
+
+    def encode(self, value: Tensor) -> Tensor:
+        """The label [..., K] of a value [...]; values outside the support count as its end."""
+        return label(value, self.rule)
+
+    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """The cross-entropy [...] of logits [..., K] against a target [...], in nats."""
+        return cross_entropy(outputs, target, self.rule, backend=self.backend)
+
+    def td(
+        self,
+        outputs: Tensor,
+        action: Tensor,
+        next_outputs: Tensor,
+        reward: Tensor,
+        discount: Tensor,
+        *,
+        next_online_outputs: Tensor | None = None,
+        weight: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """As `ValueLoss.td`, in one step of the kernels; a row of weight 0 has loss 0, whatever it holds."""
+        options = {"next_online_outputs": next_online_outputs, "weight": weight}
+        own = type(self)
+        if own.forward is not LabelLoss.forward or own.decode is not CategoricalLoss.decode:
+            return super().td(outputs, action, next_outputs, reward, discount, **options)
+        step = categorical_td(
+            outputs, action, next_outputs, reward, discount, self.td_rule, backend=self.backend, **options
+        )
+        return step.loss, step.td_error
 
 
 def _take(outputs_BAK: Tensor, action_B: Tensor) -> Tensor:

@@ -4,13 +4,12 @@ The weights of the paper's eq. 3.4 are printed swapped; here they are those of C
 eq. 7).
 """
 
-from torch import Tensor
+from catzoo.kernels import Backend, ProjectedLabel, TwoHotLabel
+from catzoo.losses.base import LabelLoss
+from catzoo.losses.support import Align, Support
 
-from catzoo.kernels import c51_cross_entropy
-from catzoo.losses.two_hot import TwoHot
 
-
-class C51(TwoHot):
+class C51(LabelLoss):
     """Categorical distributional RL (arXiv 1707.06887; 2403.03950, section 3.1).
 
     A scalar target is a distribution of one point, so `forward` and `encode` are Two-Hot's. `td` projects
@@ -18,8 +17,13 @@ class C51(TwoHot):
     TwoHot's.
     """
 
-    def _bellman_loss(
-        self, chosen_BK: Tensor, next_BK: Tensor, reward_B: Tensor, discount_B: Tensor, target_B: Tensor
-    ) -> Tensor:
-        centers_K = self.support.centers_as(chosen_BK.dtype)
-        return c51_cross_entropy(chosen_BK, next_BK, reward_B, discount_B, centers_K, backend=self.backend)
+    def __init__(
+        self,
+        v_min: float = -10.0,
+        v_max: float = 10.0,
+        num_bins: int = 51,
+        align: Align = "centers",
+        backend: Backend = "auto",
+    ) -> None:
+        support = Support(v_min, v_max, num_bins, align)
+        super().__init__(support, TwoHotLabel(support.bins), ProjectedLabel(support.bins), backend)

@@ -8,16 +8,14 @@ that 0.004 bins.
 
 import math
 
-from torch import Tensor
-
-from catzoo.kernels import Backend, hl_gauss_cross_entropy, hl_gauss_label
-from catzoo.losses.base import CategoricalLoss
+from catzoo.kernels import Backend, GaussianLabel
+from catzoo.losses.base import LabelLoss
 from catzoo.losses.support import Align, Support, bins_in_range, check_support
 
 PAPER_SIGMA_RATIO = 0.75
 
 
-class HLGauss(CategoricalLoss):
+class HLGauss(LabelLoss):
     """Cross-entropy to the histogram of a Gaussian around the target (arXiv 2403.03950, section 3.1).
 
     v_min, v_max and sigma are in units of value, sigma_ratio is sigma / bin width; at most one of the two,
@@ -49,36 +47,12 @@ class HLGauss(CategoricalLoss):
                 v_max - v_min, bins_in_range(num_bins, align), ratio, pad_sigmas
             )
         _check_positive("sigma", sigma)
-        super().__init__(Support(v_min, v_max, num_bins, align, padding=pad_sigmas * sigma), backend)
-        self.sigma = float(sigma)
-        self.sigma_ratio = self.sigma / self.support.bin_width
+        support = Support(v_min, v_max, num_bins, align, padding=pad_sigmas * sigma)
+        rule = GaussianLabel(support.bins, float(sigma), (support.v_min, support.v_max))
+        super().__init__(support, rule, backend=backend)
+        self.sigma = rule.sigma
+        self.sigma_ratio = self.sigma / support.bin_width
         self.pad_sigmas = float(pad_sigmas)
-
-    def encode(self, value: Tensor) -> Tensor:
-        """The label [..., K] of a value [...], clamped to [v_min, v_max]."""
-        support = self.support
-        return hl_gauss_label(
-            value,
-            support.num_bins,
-            edge_min=support.edge_min,
-            edge_max=support.edge_max,
-            sigma=self.sigma,
-            clamp=(support.v_min, support.v_max),
-        )
-
-    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """The cross-entropy [...] of logits [..., K] against a target [...], in nats."""
-        self._check_outputs(outputs)
-        support = self.support
-        return hl_gauss_cross_entropy(
-            outputs,
-            target,
-            edge_min=support.edge_min,
-            edge_max=support.edge_max,
-            sigma=self.sigma,
-            clamp=(support.v_min, support.v_max),
-            backend=self.backend,
-        )
 
     def extra_repr(self) -> str:
         return f"sigma={self.sigma:g}, sigma_ratio={self.sigma_ratio:g}, pad_sigmas={self.pad_sigmas:g}"

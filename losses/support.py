@@ -14,6 +14,8 @@ from typing import Any, Final, Literal, Self, get_args
 import torch
 from torch import Tensor, nn
 
+from catzoo.kernels import Bins
+
 Align = Literal["edges", "centers"]
 
 
@@ -44,22 +46,15 @@ class Support(nn.Module):
         beyond = self.padding + (self.bin_width / 2 if align == "centers" else 0.0)
         self.edge_min: Final = self.v_min - beyond
         self.edge_max: Final = self.v_max + beyond
+        self.bins: Final = Bins(self.edge_min, self.edge_max, num_bins)
         edges, centers = self.grid(torch.float64)
         self.register_buffer("edges", edges.float(), persistent=False)
         self.register_buffer("centers", centers.float(), persistent=False)
 
-    def centers_as(self, dtype: torch.dtype) -> Tensor:
-        """The centers [K] for arithmetic in a dtype: the buffer, or in float64 without its rounding."""
-        return self.grid(dtype, self.centers.device)[1] if dtype == torch.float64 else self.centers
-
     def grid(self, dtype: torch.dtype, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
         """Fresh edges [K+1] and centers [K] in a dtype, from the exact numbers."""
-        edges = torch.linspace(self.edge_min, self.edge_max, self.num_bins + 1, dtype=dtype, device=device)
-        half = self.bin_width / 2
-        centers = torch.linspace(
-            self.edge_min + half, self.edge_max - half, self.num_bins, dtype=dtype, device=device
-        )
-        return edges, centers
+        device = device or torch.get_default_device()
+        return self.bins.edge_tensor(dtype, device).clone(), self.bins.center_tensor(dtype, device).clone()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Follow a change of device, not one of dtype: a bfloat16 support has steps of 1/32 at 10."""

@@ -4,14 +4,12 @@ The weights of the paper's eq. 3.2 are printed swapped; here the lower bin gets 
 z[i]).
 """
 
-from torch import Tensor
-
-from catzoo.kernels import Backend, two_hot_cross_entropy
-from catzoo.losses.base import CategoricalLoss
+from catzoo.kernels import Backend, TwoHotLabel
+from catzoo.losses.base import LabelLoss
 from catzoo.losses.support import Align, Support
 
 
-class TwoHot(CategoricalLoss):
+class TwoHot(LabelLoss):
     """Cross-entropy to the two-hot label of the target, clipped to the centers (arXiv 2403.03950, eq. 3.2).
 
     v_min and v_max are in units of value. Raises ValueError for a bad support or backend.
@@ -25,10 +23,5 @@ class TwoHot(CategoricalLoss):
         align: Align = "centers",
         backend: Backend = "auto",
     ) -> None:
-        super().__init__(Support(v_min, v_max, num_bins, align), backend)
-
-    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """The cross-entropy [...] of logits [..., K] against a target [...], in nats."""
-        self._check_outputs(outputs)
-        centers_K = self.support.centers_as(outputs.dtype)
-        return two_hot_cross_entropy(outputs, target, centers_K, backend=self.backend)
+        support = Support(v_min, v_max, num_bins, align)
+        super().__init__(support, TwoHotLabel(support.bins), backend=backend)

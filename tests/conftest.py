@@ -1,15 +1,20 @@
 """Shared by all tests.
 
 A machine with a GPU and little else must still run the tests of `kernels` and `losses`, so nothing but
-torch is imported at the top, and the rooms above are left out where their packages are missing.
+torch is imported at the top, and the rooms above and the TorchRL adapter are left out where their packages
+are missing.
 """
 
+import os
 from importlib.util import find_spec
 
 import pytest
 import torch
 
-collect_ignore = [] if find_spec("torchrl") and find_spec("gymnasium") else ["agents", "zoo"]
+COMPLETE = find_spec("torchrl") and find_spec("gymnasium")
+collect_ignore = [] if COMPLETE else ["agents", "zoo", "losses/test_torchrl.py"]
+if os.environ.get("TRITON_INTERPRET") != "1" and not torch.cuda.is_available():
+    collect_ignore.append("kernels/device")  # `kernels/test_triton.py` runs it in Triton's interpreter
 
 
 def pytest_collection_modifyitems(items):

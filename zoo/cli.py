@@ -10,6 +10,7 @@ import argparse
 import difflib
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any, NoReturn
 
 from catzoo import __version__
 from catzoo.hparams import RecipeError
+from catzoo.zoo.bench.kernel_arguments import EXAMPLES as EXAMPLES_KERNELS
+from catzoo.zoo.bench.kernel_arguments import add_kernel_arguments
 
 EXAMPLES = """\
 examples:
@@ -52,7 +55,7 @@ class Parser(argparse.ArgumentParser):
         for action in self._actions:
             if isinstance(action, argparse._SubParsersAction):
                 for parser in action.choices.values():
-                    actions += parser._actions
+                    actions += parser._all_actions() if isinstance(parser, Parser) else parser._actions
         return actions
 
 
@@ -215,6 +218,14 @@ def _add_bench(commands: Any) -> None:
     training.add_argument(
         "--out", metavar="DIR", type=Path, help="where the CSV goes; an unfinished one goes on"
     )
+    kernels = _add(
+        kinds,
+        "kernels",
+        run_bench_kernels,
+        "the categorical losses beside eager PyTorch, torch.compile and other libraries, on a GPU or a CPU",
+        EXAMPLES_KERNELS,
+    )
+    add_kernel_arguments(kernels, positive)
 
 
 def run_list(arguments: argparse.Namespace) -> None:
@@ -294,6 +305,22 @@ def run_bench_training(arguments: argparse.Namespace) -> None:
         episodes=arguments.episodes,
     )
     print_table(rows)
+
+
+def run_bench_kernels(arguments: argparse.Namespace) -> None:
+    """`catzoo bench kernels`."""
+    from catzoo.kernels.bench import BenchError, table
+    from catzoo.zoo.bench.kernels import bench_kernels
+    from catzoo.zoo.console import say
+
+    settings = {
+        key: value for key, value in vars(arguments).items() if key not in ("command", "kind", "function")
+    }
+    try:
+        rows = bench_kernels(command=shlex.join(["catzoo", *sys.argv[1:]]), progress=say, **settings)
+    except BenchError as error:
+        raise RecipeError(str(error)) from None
+    say("\n" + table(rows))
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -5,86 +5,179 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from catzoo import kernels
-from catzoo.kernels import backend, torch_path
+from catzoo.kernels import Bins, GaussianLabel, ProjectedLabel, TwoHotLabel, backend, torch_path, triton_path
 
-CPU, CENTERS = torch.device("cpu"), torch.linspace(-1, 1, 5)
+CPU, CUDA, BINS = torch.device("cpu"), torch.device("cuda", 0), Bins.centered(-1, 1, 5)
+LOGITS, SCALAR = torch.randn(2, 5), torch.zeros(2)
 
 
-def test_auto_takes_the_first_that_supports_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    fused = SimpleNamespace(**vars(torch_path) | {"supports": lambda device: device.type == "cuda"})
-    monkeypatch.setattr(backend, "IMPLEMENTATIONS", {"fused": fused, "torch": torch_path})
+@pytest.fixture
+def fused(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A backend ahead of PyTorch's that counts its calls, and breaks if told to."""
+
+    def step(name: str) -> Any:
+        def call(*arguments: Any) -> Any:
+            fake.calls.append(name)
+            if fake.error:
+                raise fake.error
+            return getattr(torch_path, name)(*arguments)
+
+        return call
+
+    names = ("loss_and_grad", "categorical_td", "categorical_value", "greedy_action")
+    fake = SimpleNamespace(calls=[], error=None, **{name: step(name) for name in names})
+    fake.refusal = lambda device, rule, num_bins, dtype: None if num_bins == 5 else "takes 5 bins"
+    monkeypatch.setattr(backend, "IMPLEMENTATIONS", {"fused": fake, "torch": torch_path})
+    monkeypatch.setattr(backend, "_broken", {})
+    return fake
+
+
+def test_auto_takes_the_first_that_does_not_refuse(fused: SimpleNamespace) -> None:
+    assert backend.choose("auto", CPU, None, 5).name == "fused"
+    assert backend.choose("auto", CPU, None, 6).name == "torch"
+    assert backend.choose("torch", CPU, None, 5).name == "torch"
+    with pytest.raises(ValueError, match=r"^backend='fused' takes 5 bins$"):
+        backend.choose("fused", CPU, None, 6)
+
+
+def test_triton_is_for_gpus() -> None:
     assert kernels.resolve_backend("auto", CPU) == "torch"
-    assert kernels.resolve_backend("auto", torch.device("cuda")) == "fused"
-    assert kernels.resolve_backend("torch", torch.device("cuda")) == "torch"
-    with pytest.raises(
-        ValueError, match=r"^backend='fused' does not run on device 'cpu'; available: 'torch'$"
-    ):
-        kernels.resolve_backend("fused", CPU)
+    assert kernels.resolve_backend("auto", torch.device("meta")) == "torch"
+    assert kernels.resolve_backend("auto", CUDA) == "triton"
+    assert kernels.resolve_backend("torch", CUDA) == "torch"
+    with pytest.raises(ValueError, match=r"^backend='triton' does not run on device 'cpu'$"):
+        kernels.hl_gauss_cross_entropy(LOGITS, SCALAR, BINS, sigma=1.0, backend="triton")
 
 
-def test_the_losses_run_on_the_chosen_backend(monkeypatch: pytest.MonkeyPatch) -> None:
-    def constant(logits: torch.Tensor, *_: object) -> torch.Tensor:
-        return torch.full(logits.shape[:-1], 7.0)
-
-    names = [
-        name for name in vars(torch_path) if name.endswith("_cross_entropy") or name == "categorical_value"
-    ]
-    fake = SimpleNamespace(supports=lambda device: True, **dict.fromkeys(names, constant))
-    monkeypatch.setitem(backend.IMPLEMENTATIONS, "fake", fake)
-    logits, scalar = torch.zeros(2, 5), torch.zeros(2)
+def every_call(name: str) -> list[Tensor]:
+    """What each public function returns, differentiable ones with their gradient."""
+    logits = LOGITS.clone().requires_grad_()
+    outputs = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    action = torch.tensor([0, 2])
     losses = [
-        kernels.hl_gauss_cross_entropy(logits, scalar, edge_min=-1, edge_max=1, sigma=1, backend="fake"),
-        kernels.two_hot_cross_entropy(logits, scalar, CENTERS, backend="fake"),
-        kernels.soft_label_cross_entropy(logits, logits, backend="fake"),
-        kernels.c51_cross_entropy(logits, logits, scalar, scalar, CENTERS, backend="fake"),
-        kernels.categorical_value(logits, CENTERS, backend="fake"),
+        kernels.hl_gauss_cross_entropy(logits, SCALAR, BINS, sigma=1, backend=name),
+        kernels.two_hot_cross_entropy(logits, SCALAR, BINS, backend=name),
+        kernels.soft_label_cross_entropy(logits, LOGITS.softmax(-1), backend=name),
+        kernels.c51_cross_entropy(logits, LOGITS, SCALAR, SCALAR, BINS, backend=name),
+        kernels.categorical_value(logits, BINS, backend=name),
     ]
-    assert all(torch.equal(loss, torch.full((2,), 7.0)) for loss in losses)
-
-
-@pytest.mark.parametrize("name", ["triton", "cuda"])
-def test_a_backend_that_this_version_lacks(name: str) -> None:
-    message = f"backend='{name}' is not in this version; available: 'auto', 'torch'$"
-    with pytest.raises(ValueError, match=message):
-        kernels.check_backend(name)
-    with pytest.raises(ValueError, match=message):
-        kernels.two_hot_cross_entropy(torch.zeros(2, 5), torch.zeros(2), CENTERS, backend=name)
-
-
-def gauss(logits: Any, target: Any, **kwargs: Any) -> Any:
-    return kernels.hl_gauss_cross_entropy(
-        logits, target, **{"edge_min": -1.0, "edge_max": 1.0, "sigma": 0.1} | kwargs
+    gradients = [torch.autograd.grad(loss.sum(), logits)[0] for loss in losses]
+    step = kernels.categorical_td(
+        outputs, action, outputs.detach(), SCALAR, SCALAR, TwoHotLabel(BINS), backend=name
     )
+    (grad,) = torch.autograd.grad(step.loss.sum(), outputs)
+    return [*losses, *gradients, *step, grad, kernels.greedy_action(outputs, BINS, backend=name)]
 
 
+def test_every_function_runs_on_the_chosen_backend(fused: SimpleNamespace) -> None:
+    results, expected = every_call("fused"), every_call("torch")
+    assert set(fused.calls) == {"loss_and_grad", "categorical_td", "categorical_value", "greedy_action"}
+    for ours, theirs in zip(results, expected, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_a_broken_backend_costs_one_warning(fused: SimpleNamespace) -> None:
+    fused.error = RuntimeError("ptxas died\nof something\nlong")
+    with pytest.warns(RuntimeWarning) as warnings:
+        results = every_call("auto")
+    assert [str(warning.message) for warning in warnings] == [
+        "the fused kernels do not work on cpu (RuntimeError: ptxas died); PyTorch's operations take over"
+    ]
+    assert len(fused.calls) == 1
+    for ours, theirs in zip(results, every_call("torch"), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_what_was_asked_for_by_name_raises(fused: SimpleNamespace) -> None:
+    fused.error = RuntimeError("ptxas died")
+    with pytest.raises(RuntimeError, match="ptxas died"):
+        every_call("fused")
+    fused.error = torch.OutOfMemoryError("no memory")
+    with pytest.raises(torch.OutOfMemoryError):  # another backend would not help
+        every_call("auto")
+
+
+def test_a_missing_triton_is_a_broken_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise ModuleNotFoundError("No module named 'triton'")
+
+    monkeypatch.setattr(triton_path, "_modules", missing)
+    monkeypatch.setattr(triton_path, "refusal", lambda *_: None)
+    monkeypatch.setattr(backend, "_broken", {})
+    triton_path._constants.cache_clear()
+    with pytest.warns(
+        RuntimeWarning, match="the triton kernels do not work on cpu .*No module named 'triton'"
+    ):
+        loss = kernels.two_hot_cross_entropy(LOGITS, SCALAR, BINS)
+    assert torch.equal(loss, kernels.two_hot_cross_entropy(LOGITS, SCALAR, BINS, backend="torch"))
+
+
+def gauss(logits: Any, target: Any, sigma: float = 0.1, **options: Any) -> Any:
+    return kernels.hl_gauss_cross_entropy(logits, target, Bins(-1, 1, 5), sigma=sigma, **options)
+
+
+def td(**change: Any) -> Any:
+    outputs = torch.zeros(2, 3, 5)
+    arguments = {
+        "outputs": outputs, "action": Y.long(), "next_outputs": outputs, "reward": Y, "discount": Y
+    } | change  # fmt: skip
+    return kernels.categorical_td(**arguments, rule=TwoHotLabel(BINS))
+
+
+UNEVEN = Bins.uneven([0, 1, 3, 7, 15, 31])
 L, Y = torch.zeros(2, 5), torch.zeros(2)
+META = torch.device("meta")
 BAD_CALLS = {
-    "logits must be floating point, got torch.int64": lambda: gauss(L.long(), Y),
-    r"logits must have shape \[..., K\] with K >= 2, got \[2, 1\]": lambda: gauss(torch.zeros(2, 1), Y),
+    "backend must be one of 'auto', 'torch', 'triton'; got 'cuda'": lambda: gauss(L, Y, backend="cuda"),
+    "logits must be a floating point tensor, got torch.int64": lambda: gauss(L.long(), Y),
+    r"logits must have shape \[..., 5\], got \[2, 1\]": lambda: gauss(torch.zeros(2, 1), Y),
     r"target must have shape \[2\], got \[3\]": lambda: gauss(L, torch.zeros(3)),
     r"target must have shape \[2\], got \[2, 1\]": lambda: gauss(L, torch.zeros(2, 1)),
-    "edge_min must be below edge_max, both finite; got 1.0 and 1.0": lambda: gauss(L, Y, edge_min=1.0),
-    "edge_min must be below edge_max, both finite; got -1.0 and nan": lambda: gauss(
-        L, Y, edge_max=float("nan")
-    ),
+    r"target must be a floating point tensor of shape \[2\], got torch.int64": lambda: gauss(L, Y.long()),
+    r"target must be a floating point tensor of shape \[2\], got 0.5": lambda: gauss(L, 0.5),
+    "target must be on 'cpu' as the logits, got 'meta'": lambda: gauss(L, Y.to(META)),
+    r"weight must have shape \[2\], got \[1\]": lambda: gauss(L, Y, weight=Y[:1]),
     "sigma must be positive and finite, got 0.0": lambda: gauss(L, Y, sigma=0.0),
     "sigma must be positive and finite, got inf": lambda: gauss(L, Y, sigma=float("inf")),
-    r"clamp must lie inside the edges \[-1.0, 1.0\], got \(-2, 1\)": lambda: gauss(L, Y, clamp=(-2, 1)),
-    r"clamp must lie inside the edges \[-1.0, 1.0\], got \(1, 0\)": lambda: gauss(L, Y, clamp=(1, 0)),
-    "num_bins must be at least 2, got 1": lambda: kernels.hl_gauss_label(
-        Y, 1, edge_min=0, edge_max=1, sigma=1
+    r"clamp must be a lower and an upper end, got \(1, 0\)": lambda: gauss(L, Y, clamp=(1, 0)),
+    r"clamp must be a lower and an upper end, got \(nan, 0\)": lambda: gauss(L, Y, clamp=(float("nan"), 0)),
+    "method must be one of auto, polynomial, erfc; got 'table'": lambda: gauss(L, Y, method="table"),
+    "method='polynomial' needs equal bins, got uneven ones": lambda: GaussianLabel(
+        UNEVEN, 1.0, None, "polynomial"
     ),
-    r"centers must have shape \[5\].*, got \[4\]": lambda: kernels.two_hot_cross_entropy(L, Y, CENTERS[:4]),
-    r"centers must have shape.*, got \[1, 5\]": lambda: kernels.categorical_value(L, CENTERS[None]),
+    r"method='polynomial' needs a clamp inside the edges \[-1, 1\], got \(-2, 2\)": (
+        lambda: gauss(L, Y, clamp=(-2, 2), method="polynomial")
+    ),
+    "num_bins must be an integer of at least 2, got 1": lambda: Bins(0, 1, 1),
+    "num_bins must be an integer of at least 2, got 2.0": lambda: Bins.centered(0, 1, 2.0),  # type: ignore[arg-type]
+    "edge_min must be below edge_max, both finite; got 1.0 and 1.0": lambda: Bins(1.0, 1.0, 5),
+    "edge_min must be below edge_max, both finite; got -1.0 and nan": lambda: Bins(-1.0, float("nan"), 5),
+    r"edges must increase strictly and be finite, got \[0, 2, 1\]": lambda: Bins.uneven([0, 2, 1]),
+    r"edges must have K \+ 1 >= 3 and centers K numbers, got 3 and 1": lambda: Bins.uneven([0, 1, 2], [0.5]),
+    r"logits must have shape \[..., 5\], got \[\]": lambda: kernels.categorical_value(Y.sum(), BINS),
+    r"logits must have shape \[..., A, 5\], got \[5\]": lambda: kernels.greedy_action(L[0], BINS),
     r"label must have shape \[2, 5\], got \[2, 4\]": lambda: kernels.soft_label_cross_entropy(L, L[:, :4]),
-    "label must be floating point, got torch.bool": lambda: kernels.soft_label_cross_entropy(L, L.bool()),
-    r"next_logits must have shape \[2, 5\], got \[1, 5\]": (
-        lambda: kernels.c51_cross_entropy(L, L[:1], Y, Y, CENTERS)
+    r"label must be a floating point tensor of shape \[2, 5\], got torch.bool": (
+        lambda: kernels.soft_label_cross_entropy(L, L.bool())
     ),
-    r"reward must have shape \[2\], got \[\]": lambda: kernels.c51_label(L, Y[0], Y, CENTERS),
-    r"discount must have shape \[2\], got \[1\]": lambda: kernels.c51_cross_entropy(L, L, Y, Y[:1], CENTERS),
+    r"next_logits must have shape \[2, 5\], got \[1, 5\]": (
+        lambda: kernels.c51_cross_entropy(L, L[:1], Y, Y, BINS)
+    ),
+    r"discount must have shape \[2\], got \[1\]": lambda: kernels.c51_cross_entropy(L, L, Y, Y[:1], BINS),
+    "target must be a NextDistribution for ProjectedLabel, got torch.float32": (
+        lambda: kernels.cross_entropy(L, Y, ProjectedLabel(BINS))
+    ),
+    r"outputs must have shape \[..., A, 5\], got \[5\]": lambda: td(outputs=L[0]),
+    r"outputs must have shape \[..., A, 5\], got \[2, 0, 5\]": lambda: td(outputs=torch.zeros(2, 0, 5)),
+    "action must be an int64 or int32 tensor, got torch.float32": lambda: td(action=Y),
+    r"next_outputs must have shape \[2, 3, 5\], got \[2, 2, 5\]": (
+        lambda: td(next_outputs=torch.zeros(2, 2, 5))
+    ),
+    r"reward must have shape \[2\], got \[\]": lambda: td(reward=Y[0]),
+    "discount must be on 'cpu' as the logits, got 'meta'": lambda: td(discount=Y.to(META)),
 }
 
 

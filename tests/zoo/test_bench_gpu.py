@@ -5,11 +5,11 @@ import csv
 import torch
 
 from catzoo.losses import LOSSES
-from catzoo.zoo.bench.gpu import COLUMNS, bench_gpu
+from catzoo.zoo.bench.gpu import COLUMNS, bench_gpu, measure
 
 
 def test_dry_run(tmp_path):
-    rows = bench_gpu(tmp_path, torch.device("cpu"), batches=(4,), calls=11)
+    rows = bench_gpu(tmp_path, torch.device("cpu"), batches=(4,), budget=0.02)
     with (tmp_path / "training-gpu.csv").open(newline="") as file:
         written = list(csv.DictReader(file))
     assert len(written) == len(rows)
@@ -17,3 +17,14 @@ def test_dry_run(tmp_path):
     assert {row["what"] for row in rows if row["part"] == "losses"} == {f"td {name}" for name in LOSSES}
     assert {row["variant"] for row in rows if row["part"] == "learner"} == {"eager", "bf16"}
     assert all(0 < row["p20_us"] <= row["p50_us"] <= row["p80_us"] for row in rows)
+
+
+def test_a_variant_that_fails_is_left_out_with_a_line(capsys):
+    def broken():
+        raise RuntimeError("no such kernel\nand a traceback")
+
+    times = measure(
+        "td x", {"good": lambda: lambda: None, "broken": broken}, torch.device("cpu"), budget=0.01
+    )
+    assert set(times) == {"good"}
+    assert capsys.readouterr().out == "td x, broken: left out: RuntimeError: no such kernel\n"

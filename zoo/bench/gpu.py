@@ -1,8 +1,9 @@
 """`make gpu`: what a GPU does with the value losses and with the learner's update, as CSV.
 
 Runs from the source tree on whatever torch is there. The losses need torch alone; the learner needs the
-packages of `agents`, and is left out with a line where they are missing. Times are the median of event
-timings over many calls after a warm-up; under a graph, of its replays.
+packages of `agents`, and is left out with a line where they are missing. Variants take turns, as the sides of
+`catzoo bench kernels` do, whose clock this is: latency, the host included. A variant that fails is left out
+with a line.
 
 | part | rows |
 |---|---|
@@ -16,15 +17,15 @@ import argparse
 import csv
 import datetime
 import functools
-import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from catzoo.kernels.bench.sides import in_graph
+from catzoo.kernels.bench.timing import CPUClock, GPUClock, Times, take_turns
 from catzoo.losses import LOSSES, ValueLoss, make_value_loss
 
 Row = dict[str, Any]
@@ -33,71 +34,63 @@ ACTIONS = 18
 """The largest action set of Atari."""
 
 
-def measure(call: Callable[[], Any], device: torch.device, calls: int = 200) -> tuple[float, float, float]:
-    """20th, 50th and 80th percentile of a call's time, in microseconds."""
-    for _ in range(10):
-        call()
-    times = []
-    for _ in range(calls):
-        if device.type == "cuda":
-            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            start.record()
-            call()
-            end.record()
-            end.synchronize()
-            times.append(start.elapsed_time(end) * 1e3)
-        else:
-            begin = time.perf_counter()
-            call()
-            times.append((time.perf_counter() - begin) * 1e6)
-    deciles = statistics.quantiles(times, n=10)
-    return deciles[1], statistics.median(times), deciles[7]
+def measure(
+    what: str, makers: Mapping[str, Callable[[], Callable[[], Any]]], device: torch.device, budget: float
+) -> dict[str, Times]:
+    """Times of what each maker makes, by its name; what fails is left out with a line."""
+    calls = {}
+    for variant, make in makers.items():
+        try:
+            calls[variant] = make()
+            for _ in range(3):
+                calls[variant]()
+        except Exception as error:
+            calls.pop(variant, None)
+            reason = (str(error).strip().splitlines() or ["no message"])[0]
+            print(f"{what}, {variant}: left out: {type(error).__name__}: {reason[:160]}", flush=True)
+    clock = GPUClock(device, device_time=False) if device.type == "cuda" else CPUClock()
+    return take_turns(calls, clock, budget)
 
 
-def graphed(call: Callable[[], Any]) -> Callable[[], None]:
-    """`call` captured once; the function replays it."""
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            call()
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        call()
-    return graph.replay
-
-
-def td_call(loss: ValueLoss, batch: int, device: torch.device, compiled: bool = False) -> Callable[[], Any]:
-    """One TD loss and its gradient on fixed random inputs."""
-    shape = (batch, ACTIONS, loss.num_outputs)
-    outputs = torch.randn(shape, device=device, requires_grad=True)
+def td_call(td: Callable[..., Any], outputs: int, batch: int, device: torch.device) -> Callable[[], Any]:
+    """One TD loss and its gradient on fixed random inputs; compiled, it is so for any batch."""
+    shape = (batch, ACTIONS, outputs)
+    logits = torch.randn(shape, device=device, requires_grad=True)
     following = torch.randn(shape, device=device)
     action = torch.randint(0, ACTIONS, (batch,), device=device)
     reward = torch.randn(batch, device=device)
     discount = torch.full((batch,), 0.99, device=device)
-    td = torch.compile(loss.td) if compiled else loss.td
+    for tensor in (logits, following, action, reward, discount):
+        torch._dynamo.maybe_mark_dynamic(tensor, 0)
 
     def call() -> None:
-        losses, _ = td(outputs, action, following, reward, discount)
-        torch.autograd.grad(losses.sum(), outputs)
+        losses, _ = td(logits, action, following, reward, discount)
+        torch.autograd.grad(losses.sum(), logits)
 
     return call
 
 
-def bench_losses(device: torch.device, batches: tuple[int, ...], calls: int) -> Iterator[Row]:
+def bench_losses(device: torch.device, batches: tuple[int, ...], budget: float) -> Iterator[Row]:
     """Rows of the part `losses`."""
     for name in LOSSES:
-        loss = make_value_loss(name).to(device)
+        loss: ValueLoss = make_value_loss(name).to(device)
+        torch.compiler.reset()
+        compiled = torch.compile(loss.td)
         for batch in batches:
-            variants = {"eager": td_call(loss, batch, device)}
+            make = functools.partial(td_call, outputs=loss.num_outputs, batch=batch, device=device)
+            makers = {"eager": functools.partial(make, loss.td)}
             if device.type == "cuda":
-                variants["compiled"] = td_call(loss, batch, device, compiled=True)
-                variants["graph"] = graphed(td_call(loss, batch, device))
-            for variant, call in variants.items():
-                yield _row("losses", f"td {name}", variant, batch, measure(call, device, calls))
+                makers["compiled"] = functools.partial(make, compiled)
+                makers["graph"] = functools.partial(_graphed, makers["eager"])
+            for variant, times in measure(f"td {name}", makers, device, budget).items():
+                yield _row("losses", f"td {name}", variant, batch, times)
 
 
-def bench_learner(device: torch.device, calls: int) -> Iterator[Row]:
+def _graphed(make: Callable[[], Callable[[], Any]]) -> Callable[[], Any]:
+    return in_graph(make())
+
+
+def bench_learner(device: torch.device, budget: float) -> Iterator[Row]:
     """Rows of the part `learner`."""
     from catzoo.agents import DQN, Batch, Learner, QNetwork
 
@@ -120,12 +113,18 @@ def bench_learner(device: torch.device, calls: int) -> Iterator[Row]:
             torch.full((size,), 0.99, device=device),
             frames[1],
         )
-        for variant, options in variants.items():
+
+        def make(
+            options: dict[str, Any], torso: str = torso, shape: Any = shape, batch: Batch = batch
+        ) -> Callable[[], Any]:
             loss = make_value_loss("hl_gauss")
             network = QNetwork(shape, 6, loss.num_outputs, torso=torso, channels_last=True)
             agent = DQN(network, loss).to(device)
             learner = Learner(agent.update, agent.network.parameters(), lr=1e-4, eps=1e-4, **options)
-            times = measure(functools.partial(learner.step, batch), device, calls)
+            return functools.partial(learner.step, batch)
+
+        makers = {variant: functools.partial(make, options) for variant, options in variants.items()}
+        for variant, times in measure(f"dqn {torso}", makers, device, budget).items():
             yield _row("learner", f"dqn {torso}", variant, size, times)
 
 
@@ -133,13 +132,16 @@ def bench_gpu(
     out: Path,
     device: torch.device,
     batches: tuple[int, ...] = (32, 128, 256, 1024, 4096),
-    calls: int = 200,
+    budget: float = 0.5,
 ) -> list[Row]:
-    """Measures both parts and writes `training-gpu.csv` in `out`; returns its rows."""
+    """Measures both parts and writes `training-gpu.csv` in `out`; returns its rows.
+
+    budget is in seconds of timing for the variants of one line together.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    parts = [bench_losses(device, batches, calls)]
+    parts = [bench_losses(device, batches, budget)]
     if find_spec("torchrl") and find_spec("gymnasium") and find_spec("lightning"):
-        parts.append(bench_learner(device, calls))
+        parts.append(bench_learner(device, budget))
     else:
         print("learner: not measured, torchrl, gymnasium and lightning are needed")
     rows = []
@@ -160,8 +162,8 @@ def bench_gpu(
     return rows
 
 
-def _row(part: str, what: str, variant: str, batch: int, times: tuple[float, float, float]) -> Row:
-    p20, p50, p80 = (round(value, 2) for value in times)
+def _row(part: str, what: str, variant: str, batch: int, times: Times) -> Row:
+    p20, p50, p80 = (round(value, 2) for value in times[:3])
     return {
         "part": part, "what": what, "variant": variant, "batch": batch,
         "p20_us": p20, "p50_us": p50, "p80_us": p80,

@@ -1,0 +1,5 @@
+"""`python -m catzoo.kernels.bench`."""
+
+from catzoo.kernels.bench.command import main
+
+raise SystemExit(main())

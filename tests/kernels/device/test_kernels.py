@@ -1,0 +1,327 @@
+"""Every Triton kernel against float64: odd shapes, dtypes, edge targets, NaN."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from catzoo import kernels
+from catzoo.kernels import (
+    Bins,
+    GaussianLabel,
+    GivenLabel,
+    NextDistribution,
+    ProjectedLabel,
+    TwoHotLabel,
+    reference,
+    triton_path,
+)
+
+DEVICE = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+UNEVEN = Bins.uneven([x * abs(x) / 260.1 for x in range(-51, 52, 2)])
+EDGE_CASES = [-10.0, 10.0, 0.0, -9.999999, 9.999999, 10.5, -1e30, 1e30, 3e38]
+
+
+def gaussian(num_bins: int, ratio: float = 0.75, **options: Any) -> GaussianLabel:
+    return GaussianLabel(Bins(-10, 10, num_bins), ratio * 20 / num_bins, **options)
+
+
+def targets(n: int, generator: torch.Generator) -> Tensor:
+    """Inside, outside, on both ends, on edges."""
+    values = 24 * torch.rand(n, generator=generator) - 12
+    some = min(n, len(EDGE_CASES))
+    values[:some] = torch.tensor(EDGE_CASES[:some])
+    return values
+
+
+def case(rule: Any, num_bins: int, n: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Any, Tensor]:
+    """Logits [n, K], a target, and its exact label [n, K] in float64."""
+    generator = torch.Generator(DEVICE).manual_seed(n)
+    logits = (3 * torch.randn(n, num_bins, generator=generator)).to(dtype)
+    value = targets(n, generator)
+    if isinstance(rule, GivenLabel):
+        label = torch.randn(n, num_bins, generator=generator).softmax(-1)
+        return logits, label, label.double()
+    edges, centers = (
+        make(torch.float64, DEVICE) for make in (rule.bins.edge_tensor, rule.bins.center_tensor)
+    )
+    if isinstance(rule, GaussianLabel):
+        clamped = value.double().clamp(*rule.value_range)
+        return logits, value, reference.hl_gauss_label(clamped, edges, rule.sigma)
+    if isinstance(rule, TwoHotLabel):
+        return logits, value, reference.two_hot_label(value.double(), centers)
+    next_logits = (3 * torch.randn(n, num_bins, generator=generator)).to(dtype)
+    discount = torch.tensor([0.99, 0.0, 1.0, 0.5, 0.05, 1e-4, -0.9])[torch.arange(n) % 7]
+    value[0] = 0.0
+    atoms = value.double()[:, None] + discount.double()[:, None] * centers
+    label = reference.c51_projection(next_logits.double().softmax(-1), atoms, centers)
+    return logits, NextDistribution(next_logits, value, discount), label
+
+
+def check(rule: Any, num_bins: int, n: int, dtype: torch.dtype = torch.float32) -> None:
+    logits, target, label = case(rule, num_bins, n, dtype)
+    loss, grad = kernels.loss_and_grad(logits, target, rule, backend="triton")
+    expected = reference.cross_entropy(logits.double(), label)
+    expected_grad = logits.double().softmax(-1) - label
+    assert loss.dtype == torch.float32
+    assert grad.dtype == dtype
+    assert torch.allclose(loss.double(), expected, rtol=1e-5, atol=1e-5)
+    # The interpreter truncates to half precision where a GPU rounds: one unit in the last place.
+    unit = {torch.float32: 0.0, torch.bfloat16: 2.0**-7, torch.float16: 2.0**-10}[dtype]
+    error = (grad.double() - expected_grad).abs()
+    assert (error <= 1e-5 + unit * expected_grad.abs()).all(), error.max()
+
+
+RULES = {
+    "hl_gauss": gaussian,
+    "narrow": lambda k: gaussian(k, 0.3),
+    "spike": lambda k: gaussian(k, 0.05),
+    "window of 32": lambda k: gaussian(k, 2.0),
+    "all bins": lambda k: gaussian(k, 6.0),
+    "erfc": lambda k: gaussian(k, method="erfc"),
+    "unclamped": lambda k: gaussian(k, clamp=(-100.0, 13.0)),
+    "clamped inside": lambda k: gaussian(k, clamp=(-7.0, 6.5)),
+    "two_hot": lambda k: TwoHotLabel(Bins.centered(-10, 10, k)),
+    "c51": lambda k: ProjectedLabel(Bins.centered(-10, 10, k)),
+    "given": lambda k: GivenLabel(),
+}
+
+
+@pytest.mark.parametrize("num_bins", [2, 3, 8, 9, 51, 64, 65, 101, 128, 255, 257, 1024])
+@pytest.mark.parametrize("name", RULES)
+def test_every_label_and_width(name: str, num_bins: int) -> None:
+    check(RULES[name](num_bins), num_bins, 19)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", RULES)
+def test_half_precision_logits(name: str, dtype: torch.dtype) -> None:
+    check(RULES[name](101), 101, 9, dtype)
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 33])
+def test_rows_that_fill_no_tile(n: int) -> None:
+    check(gaussian(51), 51, n)
+    check(ProjectedLabel(Bins.centered(-10, 10, 51)), 51, n)
+
+
+@pytest.mark.parametrize(
+    "rule", [GaussianLabel(UNEVEN, 0.3), GaussianLabel(UNEVEN, 0.3, (-99, 99)), TwoHotLabel(UNEVEN)]
+)
+def test_uneven_bins(rule: Any) -> None:
+    check(rule, UNEVEN.num_bins, 33)
+
+
+@pytest.mark.parametrize("low", [-1000.0, 0.0, 123.456, 5e4])
+def test_a_support_far_from_zero(low: float) -> None:
+    bins = Bins(low, low + 20, 101)
+    value = (low + 20 * torch.rand(32)).float()
+    logits = torch.randn(32, 101)
+    rule = GaussianLabel(bins, 0.15)
+    _, grad = kernels.loss_and_grad(logits, value, rule, backend="triton")
+    edges = bins.edge_tensor(torch.float64, DEVICE)
+    label = reference.hl_gauss_label(value.double().clamp(low, low + 20), edges, 0.15)
+    assert (grad.double() - (logits.double().softmax(-1) - label)).abs().max() < 1e-5
+
+
+@given(
+    value=st.floats(-(2.0**100), 2.0**100, width=32),
+    num_bins=st.integers(2, 300),
+    ratio=st.floats(1e-3, 10),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_gradient_sums_to_zero_and_is_that_of_the_clamped_target(
+    value: float, num_bins: int, ratio: float
+) -> None:
+    rule, y = gaussian(num_bins, ratio), torch.tensor([value])
+    _, grad = kernels.loss_and_grad(torch.zeros(1, num_bins), y, rule, backend="triton")
+    _, same = kernels.loss_and_grad(torch.zeros(1, num_bins), y.clamp(-10, 10), rule, backend="triton")
+    assert abs(grad.double().sum().item()) < 3e-6
+    assert torch.equal(grad, same)
+    label = 1 / num_bins - grad.double()
+    assert label.min() > -1e-6
+
+
+@pytest.mark.parametrize("sigmas", [6, 13, 40, 1000])
+def test_unclamped_targets_far_outside(sigmas: int) -> None:
+    sigma = 0.75 * 20 / 51
+    rule = GaussianLabel(Bins(-10, 10, 51), sigma, (-math.inf, math.inf))
+    y = torch.tensor([10 + sigmas * sigma, -10 - sigmas * sigma])
+    loss, grad = kernels.loss_and_grad(torch.zeros(2, 51), y, rule, backend="triton")
+    label = reference.hl_gauss_label(y.double(), rule.bins.edge_tensor(torch.float64, DEVICE), sigma)
+    assert loss.isfinite().all()
+    assert (grad.double() - (1 / 51 - label)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", RULES)
+def test_a_bad_number_spoils_its_row_and_no_other(name: str, bad: float) -> None:
+    rule = RULES[name](101)
+    for spoilt_bin in (0, 50, 100):
+        logits, target, _ = case(rule, 101, 11)
+        logits[3, spoilt_bin] = bad
+        loss, grad = kernels.loss_and_grad(logits, target, rule, backend="triton")
+        assert loss.isnan().nonzero().flatten().tolist() == [3]
+        assert grad.isnan().any(-1).nonzero().flatten().tolist() == [3]
+    if name == "given":
+        return
+    parts = target if isinstance(target, NextDistribution) else (target,)
+    for i in range(len(parts)):
+        logits, target, _ = case(rule, 101, 11)
+        part = target[i] if isinstance(target, NextDistribution) else target
+        part[3, ...] = bad
+        loss, grad = kernels.loss_and_grad(logits, target, rule, backend="triton")
+        assert loss.isnan().nonzero().flatten().tolist() == [3]
+        assert grad.isnan().any(-1).nonzero().flatten().tolist() == [3]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_weights(name: str) -> None:
+    rule = RULES[name](51)
+    logits, target, _ = case(rule, 51, 9)
+    loss, grad = kernels.loss_and_grad(logits, target, rule, backend="triton")
+    logits[2] = math.nan
+    weight = torch.linspace(-1, 2, 9)
+    weight[2] = 0
+    weighted, weighted_grad = kernels.loss_and_grad(logits, target, rule, weight=weight, backend="triton")
+    rows = torch.arange(9) != 2
+    assert torch.allclose(weighted[rows], (loss * weight)[rows], rtol=1e-5)
+    assert torch.allclose(weighted_grad[rows], (grad * weight[:, None])[rows], atol=1e-6)
+    assert weighted[2] == 0
+    assert torch.equal(weighted_grad[2], torch.zeros(51))
+
+
+def test_large_logits_stay_finite() -> None:
+    logits, target, _ = case(gaussian(101), 101, 9)
+    loss, grad = kernels.loss_and_grad(logits * 1e30, target, gaussian(101), backend="triton")
+    assert loss.isfinite().all()
+    assert grad.isfinite().all()
+
+
+@pytest.mark.parametrize("layout", ["transposed", "every second", "expanded", "leading", "swapped", "empty"])
+@pytest.mark.parametrize("name", ["hl_gauss", "c51", "given"])
+def test_strides_and_leading_dimensions(name: str, layout: str) -> None:
+    rule = RULES[name](51)
+    logits, target, _ = case(rule, 51, 12)
+    make = {
+        "transposed": lambda x: x.T.contiguous().T if x.ndim == 2 else x,
+        "every second": lambda x: (
+            x.repeat_interleave(2, 0).repeat_interleave(2, -1)[::2, ::2] if x.ndim == 2 else x
+        ),
+        "expanded": lambda x: x[:1].expand_as(x),
+        "leading": lambda x: x.reshape(3, 4, *x.shape[1:]),
+        "swapped": lambda x: x.reshape(3, 4, *x.shape[1:]).transpose(0, 1),
+        "empty": lambda x: x[:0],
+    }[layout]
+    view = make(logits)
+    goal = NextDistribution(*map(make, target)) if isinstance(target, NextDistribution) else make(target)
+    loss, grad = kernels.loss_and_grad(view, goal, rule, backend="triton")
+    plain = (
+        NextDistribution(*(x.contiguous() for x in goal)) if isinstance(goal, tuple) else goal.contiguous()
+    )
+    expected, expected_grad = kernels.loss_and_grad(view.contiguous(), plain, rule, backend="torch")
+    assert loss.shape == view.shape[:-1]
+    assert torch.allclose(loss, expected, rtol=1e-5, atol=1e-5)
+    assert torch.allclose(grad, expected_grad, atol=1e-5)
+
+
+def td_inputs(rule: Any, actions: int, batch: int = 9) -> dict[str, Tensor]:
+    generator = torch.Generator(DEVICE).manual_seed(actions)
+    shape = (batch, actions, rule.bins.num_bins)
+    return {
+        "outputs": 3 * torch.randn(shape, generator=generator),
+        "action": torch.randint(actions, (batch,), generator=generator),
+        "next_outputs": 3 * torch.randn(shape, generator=generator),
+        "reward": 12 * torch.randn(batch, generator=generator),
+        "discount": 0.99 * (torch.arange(batch) % 4 != 0).float(),
+        "rule": rule,
+    }
+
+
+TD_RULES = {
+    "hl_gauss": gaussian(51),
+    "narrow": gaussian(33, 0.3),
+    "all bins": gaussian(51, 6.0),
+    "two_hot": TwoHotLabel(Bins.centered(-10, 10, 51)),
+    "c51": ProjectedLabel(Bins.centered(-10, 10, 51)),
+    "uneven": GaussianLabel(UNEVEN, 0.3),
+    "uneven two_hot": TwoHotLabel(UNEVEN),
+}
+
+
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("actions", [1, 2, 6, 18, 33])
+@pytest.mark.parametrize("name", TD_RULES)
+def test_bellman_step(name: str, actions: int, double: bool) -> None:
+    inputs: dict[str, Any] = td_inputs(TD_RULES[name], actions)
+    if double:
+        inputs["next_online_outputs"] = inputs["next_outputs"].flip(0)
+    inputs["weight"] = torch.linspace(0, 1, 9)
+    step, grad = kernels.categorical_td_and_grad(**inputs, backend="triton")
+    exact = {
+        key: x.double() if isinstance(x, Tensor) and x.is_floating_point() else x for key, x in inputs.items()
+    }
+    expected, expected_grad = kernels.categorical_td_and_grad(**exact, backend="torch")
+    assert torch.allclose(step.loss.double(), expected.loss, rtol=1e-5, atol=1e-5)
+    assert torch.allclose(step.td_error.double(), expected.td_error, atol=1e-5)
+    assert torch.equal(step.clipped, expected.clipped)
+    assert step.clipped.any()
+    assert (grad.double() - expected_grad).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", TD_RULES)
+@pytest.mark.parametrize("where", ["outputs", "next_outputs", "next_online_outputs", "reward", "discount"])
+def test_bad_numbers_in_a_bellman_step(name: str, where: str, bad: float) -> None:
+    inputs: dict[str, Any] = td_inputs(TD_RULES[name], 3)
+    inputs["next_online_outputs"] = inputs["next_outputs"].flip(0)
+    index = (5, inputs["action"][5], 7) if where == "outputs" else (5, 1, 7)[: inputs[where].ndim]
+    if where == "next_outputs":
+        inputs[where][5, :, 7] = bad
+    else:
+        inputs[where][index] = bad
+    step, grad = kernels.categorical_td_and_grad(**inputs, backend="triton")
+    assert step.loss.isnan().nonzero().flatten().tolist() == [5]
+    assert grad.isnan().flatten(1).any(1).nonzero().flatten().tolist() == [5]
+
+
+def test_bellman_step_in_torchrl_layout() -> None:
+    """[B, atoms, actions], handed over as a transposed view; the gradient comes in the same layout."""
+    inputs: dict[str, Any] = td_inputs(gaussian(51), 4)
+    _, expected = kernels.categorical_td_and_grad(**inputs, backend="triton")
+    for key in ("outputs", "next_outputs"):
+        inputs[key] = inputs[key].transpose(1, 2).contiguous().transpose(1, 2)
+    _, grad = kernels.categorical_td_and_grad(**inputs, backend="triton")
+    assert grad.stride() == inputs["outputs"].stride()
+    assert torch.equal(grad, expected)
+
+
+def test_value_and_greedy_action() -> None:
+    for bins in (Bins(-10, 10, 51), Bins(5, 6, 255), UNEVEN):
+        logits = 3 * torch.randn(7, 5, bins.num_bins)
+        value = kernels.categorical_value(logits, bins, backend="triton")
+        exact = reference.categorical_value(logits.double(), bins.center_tensor(torch.float64, DEVICE))
+        assert (value.double() - exact).abs().max() < 1e-5
+        assert torch.equal(kernels.greedy_action(logits, bins, backend="triton"), exact.argmax(-1))
+    spoilt = torch.zeros(3, 51)
+    spoilt[:, 4] = torch.tensor([math.nan, math.inf, -math.inf])
+    assert kernels.categorical_value(spoilt, Bins(-10, 10, 51), backend="triton").isnan().all()
+
+
+def test_greedy_action_takes_the_first_of_equals_and_a_nan_before_all() -> None:
+    logits = torch.zeros(2, 40, 51)
+    assert kernels.greedy_action(logits, Bins(-10, 10, 51), backend="triton").tolist() == [0, 0]
+    logits[0, 37, 3] = math.nan
+    logits[1, [5, 35], 50] = 9.0
+    assert kernels.greedy_action(logits, Bins(-10, 10, 51), backend="triton").tolist() == [37, 5]
+
+
+def test_hard_label() -> None:
+    logits, label = torch.randn(9, 101), torch.randint(101, (9,))
+    loss, grad = triton_path.hard_label_loss_and_grad(logits, label)
+    assert torch.allclose(loss, torch.nn.functional.cross_entropy(logits, label, reduction="none"), atol=1e-5)
+    assert torch.allclose(grad, logits.softmax(-1) - torch.eye(101)[label], atol=1e-6)

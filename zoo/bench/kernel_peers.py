@@ -1,0 +1,91 @@
+"""Other libraries' categorical losses as sides of `catzoo bench kernels`.
+
+* hl-gauss-pytorch: `HLGaussLoss` with the paper's ratio of 0.75 (its default is 2), the same support, one
+  loss a row. Its look for targets out of range is switched off: it would make the host wait.
+* TorchRL: `DistributionalDQNLoss`, which is C51, one loss a row. The network under it does nothing: the
+  observation is the logits, in TorchRL's layout [B, K, A]. What it does around the loss stays in: its actor's
+  log-softmax and greedy action, three times, and the TensorDicts.
+
+Shapes: N rows, B batch, A actions, K bins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import torch
+from torch import nn
+
+from catzoo.kernels.bench import Side
+from catzoo.kernels.bench.sides import Call
+from catzoo.kernels.bench.tasks import DISCOUNT, SIGMA_RATIO, V_MAX, V_MIN, LossTask, Pair, TDTask
+
+HL_GAUSS, TORCHRL = "hl-gauss-pytorch", "torchrl"
+
+
+def peers(say: Callable[[str], None]) -> dict[str, list[Side]]:
+    """The sides of every library that is installed, by part; says which are not."""
+    found: dict[str, list[Side]] = {}
+    if find_spec("hl_gauss_pytorch"):
+        found["throughput"] = [Side(HL_GAUSS, hl_gauss_pytorch)]
+    else:
+        say(f"{HL_GAUSS}: left out: it is not installed: pip install 'catzoo[bench]'")
+    if find_spec("torchrl"):
+        found["td"] = [Side(TORCHRL, torchrl_c51, labels=("c51",))]
+    else:
+        say(f"{TORCHRL}: left out: it is not installed: pip install catzoo")
+    return found
+
+
+def hl_gauss_pytorch(task: LossTask) -> Call:
+    """`HLGaussLoss` and a backward pass."""
+    from hl_gauss_pytorch import HLGaussLoss
+
+    loss_of = HLGaussLoss(
+        V_MIN,
+        V_MAX,
+        task.logits.shape[-1],
+        sigma_to_bin_ratio=SIGMA_RATIO,
+        clamp_to_range=True,
+        warn_out_of_range=False,
+    ).to(task.logits.device)
+
+    def call() -> Pair:
+        # Half precision as autocast would have it, like the eager listing.
+        loss = loss_of(task.logits.float(), task.target, reduction="none")
+        (grad,) = torch.autograd.grad(loss, task.logits, task.ones)
+        return loss.detach(), grad
+
+    return call
+
+
+def torchrl_c51(task: TDTask) -> Call:
+    """`DistributionalDQNLoss` and a backward pass."""
+    from tensordict import TensorDict
+    from torchrl.data import Categorical
+    from torchrl.modules import DistributionalQValueActor
+    from torchrl.objectives import DistributionalDQNLoss
+
+    centers = task.rule.bins.center_tensor(torch.float32, task.outputs.device)
+    actor = DistributionalQValueActor(nn.Identity(), centers, spec=Categorical(task.outputs.shape[1]))
+    loss_of = DistributionalDQNLoss(
+        actor.to(task.outputs.device), gamma=DISCOUNT, delay_value=False, reduction="none"
+    )
+    logits = task.outputs.detach().mT.contiguous().requires_grad_()
+    terminated = (task.discount == 0)[:, None]
+    following = {
+        "observation": task.next_outputs.mT.contiguous(),
+        "reward": task.reward[:, None],
+        "done": terminated,
+        "terminated": terminated,
+    }
+    now = {"observation": logits, "action": task.action, "next": following}
+    batch = TensorDict(now, [len(logits)], device=task.outputs.device)
+
+    def call() -> Pair:
+        loss = loss_of(batch)["loss"]
+        (grad,) = torch.autograd.grad(loss, logits, task.ones)
+        return loss.detach(), grad.mT
+
+    return call
