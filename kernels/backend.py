@@ -5,6 +5,7 @@ compiler missing, a kernel that does not build on this device) costs one warning
 PyTorch's operations take over; if it was asked for by name, the error is the caller's.
 """
 
+import threading
 import warnings
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
@@ -44,6 +45,7 @@ class Implementation(Protocol):
 IMPLEMENTATIONS: dict[str, Implementation] = {"triton": triton_path, "torch": torch_path}
 
 _broken: dict[tuple[str, torch.device], str] = {}
+_lock = threading.Lock()
 
 
 def check_backend(backend: str) -> None:
@@ -68,14 +70,14 @@ def choose(
     dtype: torch.dtype = torch.float32,
 ) -> Choice:
     """The implementation for such a call; ValueError with the reason if `backend` cannot do it."""
-    check_backend(backend)
     if backend != "auto":
+        check_backend(backend)
         reason = IMPLEMENTATIONS[backend].refusal(device, rule, num_bins, dtype)
         if reason is not None:
             raise ValueError(f"backend={backend!r} {reason}")
         return Choice(backend)
     for name, implementation in IMPLEMENTATIONS.items():
-        if (name, device) not in _broken and implementation.refusal(device, rule, num_bins, dtype) is None:
+        if implementation.refusal(device, rule, num_bins, dtype) is None and (name, device) not in _broken:
             return Choice(name, automatic=True)
     raise AssertionError("the last implementation refuses nothing")
 
@@ -87,21 +89,28 @@ def resolve_backend(backend: str, device: torch.device) -> str:
 
 def run(choice: Choice, step: str, device: torch.device, *arguments: Any) -> Any:
     """Call a step of the chosen implementation, and of the last one if an automatic choice breaks."""
+    name, last = choice.name, next(reversed(IMPLEMENTATIONS))
+    if not choice.automatic or name == last:
+        return getattr(IMPLEMENTATIONS[name], step)(*arguments)
+    if (name, device) in _broken or torch._C._len_torch_dispatch_stack():  # e.g. tensors without data
+        return getattr(IMPLEMENTATIONS[last], step)(*arguments)
     try:
-        return getattr(IMPLEMENTATIONS[choice.name], step)(*arguments)
-    except torch.OutOfMemoryError:
-        raise
+        return getattr(IMPLEMENTATIONS[name], step)(*arguments)
+    except (torch.OutOfMemoryError, ValueError, TypeError):
+        raise  # nothing that says that the kernels are broken
     except Exception as error:
-        last = list(IMPLEMENTATIONS)[-1]
-        if not choice.automatic or choice.name == last:
+        if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
             raise
-        _disable(choice.name, device, error)
+        _disable(name, device, error)
         return getattr(IMPLEMENTATIONS[last], step)(*arguments)
 
 
 def _disable(name: str, device: torch.device, error: Exception) -> None:
     cause = str(error).strip().splitlines()
-    _broken[name, device] = f"{type(error).__name__}: {cause[0] if cause else 'no message'}"
+    with _lock:
+        if (name, device) in _broken:  # another thread was first
+            return
+        _broken[name, device] = f"{type(error).__name__}: {cause[0] if cause else 'no message'}"
     warnings.warn(
         f"the {name} kernels do not work on {device} ({_broken[name, device]}); "
         "PyTorch's operations take over",

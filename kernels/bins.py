@@ -34,8 +34,14 @@ class Bins:
     def __post_init__(self) -> None:
         if not isinstance(self.num_bins, int) or self.num_bins < 2:
             raise ValueError(f"num_bins must be an integer of at least 2, got {self.num_bins!r}")
+        # Plain numbers, which compare and hash by value, whatever came.
+        object.__setattr__(self, "edge_min", float(self.edge_min))
+        object.__setattr__(self, "edge_max", float(self.edge_max))
         if not (
-            math.isfinite(self.edge_min) and math.isfinite(self.edge_max) and self.edge_min < self.edge_max
+            math.isfinite(self.edge_min)
+            and math.isfinite(self.edge_max)
+            and self.edge_min < self.edge_max
+            and math.isfinite(self.edge_max - self.edge_min)
         ):
             raise ValueError(
                 f"edge_min must be below edge_max, both finite; got {self.edge_min} and {self.edge_max}"
@@ -46,6 +52,10 @@ class Bins:
         """Equal bins whose outermost centers are given, as for C51 and Two-Hot."""
         if not isinstance(num_bins, int) or num_bins < 2:
             raise ValueError(f"num_bins must be an integer of at least 2, got {num_bins!r}")
+        if not (math.isfinite(center_min) and math.isfinite(center_max) and center_min < center_max):
+            raise ValueError(
+                f"center_min must be below center_max, both finite; got {center_min} and {center_max}"
+            )
         half = (center_max - center_min) / (num_bins - 1) / 2
         return cls(center_min - half, center_max + half, num_bins)
 
@@ -56,7 +66,8 @@ class Bins:
         middles = tuple((low + high) / 2 for low, high in itertools.pairwise(edges))
         centers = middles if centers is None else tuple(float(center) for center in centers)
         for name, points in (("edges", edges), ("centers", centers)):
-            if not all(low < high for low, high in itertools.pairwise(points)):
+            ordered = all(low < high for low, high in itertools.pairwise(points))
+            if not (ordered and all(map(math.isfinite, points))):
                 raise ValueError(f"{name} must increase strictly and be finite, got {_short(points)}")
         if len(edges) < 3 or len(centers) != len(edges) - 1:
             raise ValueError(
@@ -91,8 +102,16 @@ class Bins:
 
 
 def _may_keep(device: torch.device) -> bool:
-    """A tensor made while a CUDA graph is captured belongs to that graph, so only a CPU's are kept."""
-    return device.type == "cpu" and not torch.compiler.is_compiling()
+    """Only a CPU's are kept, and none from inside a trace.
+
+    What is made while a CUDA graph is captured belongs to that graph, and what is made under a mode (such as
+    tensors without data) to that mode.
+    """
+    return (
+        device.type == "cpu"
+        and not torch.compiler.is_compiling()
+        and not torch._C._len_torch_dispatch_stack()
+    )
 
 
 def _points(bins: Bins, edges: bool, dtype: torch.dtype, device: torch.device) -> Tensor:

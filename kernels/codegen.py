@@ -104,6 +104,14 @@ def variants() -> Iterator[tuple[str, Callable[[], Any]]]:
     for name, rule in rules.items():
         yield f"{name} K=101 fp32", loss_call(rule, 101)
     yield "hl_gauss weighted K=101 fp32", loss_call(rules["hl_gauss sigma/width=2"], 101, weighted=True)
+    wide = torch.empty(4096, dtype=torch.float64)  # NumPy's rewards
+    next_distribution = NextDistribution(torch.empty(4096, 101), wide, wide)
+    yield (
+        "c51 K=101 fp32, float64 reward",
+        functools.partial(
+            triton_path.loss_and_grad, torch.empty(4096, 101), next_distribution, rules["c51"], None, True
+        ),
+    )
     yield "value K=101 fp32", lambda: triton_path.categorical_value(torch.empty(4096, 101), bins)
     for actions in (2, 18):
         outputs = torch.empty(256, actions, 51)

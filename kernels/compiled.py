@@ -133,8 +133,7 @@ def _categorical_td(
     (loss, td_error, clipped), grad = run(
         Choice(backend, automatic), "categorical_td", outputs.device, inputs, rule, True
     )
-    # An operator's outputs may not share memory, and the layout must be what the fake says.
-    return loss.clone(), td_error.clone(), clipped, grad.contiguous()
+    return loss, td_error, clipped, grad.contiguous()  # in the layout that the fake says
 
 
 @_categorical_td.register_fake
@@ -169,6 +168,8 @@ def _keep_grad(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) ->
 
 
 def _scale_kept_grad(ctx: Any, grad_loss: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+    if torch.is_grad_enabled():
+        raise RuntimeError("compiled code has no second derivative of a Triton loss: call it uncompiled")
     (grad,) = ctx.saved_tensors
     by = grad_loss.reshape(*grad_loss.shape, *[1] * (grad.ndim - grad_loss.ndim))
     return (grad * by).to(grad.dtype), *[None] * (ctx.arguments - 1)

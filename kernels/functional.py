@@ -9,6 +9,7 @@ Shapes: ... any leading dimensions, A actions, K bins.
 """
 
 import functools
+from collections.abc import Callable, Hashable
 
 import torch
 from torch import Tensor
@@ -135,11 +136,11 @@ def categorical_value(logits: Tensor, bins: Bins, *, backend: str = "auto") -> T
 
 @torch.no_grad()
 def greedy_action(logits: Tensor, bins: Bins, *, backend: str = "auto") -> Tensor:
-    """The action [...] of the largest mean of logits [..., A, K]; of equals the first, NaN before all."""
+    """The action [...] whose logits [..., A, K] have the largest mean; the first of several, a NaN first."""
     check_outputs("logits", logits, bins.num_bins, dims=2)
-    choice = choose(backend, logits.device, None, bins.num_bins, logits.dtype)
-    if choice.name == "torch" or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling():
         return categorical_value(logits, bins, backend=backend).argmax(dim=-1)
+    choice = choose(backend, logits.device, None, bins.num_bins, logits.dtype)
     action: Tensor = run(choice, "greedy_action", logits.device, logits, bins)
     return action
 
@@ -167,7 +168,7 @@ def hl_gauss_cross_entropy(
     `GaussianLabel`, which also says what `method` does. Raises ValueError for bad shapes, dtypes, devices,
     sigma, clamp, method or backend.
     """
-    rule = (GaussianLabel if torch.compiler.is_compiling() else _gaussian_label)(bins, sigma, clamp, method)
+    rule = _rule(GaussianLabel, bins, sigma, None if clamp is None else tuple(clamp), method)
     return cross_entropy(logits, target, rule, weight=weight, backend=backend)
 
 
@@ -178,7 +179,7 @@ def two_hot_cross_entropy(
 
     logits [..., K], target [...] in the bins' units → loss [...]. Raises ValueError as `cross_entropy` does.
     """
-    return cross_entropy(logits, target, TwoHotLabel(bins), weight=weight, backend=backend)
+    return cross_entropy(logits, target, _rule(TwoHotLabel, bins), weight=weight, backend=backend)
 
 
 def soft_label_cross_entropy(
@@ -188,7 +189,7 @@ def soft_label_cross_entropy(
 
     Raises ValueError as `cross_entropy` does.
     """
-    return cross_entropy(logits, label, GivenLabel(), weight=weight, backend=backend)
+    return cross_entropy(logits, label, _rule(GivenLabel), weight=weight, backend=backend)
 
 
 def c51_cross_entropy(
@@ -207,7 +208,7 @@ def c51_cross_entropy(
     `cross_entropy` does.
     """
     target = NextDistribution(next_logits, reward, discount)
-    return cross_entropy(logits, target, ProjectedLabel(bins), weight=weight, backend=backend)
+    return cross_entropy(logits, target, _rule(ProjectedLabel, bins), weight=weight, backend=backend)
 
 
 def _td_choice(inputs: TDInputs, rule: ValueRule, backend: str) -> Choice:
@@ -216,4 +217,11 @@ def _td_choice(inputs: TDInputs, rule: ValueRule, backend: str) -> Choice:
     return choose(backend, outputs.device, rule, outputs.shape[-1], outputs.dtype)
 
 
-_gaussian_label = functools.lru_cache(maxsize=128)(GaussianLabel)
+def _rule(kind: Callable[..., Rule], *numbers: Hashable) -> Rule:
+    """The rule of such numbers, and on every call the same one, so that what is made for it can be kept."""
+    return kind(*numbers) if torch.compiler.is_compiling() else _kept_rule(kind, *numbers)
+
+
+@functools.lru_cache(maxsize=128)
+def _kept_rule(kind: Callable[..., Rule], *numbers: Hashable) -> Rule:
+    return kind(*numbers)

@@ -46,7 +46,7 @@ def gaussian_table(ratio: float) -> Table | None:
 
 def exact(ratio: float, window: int, f: Tensor) -> Tensor:
     """P_w(f) in float64: f [...] → [..., W]."""
-    edges = torch.arange(1 - window // 2, window // 2 + 2, dtype=torch.float64)
+    edges = torch.arange(1 - window // 2, window // 2 + 2, dtype=torch.float64, device=f.device)
     z = (edges - f.double()[..., None]) / (ratio * math.sqrt(2))
     cdf: Tensor = torch.special.erf(z)
     return cdf.diff(dim=-1) / 2
@@ -62,12 +62,14 @@ def evaluate(coefficients: Tensor, f: Tensor) -> Tensor:
 
 
 def _fit(ratio: float, window: int, degree: int) -> Tensor:
-    nodes = torch.cos(math.pi * (torch.arange(64, dtype=torch.float64) + 0.5) / 64)  # Chebyshev's
-    powers = nodes[:, None] ** torch.arange(degree + 1, dtype=torch.float64)
+    nodes = torch.cos(
+        math.pi * (torch.arange(64, dtype=torch.float64, device="cpu") + 0.5) / 64
+    )  # Chebyshev's
+    powers = nodes[:, None] ** torch.arange(degree + 1, dtype=torch.float64, device="cpu")
     fit: Tensor = torch.linalg.lstsq(powers, exact(ratio, window, (nodes + 1) / 2)).solution
     return fit.float().contiguous()
 
 
 def _error(ratio: float, coefficients: Tensor) -> float:
-    f = torch.linspace(0, 1, 1025)
+    f = torch.linspace(0, 1, 1025, dtype=torch.float32, device="cpu")
     return (evaluate(coefficients, f) - exact(ratio, coefficients.shape[1], f)).abs().max().item()

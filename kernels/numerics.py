@@ -36,8 +36,8 @@ def clamp_or_nan(x: Tensor, low: float, high: float) -> Tensor:
 
 def counted(n: int, device: torch.device, dtype: torch.dtype = torch.int64) -> Tensor:
     """0 … n - 1; on a CPU always the same tensor, which must not be written to."""
-    # A tensor made while a CUDA graph is captured belongs to that graph, so only a CPU's are kept.
-    if device.type != "cpu" or torch.compiler.is_compiling():
+    # A tensor made while a CUDA graph is captured belongs to that graph, and one without data to its mode.
+    if device.type != "cpu" or torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
         return torch.arange(n, dtype=dtype, device=device)
     return _kept_count(n, dtype)
 

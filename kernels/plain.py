@@ -1,6 +1,6 @@
 """Plain formulas in PyTorch over whole labels, which autograd can derive as often as it likes.
 
-The compiler fuses them, second derivatives come from them, and they take any device and dtype.
+The compiler fuses them, and they take any device and dtype.
 
 Shapes: ... any leading dimensions, A actions, K bins.
 """
@@ -11,36 +11,39 @@ from torch import Tensor
 from catzoo.kernels import labels
 from catzoo.kernels.bins import Bins
 from catzoo.kernels.numerics import at_least_float32, compute_dtype, counted, nan_unless_finite
-from catzoo.kernels.rules import GaussianLabel, NextDistribution, ProjectedLabel, Rule, Target, TwoHotLabel, ValueRule
+from catzoo.kernels.rules import GivenLabel, NextDistribution, ProjectedLabel, Rule, Target, ValueRule
 from catzoo.kernels.td import TDInputs, TDResult
 
 
 def label(target: Target, rule: Rule, dtype: torch.dtype) -> Tensor:
     """The whole label [..., K] of a target, without gradient."""
     if isinstance(target, NextDistribution):
-        assert isinstance(rule, ProjectedLabel)
-        logits_K, reward, discount = (x.detach() for x in target)
-        logits_K = logits_K.to(dtype)
-        probs_K = nan_unless_finite(torch.softmax(logits_K, dim=-1), logits_K.sum(dim=-1, keepdim=True))
-        moves = nan_unless_finite(reward, reward) + nan_unless_finite(discount, discount)
-        probs_K = nan_unless_finite(probs_K, moves.to(dtype).unsqueeze(-1))
-        return labels.c51(probs_K, reward, discount, rule.bins)
-    target = target.detach()
-    if isinstance(rule, GaussianLabel):
-        return labels.gaussian(target, rule, dtype).probs
-    if isinstance(rule, TwoHotLabel):
-        return labels.dense(labels.two_hot(target, rule.bins, dtype), rule.bins.num_bins)
-    return target.to(dtype)
+        target = NextDistribution(*(x.detach() for x in target))
+        device = target.logits.device
+    else:
+        target = target.detach()
+        device = target.device
+    made = labels.label_function(rule, dtype, device)(target)
+    return made[0] if isinstance(rule, GivenLabel) else labels.dense(made, rule.bins.num_bins)
 
 
 def cross_entropy(logits_K: Tensor, label_K: Tensor, weight: Tensor | None) -> Tensor:
     """One loss [...] per sample, times its weight; NaN where a logit or a probability is not finite."""
     if weight is not None:  # a row of weight 0 is out, whatever it holds: NaN * 0 would be NaN
-        logits_K = logits_K.masked_fill((weight == 0)[..., None], 0)
-        label_K = label_K.masked_fill((weight == 0)[..., None], 0)
+        is_out = (weight == 0).unsqueeze(-1)
+        logits_K, label_K = logits_K.masked_fill(is_out, 0), label_K.masked_fill(is_out, 0)
     loss = -(label_K * torch.log_softmax(at_least_float32(logits_K), dim=-1)).sum(dim=-1)
     loss = nan_unless_finite(loss, loss)
     return loss if weight is None else loss * weight
+
+
+def change_of_gradient(logits_K: Tensor, weight: Tensor | None) -> Tensor:
+    """Zero [..., K], with the derivative of `cross_entropy`'s gradient: its label is constant."""
+    if weight is not None:
+        logits_K = logits_K.masked_fill((weight == 0).unsqueeze(-1), 0)
+    probs_K = torch.softmax(at_least_float32(logits_K), dim=-1)
+    change_K = probs_K - probs_K.detach()
+    return change_K if weight is None else change_K * weight.unsqueeze(-1)
 
 
 def categorical_value(logits_K: Tensor, bins: Bins) -> Tensor:
@@ -52,7 +55,9 @@ def categorical_value(logits_K: Tensor, bins: Bins) -> Tensor:
 def probs_and_value(logits_K: Tensor, centers_K: Tensor) -> tuple[Tensor, Tensor]:
     """The softmax [..., K], and its mean [...] over the centers."""
     probs_K = torch.softmax(logits_K, -1)
-    return probs_K, nan_unless_finite(mean(probs_K, centers_K), logits_K.sum(-1))  # softmax forgets a logit of -inf
+    return probs_K, nan_unless_finite(
+        mean(probs_K, centers_K), logits_K.sum(-1)
+    )  # softmax forgets a logit of -inf
 
 
 def mean(probs_K: Tensor, centers_K: Tensor) -> Tensor:
@@ -74,7 +79,9 @@ def put(grad_K: Tensor, action: Tensor, outputs_AK: Tensor) -> Tensor:
     """The gradient [..., A, K] of outputs that is zero but for the action taken."""
     if action.ndim != 1:
         outputs_NAK = outputs_AK.reshape(-1, *outputs_AK.shape[-2:])
-        return put(grad_K.reshape(-1, grad_K.shape[-1]), action.reshape(-1), outputs_NAK).view(outputs_AK.shape)
+        return put(grad_K.reshape(-1, grad_K.shape[-1]), action.reshape(-1), outputs_NAK).view(
+            outputs_AK.shape
+        )
     at = counted(len(action), action.device), action
     return grad_K.new_zeros(outputs_AK.shape).index_put_(at, grad_K)
 
@@ -102,22 +109,6 @@ def td_target(inputs: TDInputs, rule: ValueRule, chosen_K: Tensor) -> tuple[Targ
     projects = isinstance(rule, ProjectedLabel)
     target = NextDistribution(next_K, inputs.reward, inputs.discount) if projects else value
     return target, value - categorical_value(chosen_K, bins), (value < low) | (value > high)
-
-
-def gradient(logits_K: Tensor, label_K: Tensor, weight: Tensor | None) -> Tensor:
-    """The gradient [..., K] of `cross_entropy`, written down so that it can be derived again."""
-    grad_K = torch.softmax(at_least_float32(logits_K), dim=-1) - label_K
-    if weight is not None:
-        grad_K = (grad_K * weight[..., None]).masked_fill((weight == 0)[..., None], 0)
-    return grad_K
-
-
-def td_gradient(inputs: TDInputs, rule: ValueRule) -> Tensor:
-    """The gradient [..., A, K] of `categorical_td`'s loss with respect to the outputs, to be derived again."""
-    chosen_K = take(inputs.outputs, inputs.action)
-    with torch.no_grad():
-        label_K = label(td_target(inputs, rule, chosen_K)[0], rule, compute_dtype(chosen_K))
-    return put(gradient(chosen_K, label_K, inputs.weight), inputs.action, inputs.outputs)
 
 
 def value_gradient(logits_K: Tensor, bins: Bins, grad_value: Tensor) -> Tensor:

@@ -103,10 +103,12 @@ def softmax_mse_td(logits: Tensor, target: Tensor, centers: Tensor) -> Tensor:
 
 
 def hl_gauss_cross_entropy_as_printed(
-    logits: Tensor, target: Tensor, v_min: float, v_max: float, sigma: float
+    logits: Tensor, target: Tensor, support: Tensor, sigma: float
 ) -> Tensor:
-    """The paper's listing (appendix A), unreduced: the eager baseline, 0/0 outside the support and all."""
-    support = torch.linspace(v_min, v_max, logits.shape[-1] + 1, dtype=logits.dtype, device=logits.device)
+    """The paper's listing (appendix A), unreduced: the eager baseline, 0/0 outside the support and all.
+
+    logits [..., K], target [...], support the bin edges [K+1], which the listing makes once.
+    """
     cdf_evals = torch.special.erf((support - target.unsqueeze(-1)) / (math.sqrt(2.0) * sigma))
     z = cdf_evals[..., -1] - cdf_evals[..., 0]
     bin_probs = cdf_evals[..., 1:] - cdf_evals[..., :-1]

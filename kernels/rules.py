@@ -50,8 +50,10 @@ class GaussianLabel:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.sigma) and self.sigma > 0):
             raise ValueError(f"sigma must be positive and finite, got {self.sigma}")
-        if self.clamp is not None and not self.clamp[0] <= self.clamp[1]:
-            raise ValueError(f"clamp must be a lower and an upper end, got {self.clamp}")
+        if self.clamp is not None:
+            if len(self.clamp) != 2 or not self.clamp[0] <= self.clamp[1] or self.clamp[0] == math.inf:
+                raise ValueError(f"clamp must be a lower and an upper end, got {self.clamp}")
+            object.__setattr__(self, "clamp", (float(self.clamp[0]), float(self.clamp[1])))
         if self.method not in METHODS:
             raise ValueError(f"method must be one of {', '.join(METHODS)}; got {self.method!r}")
         if self.method == "polynomial" and not self.bins.is_uniform:

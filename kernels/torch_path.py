@@ -2,29 +2,24 @@
 
     loss = -sum_i p_i log softmax(l)_i          d loss / d l = softmax(l) - p          (p sums to one)
 
-The gradient is written down, not derived, and made while the log-probabilities are at hand. Where calls cost more
-than arithmetic, labels are whole; else they are windows, and on a CPU the rows go through its cache in pieces.
+The gradient is written down, not derived, and made in the memory of the log-probabilities. Labels are whole
+where calls cost more than arithmetic, else windows.
 
 Shapes: ... any leading dimensions, N rows, A actions, K bins, W bins of a window.
 """
-
-import itertools
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
 from catzoo.kernels import labels, plain
 from catzoo.kernels.bins import Bins
-from catzoo.kernels.labels import Label
+from catzoo.kernels.labels import Label, LabelFunction
 from catzoo.kernels.numerics import at_least_float32, compute_dtype, nan_unless_finite
-from catzoo.kernels.rules import GaussianLabel, NextDistribution, ProjectedLabel, Rule, Target, TwoHotLabel, ValueRule
+from catzoo.kernels.rules import ProjectedLabel, Rule, Target, ValueRule
 from catzoo.kernels.td import TDInputs, TDResult
 
-# Logits that a core's second-level cache holds together with what is made of them (512 KiB in float32).
-CACHED = 131_072
 # Up to so many logits a whole label, of fewer calls, beats a window.
-SMALL = 20_000
+SMALL = 30_000
 
 
 def refusal(device: torch.device, rule: Rule | None, num_bins: int, dtype: torch.dtype) -> str | None:
@@ -36,45 +31,35 @@ def loss_and_grad(
     logits_K: Tensor, target: Target, rule: Rule, weight: Tensor | None, with_grad: bool
 ) -> tuple[Tensor, Tensor | None]:
     """The loss [...] and, if asked for, its gradient [..., K]."""
-    if logits_K.numel() > CACHED and logits_K.is_cpu:
-        return _in_pieces(logits_K, target, rule, weight, with_grad)
     loss, grad_K, _ = _score(logits_K, _label(target, rule, logits_K), weight, with_grad)
     return loss, grad_K
 
 
-def _in_pieces(
-    logits_K: Tensor, target: Target, rule: Rule, weight: Tensor | None, with_grad: bool
-) -> tuple[Tensor, Tensor | None]:
-    """The same, so many rows at a time: a third of the time at 4096 x 101 and above."""
-    batch = logits_K.shape[:-1]
-    rows = -(-CACHED * torch.get_num_threads() // logits_K.shape[-1])
-
-    def pieces(x: Tensor | None) -> Iterable[Tensor | None]:
-        return itertools.repeat(None) if x is None else x.reshape(-1, *x.shape[len(batch) :]).split(rows)
-
-    loss = torch.empty(batch, dtype=compute_dtype(logits_K))
-    grad_K = torch.empty(logits_K.shape, dtype=logits_K.dtype) if with_grad else None
-    targets: Iterable[Target]
-    if isinstance(target, NextDistribution):
-        targets = itertools.starmap(NextDistribution, zip(*map(pieces, target)))
-    else:
-        targets = pieces(target)
-    for loss_N, logits_NK, part, weight_N, grad_NK in zip(
-        *map(pieces, (loss, logits_K)), targets, pieces(weight), pieces(grad_K)
-    ):
-        label = _label(part, rule, logits_NK)
-        loss_N.copy_(_score(logits_NK, label, weight_N, with_grad, out=grad_NK)[0])
-    return loss, grad_K
+# By identity, since to hash a rule takes 4 % of a small loss; the rule is held so that its id stays its own.
+_kept: dict[tuple[int, torch.dtype, bool], tuple[Rule, LabelFunction]] = {}
 
 
 def _label(target: Target, rule: Rule, logits_K: Tensor) -> Label:
-    dtype = torch.float64 if logits_K.dtype == torch.float64 else torch.float32
-    if isinstance(rule, GaussianLabel):
-        windowed = logits_K.numel() > SMALL and dtype == torch.float32  # float64 is asked for to check things
-        return labels.gaussian(target, rule, dtype, windowed)
-    if isinstance(rule, TwoHotLabel):
-        return labels.two_hot(target, rule.bins, dtype)
-    return Label(plain.label(target, rule, dtype))
+    windowed = logits_K.numel() > SMALL
+    may_keep = (
+        logits_K.is_cpu and not torch.compiler.is_compiling() and not torch._C._len_torch_dispatch_stack()
+    )
+    kept = _kept.get((id(rule), logits_K.dtype, windowed)) if may_keep else None
+    return (_label_function(rule, logits_K, windowed, may_keep) if kept is None else kept[1])(target)
+
+
+def _label_function(rule: Rule, logits_K: Tensor, windowed: bool, may_keep: bool) -> LabelFunction:
+    """What makes labels for such logits; it is kept on a CPU, and then outside of a trace or a mode.
+
+    A tensor made while a CUDA graph is captured belongs to that graph, and one without data to its mode.
+    """
+    with torch.inference_mode(False):
+        label = labels.label_function(rule, compute_dtype(logits_K), logits_K.device, windowed)
+    if may_keep:
+        if len(_kept) >= 256:
+            _kept.clear()
+        _kept[id(rule), logits_K.dtype, windowed] = rule, label
+    return label
 
 
 def _score(
@@ -83,9 +68,8 @@ def _score(
     weight: Tensor | None,
     with_grad: bool,
     centers_K: Tensor | None = None,
-    out: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """The loss [...], its gradient [..., K] if asked for (in `out` if given), the value [...] if centers are given."""
+    """The loss [...]; its gradient [..., K] if asked for; with the centers given, the value [...]."""
     probs_W, bins_W = label
     dtype = logits_K.dtype
     is_half = dtype != torch.float32 and dtype != torch.float64
@@ -97,23 +81,22 @@ def _score(
         loss = (probs_W * log_probs_K.gather(-1, bins_W)).sum(-1).neg_()
         # A logit of -inf outside the window would go unseen; +inf and NaN spoil every log-probability.
         loss = nan_unless_finite(loss, log_probs_K.sum(-1))
-    value = grad_K = None
+    # A row of weight 0 is out, whatever it holds: NaN * 0 would be NaN.
+    is_out = None if weight is None else weight == 0
+    grad_K = value = None
     if with_grad or centers_K is not None:
-        grad_K = log_probs_K.exp_() if out is None or is_half else torch.exp(log_probs_K, out=out)
-    if centers_K is not None:
-        value = nan_unless_finite(plain.mean(grad_K, centers_K), loss)
-    if with_grad:
-        if bins_W is None:
-            grad_K.sub_(probs_W)
-        else:
-            grad_K.scatter_add_(-1, bins_W, probs_W.neg())
-    if weight is not None:
-        out_of_it = weight == 0  # whatever the row holds: NaN * 0 would be NaN
-        loss = (loss * weight).masked_fill_(out_of_it, 0)
+        probs_K = log_probs_K.exp_()
+        if centers_K is not None:
+            value = nan_unless_finite(plain.mean(probs_K, centers_K), loss)
         if with_grad:
-            grad_K.mul_(weight.unsqueeze(-1)).masked_fill_(out_of_it.unsqueeze(-1), 0)
-    if with_grad and is_half:
-        grad_K = grad_K.to(dtype) if out is None else out.copy_(grad_K)
+            probs_K = probs_K.sub_(probs_W) if bins_W is None else probs_K.scatter_add_(-1, bins_W, -probs_W)
+            grad_K = probs_K
+            if weight is not None and is_out is not None:
+                grad_K.mul_(weight.unsqueeze(-1)).masked_fill_(is_out.unsqueeze(-1), 0)
+            if is_half:
+                grad_K = grad_K.to(dtype)
+    if weight is not None and is_out is not None:
+        loss.mul_(weight).masked_fill_(is_out, 0)
     return loss, grad_K, value
 
 
@@ -124,22 +107,25 @@ def categorical_td(inputs: TDInputs, rule: ValueRule, with_grad: bool) -> tuple[
 
 
 def chosen_td(inputs: TDInputs, rule: ValueRule, with_grad: bool) -> tuple[TDResult, Tensor | None]:
-    """One Bellman step and, if asked for, the gradient [..., K] with respect to the outputs of the action taken."""
+    """One Bellman step and, if asked for, the gradient [..., K] by the outputs of the action taken."""
     batch = inputs.action.shape
     if len(batch) != 1:
         flat = (None if x is None else x.reshape(-1, *x.shape[len(batch) :]) for x in inputs)
         result, grad_NK = chosen_td(TDInputs(*flat), rule, with_grad)  # type: ignore[arg-type]
-        return TDResult(*(x.view(batch) for x in result)), None if grad_NK is None else grad_NK.view(*batch, -1)
+        grad_K = None if grad_NK is None else grad_NK.view(*batch, grad_NK.shape[-1])
+        return TDResult(*(x.view(batch) for x in result)), grad_K
     chosen_NK = plain.take(inputs.outputs, inputs.action)
     centers_K = rule.bins.center_tensor(compute_dtype(chosen_NK), chosen_NK.device)
     next_value, next_probs_NK = _next(inputs, rule, centers_K)
     target = torch.addcmul(inputs.reward, inputs.discount, next_value)
+    label: Label
     if next_probs_NK is None:
         label = _label(target, rule, chosen_NK)
     else:
         probs_NK = nan_unless_finite(next_probs_NK, target.unsqueeze(-1))
-        label = Label(labels.c51(probs_NK, inputs.reward, inputs.discount, rule.bins))
+        label = labels.c51(probs_NK, inputs.reward, inputs.discount, rule.bins), None
     loss, grad_NK, value = _score(chosen_NK, label, inputs.weight, with_grad, centers_K)
+    assert value is not None
     low, high = rule.value_range
     return TDResult(loss, target - value, (target < low) | (target > high)), grad_NK
 

@@ -206,9 +206,9 @@ def categorical_td_kernel(
 
     # The value now, the target, and whether it lies outside.
     taken = tl.load(action + at).to(tl.int64)
-    x = load_tile(
-        outputs + b * outputs_stride_b, (taken * outputs_stride_a)[None, :, None], outputs_stride_k, k, keep
-    )
+    is_action = keep & ((taken >= 0) & (taken < actions))[None, :, None]  # else the row is NaN
+    row = outputs + b * outputs_stride_b
+    x = load_tile(row, (taken * outputs_stride_a)[None, :, None], outputs_stride_k, k, is_action)
     d, e, total = exponentials(x, k < K)
     value = mean_center(d, e, total, k, numbers, centers, K, UNEVEN)
     r = tl.load(reward + at).to(tl.float32)

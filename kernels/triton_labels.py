@@ -8,8 +8,8 @@
     C51                 p_k = sum_j q_j max(0, 1 - |x_j - k|), x_j the atom in bins: each bin gathers from the
                         2 / discount atoms around it, the end bins from all: no atomics, no lost mass
 
-A target is a position in bins, taken in float64 and split into a whole and a fractional part, so that no
-rounding grows with K. It is one number a row.
+A target is a position in bins, taken in float64 or in float32 with constants of two parts, and split into a
+whole and a fractional part, so that no rounding grows with K. It is one number a row.
 
 A rule's constants are the tuple `numbers`, in the order of NUMBERS; `table` points to polynomial coefficients
 [degree + 1, W] (float32), or to uneven edges [K + 1] or centers [K] (float64).
@@ -55,17 +55,20 @@ def position(y, numbers):
     """
     low = y * numbers[PER_BIN_LOW] - numbers[SHIFT_LOW]
     whole = tl.floor((y * numbers[PER_BIN] - numbers[SHIFT]) + low)
-    return whole + numbers[BEFORE], tl.fma(y, numbers[PER_BIN], -(numbers[SHIFT] + whole)) + low
+    f = tl.fma(y, numbers[PER_BIN], -(numbers[SHIFT] + whole)) + low
+    step = tl.floor(f)  # the first floor was of a rounded number
+    return whole + numbers[BEFORE] + step, f - step
 
 
 @triton.jit
 def tile_pointers(ptr, offset, stride_k, k):
     """Addresses [J, R, L] of the bins k of rows at an offset."""
-    pointers = ptr + offset + k * stride_k
-    if stride_k == 1:
+    if stride_k != 1:
+        return ptr + offset + k.to(tl.int64) * stride_k
+    else:
+        pointers = ptr + offset + k
         # A thread of neighbouring bins (rows of 64 are aligned for it) would leave no room for its column.
-        pointers = tl.multiple_of(tl.max_contiguous(pointers, (1, 2, k.shape[2])), (1, 1, 1))
-    return pointers
+        return tl.multiple_of(tl.max_contiguous(pointers, (1, 2, k.shape[2])), (1, 1, 1))
 
 
 @triton.jit
@@ -73,11 +76,11 @@ def like_tile(ptr, offset):
     """Addresses [J or 1, R, L], for which the compiler shall lay out threads as for a tile: lanes, then rows.
 
     It goes by how many addresses follow each other in a direction, and the numbers here are only an order:
-    a thread has one lane, so nothing is read together that does not lie together. Without such hints Triton
+    by the second hint they are aligned to nothing, so that none are read together. Without such hints Triton
     3.6 spreads the J bins of a lane over warps, for four times the instructions.
     """
     pointers = ptr + offset
-    return tl.max_contiguous(pointers, (1, 2, 4))
+    return tl.multiple_of(tl.max_contiguous(pointers, (1, 2, 4)), (1, 1, 1))
 
 
 @triton.jit
@@ -298,7 +301,7 @@ def projection(next_logits, offset, stride_k, x, reward, discount, numbers, k, k
     first += rest * numbers[BEFORE] - rest * numbers[SHIFT] - rest * numbers[SHIFT_LOW]
     # Beyond the support all atoms are clipped alike, and no integer must overflow.
     limit = ((tl.abs(discount) + 2.0) * K).to(tl.float64)
-    witness = ((reward + discount) * 0.0)[None, :, None]
+    witness = ((reward + discount) * 0.0).to(tl.float32)[None, :, None]
     first = tl.minimum(tl.maximum(first, -limit), limit)
     whole = tl.floor(first)
     f = (first - whole).to(tl.float32)[None, :, None] + witness
@@ -319,7 +322,7 @@ def projection(next_logits, offset, stride_k, x, reward, discount, numbers, k, k
     p = tl.zeros_like(x)
     for step in range(steps):
         j = start + step
-        pointers = like_tile(next_logits, offset + j * stride_k)
+        pointers = like_tile(next_logits, offset + j.to(tl.int64) * stride_k)
         logit = tl.load(pointers, mask=keep & (j < K), other=-float("inf"))
         p += exp(logit.to(tl.float32) - top) * hat(tl.fma(g, j.to(tl.float32), whole - bin) + f)
     p = tl.where(g == 0.0, hat((whole - bin) + f) * total, p)  # without discount every atom is the reward

@@ -32,17 +32,18 @@ from catzoo.kernels.rules import (
 from catzoo.kernels.td import TDInputs, TDResult
 
 MAX_BINS = 1024
+# Beyond it the label is nearly flat, and the difference of two tails all rounding.
+MAX_RATIO = 100
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
-def is_interpreted() -> bool:
-    """Whether Triton was told to run kernels in Python, on any device."""
-    return os.environ.get("TRITON_INTERPRET") == "1"
+# Whether Triton runs kernels in Python, on a CPU; it asks when it is imported.
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def refusal(device: torch.device, rule: Rule | None, num_bins: int, dtype: torch.dtype) -> str | None:
     """Why a call of this kind cannot run here; None if it can."""
-    if device.type != "cuda" and not (device.type == "cpu" and is_interpreted()):
+    if device.type != "cuda" and not (INTERPRETED and device.type == "cpu"):
         return f"does not run on device {str(device)!r}"
     if dtype not in DTYPES:
         return f"takes logits of {', '.join(map(str, DTYPES))}, got {dtype}"
@@ -50,6 +51,8 @@ def refusal(device: torch.device, rule: Rule | None, num_bins: int, dtype: torch
         return f"takes at most {MAX_BINS} bins, got {num_bins}"
     if isinstance(rule, ProjectedLabel) and not rule.bins.is_uniform:
         return "projects onto equal bins only, got uneven ones"
+    if isinstance(rule, GaussianLabel) and rule.sigma > MAX_RATIO * rule.bins.width:
+        return f"takes sigma up to {MAX_RATIO} bin widths, got {rule.sigma / rule.bins.width:g}"
     return None
 
 
@@ -255,10 +258,10 @@ def _constants(rule: Rule, device: torch.device) -> Constants:
         )
     _, kinds = _modules()
     if isinstance(rule, GivenLabel):
-        nothing = torch.zeros(1, device=device)
+        nothing = torch.zeros(1, dtype=torch.float32, device=device)
         return Constants((0.0,) * 10, nothing, nothing, _label(kinds.GIVEN))
     table, label = _table(rule, kinds)
-    centers = torch.tensor(rule.bins.centers or (0.0,))
+    centers = torch.tensor(rule.bins.centers or (0.0,), dtype=torch.float32, device="cpu")
     return Constants(_numbers(rule, label["WINDOW"]), table.to(device), centers.to(device), label)
 
 
@@ -267,7 +270,7 @@ def _numbers(rule: ValueRule, window: int) -> tuple[float, ...]:
     bins, (center_min, center_max) = rule.bins, rule.bins.center_range
     gaussian = isinstance(rule, GaussianLabel)
     per_bin = 1 / bins.width
-    per_bin_high = float(torch.tensor(per_bin))
+    per_bin_high = float(torch.tensor(per_bin, dtype=torch.float32, device="cpu"))
     shift = (bins.edge_min if gaussian else center_min) * per_bin
     whole = round(shift)
     # Few enough bits that whole bins can be added to it exactly.
@@ -286,15 +289,15 @@ def _numbers(rule: ValueRule, window: int) -> tuple[float, ...]:
 
 def _table(rule: ValueRule, kinds: Any) -> tuple[Tensor, dict[str, int]]:
     """The table of a rule, on the CPU, and its kind of label."""
-    bins, none = rule.bins, torch.zeros(1, dtype=torch.float64)
+    bins, none = rule.bins, torch.zeros(1, dtype=torch.float64, device="cpu")
     if isinstance(rule, ProjectedLabel):
         return none, _label(kinds.C51)
     if isinstance(rule, TwoHotLabel):
         if bins.is_uniform:
             return none, _label(kinds.TWO_HOT, window=2)
-        return torch.tensor(bins.centers, dtype=torch.float64), _label(kinds.TWO_HOT_UNEVEN)
+        return torch.tensor(bins.centers, dtype=torch.float64, device="cpu"), _label(kinds.TWO_HOT_UNEVEN)
     if not bins.is_uniform:
-        return torch.tensor(bins.edges, dtype=torch.float64), _label(kinds.TAILS_UNEVEN)
+        return torch.tensor(bins.edges, dtype=torch.float64, device="cpu"), _label(kinds.TAILS_UNEVEN)
     table = gaussian_table(rule.sigma / bins.width) if rule.is_clamped and rule.method != "erfc" else None
     if table is None:
         return none, _label(kinds.TAILS)

@@ -24,14 +24,15 @@ Step = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 """(outputs [B, A, K], action [B], next outputs [B, A, K], reward [B], discount [B]) → loss, TD error [B]."""
 
 
-def hl_gauss(logits: Tensor, value: Tensor, sigma: float) -> Tensor:
-    """The paper's listing on logits [N, K] and values [N] → losses [N]."""
-    return reference.hl_gauss_cross_entropy_as_printed(logits.float(), value, V_MIN, V_MAX, sigma)
+def hl_gauss(logits: Tensor, value: Tensor, edges: Tensor, sigma: float) -> Tensor:
+    """The paper's listing on logits [N, K], values [N] and edges [K+1] → losses [N]."""
+    return reference.hl_gauss_cross_entropy_as_printed(logits.float(), value, edges, sigma)
 
 
 def td_step(rule: ValueRule, device: torch.device) -> Step:
-    """The eager Bellman step of a rule; its centers are made once, as a module would keep them."""
+    """The eager Bellman step of a rule; its edges and centers are made once, as a module would keep them."""
     centers = rule.bins.center_tensor(torch.float32, device)
+    edges = rule.bins.edge_tensor(torch.float32, device)
 
     def step(
         outputs: Tensor, action: Tensor, next_outputs: Tensor, reward: Tensor, discount: Tensor
@@ -42,7 +43,7 @@ def td_step(rule: ValueRule, device: torch.device) -> Step:
             target = reference.scalar_target(best.values, reward, discount)
             td_error = target - reference.categorical_value(chosen, centers)
         if isinstance(rule, GaussianLabel):
-            loss = hl_gauss(chosen, target.clamp(V_MIN, V_MAX), rule.sigma)
+            loss = hl_gauss(chosen, target.clamp(V_MIN, V_MAX), edges, rule.sigma)
         elif isinstance(rule, ProjectedLabel):
             with torch.no_grad():
                 probs = torch.softmax(_take(next_outputs, best.indices), dim=-1)

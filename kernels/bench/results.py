@@ -13,7 +13,7 @@ from catzoo.kernels.bench.sides import COPY, EAGER
 
 Row = dict[str, Any]
 
-KEY = ("part", "label", "side", "rows", "actions", "bins", "dtype", "device", "threads", "versions")
+KEY = ("part", "label", "side", "rows", "actions", "bins", "dtype", "device", "threads", "versions", "budget")
 """A row with these is not measured twice."""
 COLUMNS = (
     *KEY[:7],
@@ -54,7 +54,7 @@ COLUMNS = (
 | loss_error, grad_error | largest absolute error against the float64 reference, in up to 4096 rows |
 | blocks, calls | timed blocks, and calls in each |
 | note | why there is no time |
-| device, threads, versions | what it was measured on; threads are PyTorch's on the CPU |
+| device, threads, versions, budget | what on; threads are PyTorch's on the CPU, budget seconds a cell |
 | load | the machine's load average before the measurement |
 | date, command | when, and how |
 """
@@ -64,6 +64,7 @@ INTEGERS = (
 )  # fmt: skip
 FLOATS = (
     "p20_us", "p50_us", "p80_us", "gb_per_s", "copy_share", "speedup", "loss_error", "grad_error", "load",
+    "budget",
 )  # fmt: skip
 NUMBERS: dict[str, Callable[[str], Any]] = dict.fromkeys(INTEGERS, int) | dict.fromkeys(FLOATS, float)
 

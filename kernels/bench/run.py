@@ -8,7 +8,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -68,14 +68,17 @@ def run_bench(
     if fresh and file is not None:
         file.unlink(missing_ok=True)
     stamp = _stamp(settled, device_name, command)
-    done = {results.key(row): row for row in results.read(file)}
+    done = {
+        results.key(row): row for row in results.read(file) if not row["note"]
+    }  # what failed is tried again
     progress(f"{stamp['device']}, {settled.threads} CPU thread(s), {stamp['versions']}")
     if settled.device.type == "cpu":
         progress(NOT_ON_A_CPU)
         keep_memory()
     rows: list[Row] = []
     start, todo = time.monotonic(), list(cells(settled))
-    with _threads(settled.threads):
+    on_device = torch.cuda.device(settled.device) if settled.device.type == "cuda" else nullcontext()
+    with _threads(settled.threads), on_device:  # streams and events are the current device's
         for number, cell in enumerate(todo, 1):
             sides = sides_of(cell, settled, peers or {})
             known = {side: done.get(results.key(_blank(cell, side) | stamp)) for side in sides}
@@ -181,6 +184,7 @@ def _stamp(settled: Settled, device_name: str | None, command: str) -> Row:
         "device": name,
         "threads": settled.threads,
         "versions": versions(),
+        "budget": settled.budget,
         "date": datetime.date.today().isoformat(),
         "command": command,
     }

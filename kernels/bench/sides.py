@@ -213,11 +213,12 @@ def _in_graph(make: Callable[[TDTask], Call], task: TDTask) -> Call:
     return in_graph(make(task))
 
 
-def _listing(task: LossTask, function: Callable[[Tensor, Tensor, float], Tensor]) -> Call:
+def _listing(task: LossTask, function: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> Call:
     rule, value = task.rule, cast("Tensor", task.target)
     if not isinstance(rule, kernels.GaussianLabel):
         raise TypeError(f"the listing is of HL-Gauss, got {rule}")
-    return _backward(lambda: function(task.logits, value, rule.sigma), task.logits, task.ones)
+    edges = rule.bins.edge_tensor(torch.float32, task.logits.device)
+    return _backward(lambda: function(task.logits, value, edges, rule.sigma), task.logits, task.ones)
 
 
 def _backward(forward: Callable[[], Tensor], leaf: Tensor, ones: Tensor) -> Call:

@@ -95,9 +95,11 @@ def test_what_was_asked_for_by_name_raises(fused: SimpleNamespace) -> None:
     fused.error = RuntimeError("ptxas died")
     with pytest.raises(RuntimeError, match="ptxas died"):
         every_call("fused")
-    fused.error = torch.OutOfMemoryError("no memory")
-    with pytest.raises(torch.OutOfMemoryError):  # another backend would not help
-        every_call("auto")
+    for error in (torch.OutOfMemoryError("no memory"), ValueError("your mistake")):
+        fused.error = error
+        with pytest.raises(type(error)):  # another backend would not help, and the kernels are not broken
+            every_call("auto")
+    assert not backend._broken
 
 
 def test_a_missing_triton_is_a_broken_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,6 +115,18 @@ def test_a_missing_triton_is_a_broken_one(monkeypatch: pytest.MonkeyPatch) -> No
     ):
         loss = kernels.two_hot_cross_entropy(LOGITS, SCALAR, BINS)
     assert torch.equal(loss, kernels.two_hot_cross_entropy(LOGITS, SCALAR, BINS, backend="torch"))
+
+
+def test_tensors_without_data_do_not_break_what_comes_after() -> None:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    bins = Bins(-3, 3, 7)
+    with FakeTensorMode():
+        kernels.hl_gauss_cross_entropy(torch.zeros(2, 7), torch.zeros(2), bins, sigma=1.0)
+        kernels.categorical_value(torch.zeros(2, 7), bins)
+    loss = kernels.hl_gauss_cross_entropy(torch.zeros(2, 7), torch.zeros(2), bins, sigma=1.0)
+    assert loss.isfinite().all()
+    assert kernels.categorical_value(torch.zeros(2, 7), bins).abs().max() < 1e-6
 
 
 def gauss(logits: Any, target: Any, sigma: float = 0.1, **options: Any) -> Any:
@@ -148,7 +162,7 @@ BAD_CALLS = {
     "method='polynomial' needs equal bins, got uneven ones": lambda: GaussianLabel(
         UNEVEN, 1.0, None, "polynomial"
     ),
-    r"method='polynomial' needs a clamp inside the edges \[-1, 1\], got \(-2, 2\)": (
+    r"method='polynomial' needs a clamp inside the edges \[-1, 1\], got \(-2.0, 2.0\)": (
         lambda: gauss(L, Y, clamp=(-2, 2), method="polynomial")
     ),
     "num_bins must be an integer of at least 2, got 1": lambda: Bins(0, 1, 1),

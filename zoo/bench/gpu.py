@@ -14,6 +14,7 @@ with a line.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import datetime
 import functools
@@ -181,7 +182,8 @@ def main() -> None:
     device = torch.device(arguments.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         parser.exit(2, "no CUDA device: --device cpu for a dry run\n")
-    bench_gpu(arguments.out, device)
+    with torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext():
+        bench_gpu(arguments.out, device)
 
 
 if __name__ == "__main__":

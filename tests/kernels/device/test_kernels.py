@@ -128,6 +128,29 @@ def test_a_support_far_from_zero(low: float) -> None:
     assert (grad.double() - (logits.double().softmax(-1) - label)).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("num_bins", [3, 51, 255, 1024])
+@pytest.mark.parametrize("low", [-10.0, 2e5])
+def test_targets_on_centers_and_a_hair_beside(low: float, num_bins: int) -> None:
+    """Where rounding decides in which bin a target is; a two-hot label has the steepest sides."""
+    bins = Bins.centered(low, low + 20, num_bins)
+    on = bins.center_tensor(torch.float32, DEVICE)
+    for y in (on, on.nextafter(on + 1), on.nextafter(on - 1)):
+        _, grad = kernels.loss_and_grad(
+            torch.zeros(num_bins, num_bins), y, TwoHotLabel(bins), backend="triton"
+        )
+        label = 1 / num_bins - grad.double()
+        exact = reference.two_hot_label(y.double(), bins.center_tensor(torch.float64, DEVICE))
+        assert (label - exact).abs().max() < 1e-5
+        assert label.min() > -1e-6
+
+
+def test_an_action_that_does_not_exist_is_nan() -> None:
+    inputs: dict[str, Any] = td_inputs(gaussian(51), 3)
+    inputs["action"] = torch.tensor([0, 3, -1, 2, 1, 0, 0, 0, 0])
+    step = kernels.categorical_td(**inputs, backend="triton")
+    assert step.loss.isnan().nonzero().flatten().tolist() == [1, 2]
+
+
 @given(
     value=st.floats(-(2.0**100), 2.0**100, width=32),
     num_bins=st.integers(2, 300),
