@@ -48,11 +48,9 @@ def label_function(
 ) -> LabelFunction:
     """What makes labels by a rule, with its tensors on a device; windows if wanted and if they save time."""
     if isinstance(rule, GaussianLabel):
-        return (
-            _gaussian(rule, dtype, device, windowed)
-            if rule.is_clamped
-            else _unclamped_gaussian(rule, dtype, device)
-        )
+        if not rule.is_clamped:
+            return _unclamped_gaussian(rule, dtype, device)
+        return _gaussian(rule, dtype, device, windowed)
     if isinstance(rule, TwoHotLabel):
         return _two_hot(rule.bins, dtype, device)
     if isinstance(rule, ProjectedLabel):
@@ -162,14 +160,11 @@ def _two_hot(bins: Bins, dtype: torch.dtype, device: torch.device) -> LabelFunct
 
 def _projected(target: NextDistribution, bins: Bins, dtype: torch.dtype) -> Tensor:
     """The label of C51; NaN where a logit, the reward or the discount is not finite."""
-    logits_K = target.logits.to(dtype)
-    moves = nan_unless_finite(target.reward, target.reward) + nan_unless_finite(
-        target.discount, target.discount
-    )
+    logits_K, reward, discount = target.logits.to(dtype), target.reward, target.discount
     probs_K = nan_unless_finite(torch.softmax(logits_K, -1), logits_K.sum(-1, True))
-    return c51(
-        nan_unless_finite(probs_K, moves.to(dtype).unsqueeze(-1)), target.reward, target.discount, bins
-    )
+    for move in (reward, discount):
+        probs_K = nan_unless_finite(probs_K, move.to(dtype).unsqueeze(-1))
+    return c51(probs_K, reward, discount, bins)
 
 
 def c51(probs_K: Tensor, reward: Tensor, discount: Tensor, bins: Bins) -> Tensor:

@@ -34,7 +34,7 @@ def cross_entropy(logits_K: Tensor, label_K: Tensor, weight: Tensor | None) -> T
         logits_K, label_K = logits_K.masked_fill(is_out, 0), label_K.masked_fill(is_out, 0)
     loss = -(label_K * torch.log_softmax(at_least_float32(logits_K), dim=-1)).sum(dim=-1)
     loss = nan_unless_finite(loss, loss)
-    return loss if weight is None else loss * weight
+    return loss if weight is None else loss * weight.to(loss.dtype)
 
 
 def change_of_gradient(logits_K: Tensor, weight: Tensor | None) -> Tensor:
@@ -55,9 +55,8 @@ def categorical_value(logits_K: Tensor, bins: Bins) -> Tensor:
 def probs_and_value(logits_K: Tensor, centers_K: Tensor) -> tuple[Tensor, Tensor]:
     """The softmax [..., K], and its mean [...] over the centers."""
     probs_K = torch.softmax(logits_K, -1)
-    return probs_K, nan_unless_finite(
-        mean(probs_K, centers_K), logits_K.sum(-1)
-    )  # softmax forgets a logit of -inf
+    value = nan_unless_finite(mean(probs_K, centers_K), logits_K.sum(-1))  # softmax forgets a logit of -inf
+    return probs_K, value
 
 
 def mean(probs_K: Tensor, centers_K: Tensor) -> Tensor:
@@ -78,10 +77,9 @@ def take(outputs_AK: Tensor, action: Tensor) -> Tensor:
 def put(grad_K: Tensor, action: Tensor, outputs_AK: Tensor) -> Tensor:
     """The gradient [..., A, K] of outputs that is zero but for the action taken."""
     if action.ndim != 1:
+        grad_NK = grad_K.reshape(-1, grad_K.shape[-1])
         outputs_NAK = outputs_AK.reshape(-1, *outputs_AK.shape[-2:])
-        return put(grad_K.reshape(-1, grad_K.shape[-1]), action.reshape(-1), outputs_NAK).view(
-            outputs_AK.shape
-        )
+        return put(grad_NK, action.reshape(-1), outputs_NAK).view(outputs_AK.shape)
     at = counted(len(action), action.device), action
     return grad_K.new_zeros(outputs_AK.shape).index_put_(at, grad_K)
 

@@ -122,7 +122,7 @@ def chosen_td(inputs: TDInputs, rule: ValueRule, with_grad: bool) -> tuple[TDRes
     if next_probs_NK is None:
         label = _label(target, rule, chosen_NK)
     else:
-        probs_NK = nan_unless_finite(next_probs_NK, target.unsqueeze(-1))
+        probs_NK = nan_unless_finite(next_probs_NK, target.to(next_probs_NK.dtype).unsqueeze(-1))
         label = labels.c51(probs_NK, inputs.reward, inputs.discount, rule.bins), None
     loss, grad_NK, value = _score(chosen_NK, label, inputs.weight, with_grad, centers_K)
     assert value is not None
