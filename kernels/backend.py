@@ -41,8 +41,19 @@ class Implementation(Protocol):
     def greedy_action(self, logits_AK: Tensor, bins: Bins) -> Tensor: ...
 
 
+@dataclass(frozen=True)
+class Choice:
+    """The implementation of a call, and whether another may take over if it breaks."""
+
+    name: str
+    automatic: bool = False
+
+
 # "auto" takes the first that does not refuse. A backend is a module and one entry here.
 IMPLEMENTATIONS: dict[str, Implementation] = {"triton": triton_path, "torch": torch_path}
+
+# Made once: to make one takes a microsecond, and every call needs one.
+AUTOMATIC = {name: Choice(name, automatic=True) for name in IMPLEMENTATIONS}
 
 _broken: dict[tuple[str, torch.device], str] = {}
 _lock = threading.Lock()
@@ -52,14 +63,6 @@ def check_backend(backend: str) -> None:
     """Raise ValueError unless there is a backend of that name, on whatever device."""
     if backend != "auto" and backend not in IMPLEMENTATIONS:
         raise ValueError(f"backend must be one of {', '.join(map(repr, get_args(Backend)))}; got {backend!r}")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The implementation of a call, and whether another may take over if it breaks."""
-
-    name: str
-    automatic: bool = False
 
 
 def choose(
@@ -74,11 +77,11 @@ def choose(
         check_backend(backend)
         reason = IMPLEMENTATIONS[backend].refusal(device, rule, num_bins, dtype)
         if reason is not None:
-            raise ValueError(f"backend={backend!r} {reason}")
+            raise ValueError(f"backend={backend!r} {reason.replace('{device}', f'device {str(device)!r}')}")
         return Choice(backend)
     for name, implementation in IMPLEMENTATIONS.items():
         if implementation.refusal(device, rule, num_bins, dtype) is None and (name, device) not in _broken:
-            return Choice(name, automatic=True)
+            return AUTOMATIC.get(name) or Choice(name, automatic=True)
     raise AssertionError("the last implementation refuses nothing")
 
 

@@ -44,7 +44,7 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 def refusal(device: torch.device, rule: Rule | None, num_bins: int, dtype: torch.dtype) -> str | None:
     """Why a call of this kind cannot run here; None if it can."""
     if device.type != "cuda" and not (INTERPRETED and device.type == "cpu"):
-        return f"does not run on device {str(device)!r}"
+        return "does not run on {device}"  # filled in where it is shown: this is asked at every call
     if dtype not in DTYPES:
         return f"takes logits of {', '.join(map(str, DTYPES))}, got {dtype}"
     if num_bins > MAX_BINS:
