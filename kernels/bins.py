@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from catzoo.kernels.numerics import may_keep
+
 
 @dataclass(frozen=True)
 class Bins:
@@ -94,24 +96,11 @@ class Bins:
 
     def edge_tensor(self, dtype: torch.dtype, device: torch.device) -> Tensor:
         """The edges [K+1]; on a CPU always the same tensor, which must not be written to."""
-        return _kept(self, True, dtype, device) if _may_keep(device) else _points(self, True, dtype, device)
+        return _kept(self, True, dtype, device) if may_keep(device) else _points(self, True, dtype, device)
 
     def center_tensor(self, dtype: torch.dtype, device: torch.device) -> Tensor:
         """The centers [K]; on a CPU always the same tensor, which must not be written to."""
-        return _kept(self, False, dtype, device) if _may_keep(device) else _points(self, False, dtype, device)
-
-
-def _may_keep(device: torch.device) -> bool:
-    """Only a CPU's are kept, and none from inside a trace.
-
-    What is made while a CUDA graph is captured belongs to that graph, and what is made under a mode (such as
-    tensors without data) to that mode.
-    """
-    return (
-        device.type == "cpu"
-        and not torch.compiler.is_compiling()
-        and not torch._C._len_torch_dispatch_stack()
-    )
+        return _kept(self, False, dtype, device) if may_keep(device) else _points(self, False, dtype, device)
 
 
 def _points(bins: Bins, edges: bool, dtype: torch.dtype, device: torch.device) -> Tensor:

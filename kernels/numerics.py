@@ -36,10 +36,19 @@ def clamp_or_nan(x: Tensor, low: float, high: float) -> Tensor:
 
 def counted(n: int, device: torch.device, dtype: torch.dtype = torch.int64) -> Tensor:
     """0 … n - 1; on a CPU always the same tensor, which must not be written to."""
-    # A tensor made while a CUDA graph is captured belongs to that graph, and one without data to its mode.
-    if device.type != "cpu" or torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
-        return torch.arange(n, dtype=dtype, device=device)
-    return _kept_count(n, dtype)
+    return _kept_count(n, dtype) if may_keep(device) else torch.arange(n, dtype=dtype, device=device)
+
+
+def may_keep(device: torch.device) -> bool:
+    """Whether a constant tensor may be kept for later calls: a CPU's, and none from inside a trace or mode.
+
+    What is made while a CUDA graph is captured belongs to that graph, and what has no data to its mode.
+    """
+    return (
+        device.type == "cpu"
+        and not torch.compiler.is_compiling()
+        and not torch._C._len_torch_dispatch_stack()
+    )
 
 
 @functools.lru_cache(maxsize=64)
