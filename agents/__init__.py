@@ -1,6 +1,7 @@
 """Lightning agents, and what feeds them: networks, collector, replay, exploration, callbacks."""
 
 from catzoo.agents.agent import Agent, TrainingOptions
+from catzoo.agents.augmentation import random_shift
 from catzoo.agents.callbacks import Checkpointing, Evaluation, SupportMonitor, SupportReport
 from catzoo.agents.checkpoint import Checkpoints
 from catzoo.agents.collector import Episode, VectorCollector
@@ -9,10 +10,15 @@ from catzoo.agents.evaluation import evaluate_agent, evaluate_policy
 from catzoo.agents.exploration import EpsilonGreedy, LinearSchedule
 from catzoo.agents.learner import Learner
 from catzoo.agents.networks import TORSOS, QNetwork
-from catzoo.agents.replay import Batch, NStep, make_replay, replay_bytes, sample_batches
+from catzoo.agents.off_policy import OffPolicyAgent
+from catzoo.agents.pqn import PQN
+from catzoo.agents.replay import Batch, NStep, Priorities, Replay, replay_bytes
+from catzoo.agents.resets import reset_last_layers
+from catzoo.agents.returns import q_lambda_returns
 
 __all__ = [
     "DQN",
+    "PQN",
     "TORSOS",
     "Agent",
     "Batch",
@@ -24,14 +30,18 @@ __all__ = [
     "Learner",
     "LinearSchedule",
     "NStep",
+    "OffPolicyAgent",
+    "Priorities",
     "QNetwork",
+    "Replay",
     "SupportMonitor",
     "SupportReport",
     "TrainingOptions",
     "VectorCollector",
     "evaluate_agent",
     "evaluate_policy",
-    "make_replay",
+    "q_lambda_returns",
+    "random_shift",
     "replay_bytes",
-    "sample_batches",
+    "reset_last_layers",
 ]

@@ -23,6 +23,7 @@ class FusedAdam:
         lr: learning rate.
         eps: added to the root of the second moment.
         betas: decay of the two moments.
+        lr_on_device: keep the learning rate in a tensor, so that a CUDA graph sees it change.
     """
 
     def __init__(
@@ -32,9 +33,13 @@ class FusedAdam:
         lr: float,
         eps: float,
         betas: tuple[float, float] = (0.9, 0.999),
+        lr_on_device: bool = False,
     ) -> None:
         self.parameters = list(parameters)
-        self.lr, self.eps, self.betas = lr, eps, betas
+        self.eps, self.betas = eps, betas
+        self.lr: float | Tensor = lr
+        if lr_on_device:
+            self.lr = torch.tensor(lr, device=self.parameters[0].device)
         self.first = [torch.zeros_like(parameter, requires_grad=False) for parameter in self.parameters]
         self.second = [torch.zeros_like(parameter, requires_grad=False) for parameter in self.parameters]
         # On the device, so that a CUDA graph counts too.
@@ -59,6 +64,19 @@ class FusedAdam:
             amsgrad=False,
             maximize=False,
         )
+
+    def set_lr(self, lr: float) -> None:
+        """Changes the learning rate."""
+        if isinstance(self.lr, Tensor):
+            self.lr.fill_(lr)
+        else:
+            self.lr = lr
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Forgets the moments and step counts, in place."""
+        for tensors in (self.first, self.second, self.steps):
+            torch._foreach_zero_(tensors)
 
     def state_dict(self) -> dict[str, Any]:
         """Moments and step count, by parameter index; no hyper-parameters."""

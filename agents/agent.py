@@ -1,10 +1,10 @@
 """The base of all agents: a Lightning module of which one step is one iteration.
 
-An iteration collects T steps from N environments with the current weights, stores them, and makes as
-many updates as the replay ratio owes. Collection happens inside `training_step`: Lightning fetches
-batches ahead of time, so a dataloader that collects would run one policy behind.
+An iteration collects T steps from N environments and learns from them. Collection happens inside
+`training_step`: Lightning fetches batches ahead of time, so a dataloader that collects would run one policy
+behind without saying so. (`compute.overlap` collects ahead on purpose, and reports by how much.)
 
-Logged metrics (`step` is the number of agent steps collected):
+Logged metrics (`step` is the number of agent steps learned from):
 
 | name | meaning |
 |---|---|
@@ -14,51 +14,69 @@ Logged metrics (`step` is the number of agent steps collected):
 | train/td_error | mean absolute TD error of the last batch, in units of return |
 | train/epsilon | share of random actions |
 | train/updates | gradient steps so far |
+| train/policy_age | updates made since the weights that collected the newest rollout; 0 without overlap |
 | time/steps_per_second | agent steps a second since the last row, all work included |
 """
 
 from __future__ import annotations
 
+import copy
 import math
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from tensordict import TensorDictBase
 from torch import Tensor, nn
 
-from catzoo.agents.collector import VectorCollector
+from catzoo.agents.collector import Episode, VectorCollector
 from catzoo.agents.exploration import EpsilonGreedy, LinearSchedule
 from catzoo.agents.learner import Learner
-from catzoo.agents.replay import Batch, NStep, make_replay, sample_batches
+from catzoo.agents.networks import set_noise_generator
+from catzoo.agents.pipeline import Ahead, OnDemand
+from catzoo.agents.replay import Batch, Priorities
 from catzoo.losses import ValueLoss
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
-    """How an agent learns; the recipe's keys of the same names."""
+    """How an agent learns; the recipe's keys of the same names. Each agent reads those that it has a use for."""
 
     gamma: float = 0.99
     n_step: int = 1
+    q_lambda: float = 0.65
+    epochs: int = 2
     reward_clip: float | None = None
     learning_starts: int = 10_000
     updates_per_step: float = 0.1
     batch_size: int = 128
-    replay_capacity: int = 100_000
     target_update_every: int = 50
     log_every: int = 1_000
+    random_shift: int = 0
+    reset_every: int = 0
+    reset_keep: float = 0.8
+    anneal: bool = False
+    """Whether the learning rate falls to zero over `Agent.total_steps`."""
+    overlap: bool = False
+    """Whether rollouts are collected in a thread, one iteration ahead."""
     exploration: LinearSchedule = field(default_factory=lambda: LinearSchedule(1.0, 0.01, 10_000, 250_000))
+    replay: dict[str, Any] = field(default_factory=lambda: {"capacity": 100_000})
+    """Keyword arguments of `Replay`."""
+    priorities: Priorities | None = None
+    """Of prioritised replay."""
     learner: dict[str, Any] = field(default_factory=lambda: {"lr": 2.5e-4, "eps": 3.125e-4})
     """Keyword arguments of `Learner`."""
 
 
 class Agent(pl.LightningModule):
-    """Learns action values from replayed transitions, with any value loss.
+    """Learns action values with any value loss.
 
-    Subclasses write `update`. Training needs `attach`, which brings the environments; a network and a
-    value loss are enough to act.
+    Subclasses write `update`, and `learn_from`, which calls it. Training needs `attach`, which brings the
+    environments; a network and a value loss are enough to act.
 
     Args:
         network: observation [B, ...] to outputs [B, A, K].
@@ -74,18 +92,26 @@ class Agent(pl.LightningModule):
         self.network = network
         self.value_loss = value_loss
         self.options = options or TrainingOptions()
+        self.steps = 0
         self.updates = 0
         self.total_steps = 0
+        self.num_episodes = 0
+        self.recent: deque[Episode] = deque(maxlen=100)
+        self.finished: list[Episode] = []
         self.metrics: dict[str, float] = {}
 
     def update(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Batch to (loss [B], TD error [B]); pure, and the only method that an agent must write."""
+        """Batch to (loss [B], TD error [B]); pure: tensors in, tensors out."""
+        raise NotImplementedError  # pragma: no cover
+
+    def learn_from(self, rollout: TensorDictBase) -> None:
+        """Learns from a rollout [N, T] in TorchRL's layout, `steps` already counting it."""
         raise NotImplementedError  # pragma: no cover
 
     def attach(
         self, env: Any, *, rollout_length: int, seed: int = 0, device: torch.device | str = "cpu"
     ) -> None:
-        """Builds what feeds the agent: policy, collector, replay and learner, on `device`.
+        """Builds what feeds the agent, on `device`: policy, collector and learner.
 
         Args:
             env: a `gymnasium.vector.VectorEnv`.
@@ -95,57 +121,67 @@ class Agent(pl.LightningModule):
         """
         self.to(device)
         options = self.options
+        acting = copy.deepcopy(self.network) if options.overlap else self.network
+        if options.overlap:  # its own stream: two threads must not share one
+            set_noise_generator(acting, torch.Generator(device).manual_seed(seed))
         num_actions = int(env.single_action_space.n)
         self.collector = VectorCollector(
             env,
-            EpsilonGreedy(self.network, self.value_loss.decode, num_actions, seed=seed),
+            EpsilonGreedy(acting, self.value_loss.decode, num_actions, seed=seed),
             frames_per_batch=rollout_length * env.num_envs,
             device=device,
             seed=seed,
             gamma=options.gamma,
             reward_clip=options.reward_clip,
         )
-        self.n_step = NStep(options.n_step, options.gamma, options.reward_clip)
-        self.replay = make_replay(options.replay_capacity)
+        self.rollouts = (Ahead if options.overlap else OnDemand)(self.collector, self.network)
         self.learner = Learner(self.update, self.network.parameters(), **options.learner)
         self.last_batch: Batch | None = None
         self._losses: list[Tensor] = []
+        self._td_error_B: Tensor | None = None
         self._last_row = (time.perf_counter(), 0)
 
+    def components(self) -> dict[str, Any]:
+        """What a checkpoint saves of the agent beside its parameters, counters and collector, by name."""
+        return {"learner": self.learner}
+
     @property
-    def steps(self) -> int:
-        """Agent steps collected."""
-        return self.collector.frames
+    def has_experience(self) -> bool:
+        """Whether there is anything that a checkpoint could go on from."""
+        return self.steps > 0
+
+    def begin_anew(self) -> None:
+        """Called when a continued run opens new episodes: what was open before has ended."""
 
     def iterate(self) -> None:
-        """Collect, store, learn: one iteration, the whole of training."""
-        self.collector.policy.epsilon = self.options.exploration(self.steps)
-        transitions = self.n_step(self.collector.rollout())
-        if len(transitions):
-            self.replay.extend(transitions)
-        due = self.updates_due()
-        if due > 0 and len(self.replay):
-            for batch in sample_batches(self.replay, self.options.batch_size, due, self.learner.device):
-                self.learn(batch)
+        """Collect and learn: one iteration, the whole of training."""
+        rollout, episodes = self.rollouts.next(self.options.exploration(self.steps), self.updates)
+        self.steps += int(rollout["collector", "mask"].sum())
+        self._book(episodes)
+        if self.options.anneal:
+            self.learner.set_lr(max(1.0 - self.steps / self.total_steps, 0.0))
+        self.learn_from(rollout)
         if self.steps - self._last_row[1] >= self.options.log_every:
             self.log_row()
 
-    def updates_due(self) -> int:
-        """Updates owed by the replay ratio for the steps since learning began."""
-        learned_from = max(self.steps - self.options.learning_starts, 0)
-        return int(learned_from * self.options.updates_per_step) - self.updates
+    def _book(self, episodes: list[Episode]) -> None:
+        self.num_episodes += len(episodes)
+        self.recent.extend(episodes)
+        self.finished.extend(episodes)
 
-    def learn(self, batch: Batch) -> None:
-        """One update, and what follows from it."""
-        loss, self._td_error_B = self.learner.step(batch)
-        self._losses.append(loss)
-        self.last_batch = batch
-        self.updates += 1
-        if self.updates % self.options.target_update_every == 0:
-            self.update_target()
+    def take_finished(self) -> list[Episode]:
+        """Training episodes that ended since the last call."""
+        finished, self.finished = self.finished, []
+        return finished
 
-    def update_target(self) -> None:
-        """Called every `target_update_every` updates; nothing to do without a target network."""
+    def learn(self, batches: Batch) -> Tensor:
+        """One update for each of K batches [K, B, ...], in order; returns the TD errors [K, B]."""
+        loss_K, td_error_KB = self.learner.steps(batches)
+        self._losses.append(loss_K)
+        self._td_error_B = td_error_KB[-1]
+        self.last_batch = batches.at(-1)
+        self.updates += len(loss_K)
+        return td_error_KB
 
     @torch.no_grad()
     def act(self, observation: Tensor) -> Tensor:
@@ -155,18 +191,18 @@ class Agent(pl.LightningModule):
     def log_row(self) -> None:
         """Gathers the metrics of the module's table and sends them to every logger."""
         now, then = time.perf_counter(), self._last_row
-        recent = self.collector.recent
         row = {
-            "train/episodes": self.collector.num_episodes,
-            "train/epsilon": self.collector.policy.epsilon,
+            "train/episodes": self.num_episodes,
+            "train/epsilon": self.rollouts.epsilon,
             "train/updates": self.updates,
+            "train/policy_age": self.rollouts.policy_age,
             "time/steps_per_second": (self.steps - then[1]) / max(now - then[0], 1e-9),
         }
-        if recent:
-            row["train/return"] = sum(episode.score for episode in recent) / len(recent)
-            row["train/length"] = sum(episode.length for episode in recent) / len(recent)
-        if self._losses:
-            row["train/loss"] = torch.stack(self._losses).mean().item()
+        if self.recent:
+            row["train/return"] = sum(episode.score for episode in self.recent) / len(self.recent)
+            row["train/length"] = sum(episode.length for episode in self.recent) / len(self.recent)
+        if self._td_error_B is not None and self._losses:
+            row["train/loss"] = torch.cat(self._losses).mean().item()
             if not math.isfinite(row["train/loss"]):
                 raise FloatingPointError(
                     f"the loss is not finite at step {self.steps}: look at the rewards, observations and "
@@ -194,6 +230,11 @@ class Agent(pl.LightningModule):
     def train_dataloader(self) -> Iterations:
         """One token for each iteration until `total_steps`."""
         return Iterations(self)
+
+    def close(self) -> None:
+        """Closes the environments, when the thread that steps them has stopped."""
+        self.rollouts.rest()
+        self.collector.shutdown()
 
 
 class Iterations:

@@ -154,7 +154,7 @@ class SupportMonitor(pl.Callback):
         self.report.targets.append(targets)
         self.report.returns = [
             *self.report.returns[-10_000:],
-            *(episode.discounted for episode in agent.collector.recent),
+            *(episode.discounted for episode in agent.recent),
         ]
         mass_K = chosen_BK.float().softmax(-1).mean(0)
         return {

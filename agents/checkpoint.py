@@ -14,6 +14,7 @@ from typing import Any
 from torchrl.checkpoint import Checkpoint, CheckpointError, CheckpointRotation, GlobalRNGState
 
 from catzoo.agents.agent import Agent
+from catzoo.agents.collector import Episode
 
 
 class _Counters:
@@ -23,10 +24,22 @@ class _Counters:
         self.agent = agent
 
     def state_dict(self) -> dict[str, Any]:
-        return {"updates": self.agent.updates}
+        agent = self.agent
+        return {
+            "steps": agent.steps,
+            "updates": agent.updates,
+            "num_episodes": agent.num_episodes,
+            "recent": [list(episode) for episode in agent.recent],
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.agent.updates = int(state["updates"])
+        agent = self.agent
+        agent.steps, agent.updates = int(state["steps"]), int(state["updates"])
+        agent.num_episodes = int(state["num_episodes"])
+        agent.recent.clear()
+        agent.recent.extend(Episode(*episode) for episode in state["recent"])
+        # A rollout that was collected ahead is not part of a checkpoint: it is collected again.
+        agent.collector.frames = agent.steps
 
 
 class Checkpoints:
@@ -43,18 +56,17 @@ class Checkpoints:
         self.rotation = CheckpointRotation(folder, keep_last=keep, prefix="step")
         self.checkpoint = Checkpoint(
             agent=agent,
-            learner=agent.learner,
-            n_step=agent.n_step,
             collector=agent.collector,
-            replay=agent.replay,
+            **agent.components(),
             counters=_Counters(agent),
             random=GlobalRNGState(),
         )
 
     def save(self) -> Path | None:
         """Publishes a checkpoint of now by rename; None before there is anything to go on from."""
-        if not len(self.agent.replay):
+        if not self.agent.has_experience:
             return None
+        self.agent.rollouts.rest()
         return self.rotation.save(self.checkpoint, step=self.agent.steps)
 
     def restore(self) -> int | None:
@@ -70,7 +82,7 @@ class Checkpoints:
             except (CheckpointError, OSError, ValueError, KeyError, RuntimeError) as error:
                 failure = error
                 continue
-            self.agent.n_step.cut()
+            self.agent.begin_anew()
             return self.agent.steps
         if failure is None and any(self.rotation.directory.glob("step-*")):
             failure = CheckpointError("no manifest can be read")

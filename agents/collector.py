@@ -15,7 +15,7 @@ Both autoreset modes of Gymnasium are right in the batch:
 from __future__ import annotations
 
 import math
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -88,8 +88,6 @@ class VectorCollector(BaseCollector):
         self.device = torch.device(device)
         self.gamma, self.reward_clip = gamma, math.inf if reward_clip is None else reward_clip
         self.frames = 0
-        self.num_episodes = 0
-        self.recent: deque[Episode] = deque(maxlen=100)
         self.finished: list[Episode] = []
         self._seed = seed
         self._observation: np.ndarray | None = None
@@ -166,8 +164,6 @@ class VectorCollector(BaseCollector):
             episode = Episode(
                 self.frames, float(self._score[i]), int(self._length[i]), int(i), float(self._discounted[i])
             )
-            self.num_episodes += 1
-            self.recent.append(episode)
             self.finished.append(episode)
             self._score[i] = self._length[i] = self._discounted[i] = 0
 
@@ -206,19 +202,12 @@ class VectorCollector(BaseCollector):
                     own[name].copy_(value)
 
     def state_dict(self) -> OrderedDict:
-        """Counters and recent scores. A simulator's state is not in it: a restored run opens new episodes."""
-        return OrderedDict(
-            frames=self.frames,
-            num_episodes=self.num_episodes,
-            recent=[list(episode) for episode in self.recent],
-            exploration=self.policy.get_extra_state(),
-        )
+        """The count of steps and the exploration. A simulator's state is not in it: see `load_state_dict`."""
+        return OrderedDict(frames=self.frames, exploration=self.policy.get_extra_state())
 
     def load_state_dict(self, state_dict: OrderedDict) -> None:
-        """Restores the counters and starts new episodes with seeds that the run has not used."""
+        """Restores them and starts new episodes with seeds that the run has not used."""
         self.frames = state_dict["frames"]
-        self.num_episodes = state_dict["num_episodes"]
-        self.recent = deque((Episode(*episode) for episode in state_dict["recent"]), maxlen=100)
         self.policy.set_extra_state(state_dict["exploration"])
         self.reset(self._seed + self.num_envs + self.frames)
 

@@ -4,7 +4,8 @@ Legend: B batch, A actions, K outputs per value.
 
 Deviations from the paper: environments run in parallel and updates come in bursts between rollouts
 (the replay ratio is the same); Adam instead of RMSProp. `double` is Double Q-learning (van Hasselt et
-al. 2016); a dueling head and n-step returns come with the network and the replay.
+al. 2016). With it, a dueling head and noisy layers (the network's), n-step returns and priorities (the
+replay's) this is Rainbow (Hessel et al. 2018), with whatever value loss in C51's place.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from catzoo.agents.agent import Agent, TrainingOptions
+from catzoo.agents.agent import TrainingOptions
+from catzoo.agents.off_policy import OffPolicyAgent
 from catzoo.agents.replay import Batch
 from catzoo.losses import ValueLoss
 
 
-class DQN(Agent):
+class DQN(OffPolicyAgent):
     """Deep Q-network with a target network.
 
     Args:

@@ -66,9 +66,14 @@ def evaluate_agent(
     seed: int,
     progress: Callable[[int], None] | None = None,
 ) -> list[float]:
-    """Returns of the agent's greedy policy; see `evaluate_policy`."""
+    """Returns of the agent's greedy policy, noisy layers silent; see `evaluate_policy`."""
     num_actions = int(env.single_action_space.n)
     policy = EpsilonGreedy(agent.network, agent.value_loss.decode, num_actions)
     policy.epsilon = 0.0
     device = next(agent.network.parameters()).device
-    return evaluate_policy(policy, env, episodes, seed=seed, device=device, progress=progress)
+    training = agent.network.training
+    agent.network.eval()
+    try:
+        return evaluate_policy(policy, env, episodes, seed=seed, device=device, progress=progress)
+    finally:
+        agent.network.train(training)

@@ -78,6 +78,8 @@ class OptimizerConfig:
     """Learning rate."""
     eps: float = bounded(3.125e-4, above=0)
     """Adam's epsilon."""
+    anneal: bool = False
+    """The learning rate falls in a straight line to zero at the last of `steps`."""
     max_grad_norm: float | None = bounded(None, above=0)
     """Clips the gradient's global norm; null: no clipping."""
 
@@ -86,20 +88,45 @@ class OptimizerConfig:
 class NetworkConfig:
     """The torso; the head follows from the value loss and from `dueling`."""
 
-    name: Literal["auto", "mlp", "minatar_cnn", "nature_cnn", "impala"] = "auto"
+    name: Literal[
+        "auto",
+        "mlp",
+        "minatar_cnn",
+        "nature_cnn",
+        "impala",
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "resnet101",
+        "transformer",
+    ] = "auto"
     """`auto` goes by the observation's shape: vector, 10x10 grid, or 84x84 frames."""
     hidden: tuple[int, ...] = bounded((120, 84), at_least=1, at_most=10**6)
     """Widths of the hidden layers of the MLP."""
     width: float = bounded(1.0, above=0, at_most=1000)
-    """Factor on the channels and features of the convolutional torsos."""
+    """Factor on the channels and features of the torsos for images."""
+    layer_norm: bool = False
+    """Layer normalisation before every activation (MLP, convolutional torsos)."""
+    experts: int = bounded(0, at_least=0, at_most=64)
+    """A SoftMoE of so many experts in place of the penultimate layer; 0: none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayConfig:
-    """Experience replay, uniform."""
+    """Experience replay: what is stored where, and how it is sampled."""
 
     capacity: int = bounded(100_000, at_least=1)
     """Transitions kept."""
+    store: Literal["whole", "frames"] = "whole"
+    """`frames` keeps each frame of a stack once, an eighth of the memory (Atari); `whole` takes anything."""
+    place: Literal["memory", "disk", "device"] = "memory"
+    """Main memory, a memory-mapped file in the run's folder, or beside the network, on a GPU."""
+    prioritized: bool = False
+    """Samples in proportion to |TD error|^alpha (Schaul et al. 2016)."""
+    alpha: float = bounded(0.5, at_least=0, at_most=1)
+    """Prioritised: exponent of the TD error; 0 is uniform."""
+    beta: float = bounded(0.4, at_least=0, at_most=1)
+    """Prioritised: exponent of the importance weights at the first step; it grows to 1 at the last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +169,8 @@ class ComputeConfig:
     """Replays the update as one CUDA graph (GPU only)."""
     threads: int = bounded(0, at_least=0, at_most=4096)
     """Threads that torch may use on the CPU; 0: torch's own choice."""
+    overlap: bool | None = False
+    """Collects in a thread while the learner works, one iteration ahead; null: where a GPU or a core is spare."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,8 +181,12 @@ class Recipe:
     """Name in the zoo."""
     env: str = "CartPole-v1"
     """Environment id."""
+    preset: str | None = None
+    """The recipe file's preset that this began from, such as atari-100k."""
     env_options: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments for the environment's constructor."""
+    life_loss_ends: bool = False
+    """Atari: a lost life ends the episode while training; scores are of whole games."""
     seed: int = bounded(0, at_least=0, at_most=2**63 - 1)
     """Seeds networks, exploration, replay sampling and environments."""
     steps: int = bounded(100_000, at_least=1, at_most=10**15)
@@ -166,6 +199,18 @@ class Recipe:
     """Double Q-learning: the online network picks the next action."""
     dueling: bool = False
     """Separate value and advantage streams."""
+    noisy: bool = False
+    """Noisy linear layers explore (Fortunato et al. 2018), beside epsilon."""
+    q_lambda: float = bounded(0.65, at_least=0, at_most=1)
+    """PQN: the lambda of its Q(lambda) returns."""
+    epochs: int = bounded(2, at_least=1, at_most=1_000)
+    """PQN: passes over every rollout."""
+    random_shift: int = bounded(0, at_least=0, at_most=64)
+    """Shifts sampled images by up to so many pixels (DrQ); 0: none."""
+    reset_every: int = bounded(0, at_least=0)
+    """Updates between resets of the network's last layers (SR-SPR); 0: never."""
+    reset_keep: float = bounded(0.8, at_least=0, at_most=1)
+    """What a reset keeps of the convolutions; the rest is a fresh initialisation."""
     reward_clip: float | None = bounded(None, above=0)
     """Clips rewards to ± this for learning only; scores stay unclipped."""
     num_envs: int = bounded(16, at_least=1, at_most=10_000)

@@ -1,7 +1,9 @@
 """From a recipe file, a command line and an environment's name to one checked `Recipe`.
 
 A recipe file has `defaults`, then `environments`: sections by name or pattern, later ones over earlier
-ones. Inside either, `losses` holds what differs for one value loss. What the user said comes last.
+ones, then `presets`: sections that the user asks for by name, such as another protocol. Inside any of them,
+`losses` holds what differs for one value loss. What the user said comes last. `ignores` lists the keys that
+the agent has no use for, so that setting one is a mistake and not a silence.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ import yaml
 
 from catzoo.hparams.recipe import LOSS_KEYS, Recipe, ValueLossConfig
 from catzoo.hparams.schema import RecipeError, build, keys_of, nearest, unknown_key
+
+SECTIONS = {"agent", "description", "ignores", "defaults", "environments", "presets"}
+"""Of a recipe file."""
 
 
 def loss_name(name: str) -> str:
@@ -96,25 +101,27 @@ def resolve(
     *,
     env: str,
     loss: str | None = None,
+    preset: str | None = None,
     overrides: Iterable[Mapping[str, Any]] = (),
     where: str = "recipe",
 ) -> Recipe:
     """The recipe of one run.
 
     Args:
-        source: a recipe file's content (`agent`, `defaults`, `environments`).
+        source: a recipe file's content, see the module.
         env: environment id; every section whose pattern matches applies, in the file's order.
         loss: value loss to use instead of the recipe's.
+        preset: one of the file's `presets`.
         overrides: nested mappings from the user, last one wins; checked against the loss in use.
         where: what to call the source in errors.
 
     Raises:
         RecipeError: anything unknown, out of range or contradictory, in one line.
     """
-    unknown = set(source) - {"agent", "description", "defaults", "environments"}
+    unknown = set(source) - SECTIONS
     if unknown:
         raise RecipeError(
-            f"{where}: unknown section {sorted(unknown)[0]!r}; known: agent, defaults, environments"
+            f"{where}: unknown section {sorted(unknown)[0]!r}; known: {', '.join(sorted(SECTIONS))}"
         )
     sections = [source.get("defaults") or {}]
     sections += [
@@ -122,17 +129,20 @@ def resolve(
         for pattern, section in (source.get("environments") or {}).items()
         if fnmatch.fnmatchcase(env, pattern)
     ]
+    if preset is not None:
+        sections.append(_preset(source, preset, env))
     said: dict[str, Any] = {}
     for override in overrides:
         said = merge(said, override)
-    for key in ("agent", "env"):
+    _refuse_ignored(said, source)
+    for key in ("agent", "env", "preset"):
         if key in said:
             raise RecipeError(f"{key}={said[key]!r}: the {key} is not an override, name it in its own place")
     name = _loss_in_use(sections, loss, said)
-    values: dict[str, Any] = {"agent": source.get("agent", "dqn"), "env": env}
+    values: dict[str, Any] = {"agent": source.get("agent", "dqn"), "env": env, "preset": preset}
     for section in sections:
         per_loss = section.get("losses") or {}
-        plain = {key: value for key, value in section.items() if key != "losses"}
+        plain = {key: value for key, value in section.items() if key not in ("losses", "for", "description")}
         values = merge(merge(values, plain), per_loss.get(name) or {})
     values["value_loss"] = _only_accepted(values.get("value_loss") or {}, name)
     build(Recipe, values, where=where)  # the file's own mistakes are reported as the file's
@@ -141,6 +151,27 @@ def resolve(
         if isinstance(said_of_loss, Mapping) and given in said_of_loss:
             values["value_loss"].pop(dropped, None)
     return build(Recipe, merge(values, said), where="command line")
+
+
+def _preset(source: Mapping[str, Any], name: str, env: str) -> Mapping[str, Any]:
+    presets = source.get("presets") or {}
+    if name not in presets:
+        known = ", ".join(presets) or "none"
+        raise RecipeError(
+            f"unknown preset {name!r}: {source.get('agent')} has {known}{nearest(name, presets)}"
+        )
+    pattern = presets[name].get("for", "*")
+    if not fnmatch.fnmatchcase(env, pattern):
+        raise RecipeError(f"preset {name} is for {pattern}, not for {env}")
+    return presets[name]  # type: ignore[no-any-return]
+
+
+def _refuse_ignored(said: Mapping[str, Any], source: Mapping[str, Any], prefix: str = "") -> None:
+    for key, value in said.items():
+        if prefix + key in (source.get("ignores") or ()):
+            raise RecipeError(f"{prefix}{key} does not apply to {source.get('agent')} (command line)")
+        if isinstance(value, Mapping):
+            _refuse_ignored(value, source, f"{prefix}{key}.")
 
 
 def _loss_in_use(sections: Iterable[Mapping[str, Any]], loss: str | None, said: Mapping[str, Any]) -> str:

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 
-from catzoo.agents import DQN, Agent, LinearSchedule, QNetwork, TrainingOptions, replay_bytes
+from catzoo.agents import (
+    DQN,
+    PQN,
+    Agent,
+    LinearSchedule,
+    OffPolicyAgent,
+    Priorities,
+    QNetwork,
+    TrainingOptions,
+    replay_bytes,
+)
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.losses import ValueLoss, make_value_loss
-from catzoo.zoo.environments import canonical, make_env, stream_seed
+from catzoo.zoo.environments import canonical, make_env, stream_seed, usable_cores
 
-AGENTS: dict[str, Callable[..., Agent]] = {"dqn": DQN}
+AGENTS: dict[str, Callable[..., Agent]] = {"dqn": DQN, "rainbow": DQN, "pqn": PQN}
+"""The class behind each recipe file; Rainbow is DQN with its options together."""
 
 
 def build_value_loss(recipe: Recipe) -> ValueLoss:
@@ -43,12 +57,17 @@ def build_device(recipe: Recipe) -> torch.device:
     return device
 
 
-def build_env(recipe: Recipe, num_envs: int, **render: Any) -> VectorEnv:
-    """The recipe's environment, `num_envs` times."""
-    return make_env(recipe.env, num_envs, recipe.env_options, **render)
+def build_env(recipe: Recipe, num_envs: int, *, training: bool = False, **render: Any) -> VectorEnv:
+    """The recipe's environment, `num_envs` times; `training` ends episodes where the recipe wants it."""
+    options = dict(recipe.env_options)
+    if training and recipe.life_loss_ends:
+        if not recipe.env.startswith("ALE/"):
+            raise RecipeError(f"life_loss_ends=true: {recipe.env} has no lives to lose, only ALE/ has")
+        options["episodic_life"] = True
+    return make_env(recipe.env, num_envs, options, **render)
 
 
-def build_agent(recipe: Recipe, env: VectorEnv) -> Agent:
+def build_agent(recipe: Recipe, env: VectorEnv, folder: Path | None = None) -> Agent:
     """The agent for an environment's spaces, on the recipe's device, ready to act but not to learn."""
     if recipe.agent not in AGENTS:
         raise RecipeError(f"unknown agent {recipe.agent!r}: the zoo has {', '.join(AGENTS)}")
@@ -66,25 +85,42 @@ def build_agent(recipe: Recipe, env: VectorEnv) -> Agent:
             dueling=recipe.dueling,
             hidden=recipe.network.hidden,
             width=recipe.network.width,
+            noisy=recipe.noisy,
+            layer_norm=recipe.network.layer_norm,
+            experts=recipe.network.experts,
             channels_last=recipe.compute.channels_last,
         )
     except ValueError as error:
         raise RecipeError(f"{recipe.env}: {error}") from None
-    agent = AGENTS[recipe.agent](network, value_loss, training_options(recipe), double=recipe.double)
-    return agent.to(device)
+    kind = AGENTS[recipe.agent]
+    options = {"double": recipe.double} if kind is DQN else {}
+    return kind(network, value_loss, training_options(recipe, folder), **options).to(device)
 
 
-def training_options(recipe: Recipe) -> TrainingOptions:
-    """The learning half of a recipe, in the agents' own words."""
-    exploration = recipe.exploration
+def training_options(recipe: Recipe, folder: Path | None = None) -> TrainingOptions:
+    """The learning half of a recipe, in the agents' own words; replay on disk lies in `folder`."""
+    exploration, replay = recipe.exploration, recipe.replay
     return TrainingOptions(
         gamma=recipe.gamma,
         n_step=recipe.n_step,
+        q_lambda=recipe.q_lambda,
+        epochs=recipe.epochs,
         reward_clip=recipe.reward_clip,
         learning_starts=recipe.learning_starts,
         updates_per_step=recipe.updates_per_step,
         batch_size=recipe.batch_size,
-        replay_capacity=recipe.replay.capacity,
+        random_shift=recipe.random_shift,
+        reset_every=recipe.reset_every,
+        reset_keep=recipe.reset_keep,
+        anneal=recipe.optimizer.anneal,
+        overlap=overlaps(recipe),
+        replay={
+            "capacity": replay.capacity,
+            "store": replay.store,
+            "place": replay.place,
+            "folder": folder,
+        },
+        priorities=Priorities(alpha=replay.alpha, beta=replay.beta) if replay.prioritized else None,
         target_update_every=recipe.target_update_every,
         log_every=recipe.log_every,
         exploration=LinearSchedule(
@@ -101,16 +137,28 @@ def training_options(recipe: Recipe) -> TrainingOptions:
     )
 
 
-def build_trainer(recipe: Recipe) -> Agent:
+def overlaps(recipe: Recipe) -> bool:
+    """Whether to collect while learning: what the recipe says, or where there is something to gain by it."""
+    if recipe.compute.overlap is not None:
+        return recipe.compute.overlap
+    return build_device(recipe).type == "cuda" or usable_cores() > 1
+
+
+def build_trainer(recipe: Recipe, folder: Path | None = None) -> Agent:
     """The agent with its environments, collector, replay and learner: `agent.iterate()` trains.
+
+    Args:
+        recipe: what to build.
+        folder: for a replay on disk.
 
     Raises:
         RecipeError: anything that does not fit together, or a replay larger than the memory.
     """
-    env = build_env(recipe, recipe.num_envs)
-    check_memory(recipe, env)
+    env = build_env(recipe, recipe.num_envs, training=True)
     try:
-        agent = build_agent(recipe, env)
+        agent = build_agent(recipe, env, folder)
+        if isinstance(agent, OffPolicyAgent):
+            check_memory(recipe, env, folder)
         agent.total_steps = recipe.steps
         agent.attach(
             env,
@@ -125,18 +173,35 @@ def build_trainer(recipe: Recipe) -> Agent:
     return agent
 
 
-def check_memory(recipe: Recipe, env: VectorEnv) -> None:
-    """Refuses a replay that cannot fit, before anything is allocated."""
-    space = env.single_observation_space
+def check_memory(recipe: Recipe, env: VectorEnv, folder: Path | None = None) -> None:
+    """Refuses a replay that cannot fit where it is to lie, before anything is allocated.
+
+    Raises:
+        RecipeError: it does not fit; says how much it needs and how many transitions would.
+    """
+    space, replay = env.single_observation_space, recipe.replay
     itemsize = 4 if space.dtype == "float64" else space.dtype.itemsize  # as the collector stores it
-    needed = replay_bytes(recipe.replay.capacity, space.shape, itemsize)
-    available = _available_memory()
+    needed = replay_bytes(replay.capacity, space.shape, itemsize, store=replay.store)
+    available, where = _room(recipe, folder)
     if available is not None and needed > available:
-        fits = int(recipe.replay.capacity * available / needed)
+        fits = int(replay.capacity * available / needed)
+        frames = len(space.shape) == 3 and space.dtype == np.uint8 and replay.store == "whole"
+        hint = "; replay.store=frames takes an eighth of it" if frames else ""
         raise RecipeError(
-            f"replay.capacity={recipe.replay.capacity} needs {needed / 1e9:.1f} GB and "
-            f"{available / 1e9:.1f} GB are free: at most {fits} transitions fit"
+            f"replay.capacity={replay.capacity} needs {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are "
+            f"free {where}: at most {fits} transitions fit{hint}"
         )
+
+
+def _room(recipe: Recipe, folder: Path | None) -> tuple[int | None, str]:
+    """Free bytes for a replay, or None where nobody can tell, and of what."""
+    if recipe.replay.place == "disk":
+        there = next(path for path in (folder or Path()).absolute().parents if path.exists())
+        return shutil.disk_usage(there).free, f"on the disk of {there}"
+    device = build_device(recipe)
+    if recipe.replay.place == "device" and device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0], "on the GPU"
+    return _available_memory(), "in memory"
 
 
 def _available_memory() -> int | None:

@@ -33,14 +33,20 @@ def recipe_source(agent: str) -> dict[str, Any]:
 
 
 def find_recipe(
-    agent: str, env: str, loss: str | None = None, overrides: Iterable[Mapping[str, Any]] = ()
+    agent: str,
+    env: str,
+    loss: str | None = None,
+    overrides: Iterable[Mapping[str, Any]] = (),
+    preset: str | None = None,
 ) -> Recipe:
     """The checked recipe for an agent on an environment; see `catzoo.hparams.resolve`."""
     source = recipe_source(agent)
     overrides = list(overrides)
     asked = [loss, *(_value_loss_name(override) for override in overrides)]
     know_losses(name for name in asked if name is not None)
-    return resolve(source, env=env, loss=loss, overrides=overrides, where=f"recipes/{agent}.yaml")
+    return resolve(
+        source, env=env, loss=loss, preset=preset, overrides=overrides, where=f"recipes/{agent}.yaml"
+    )
 
 
 def know_losses(names: Iterable[str]) -> None:

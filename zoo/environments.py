@@ -3,6 +3,7 @@
 * `ALE/*`: **atari-sticky** (Machado et al. 2018; Dopamine). Sticky actions 0.25, frame skip 4 with
   max-pooling, grey 84x84 stacks of 4, no loss-of-life termination, no no-op starts, minimal action set,
   at most 27,000 agent steps (108,000 frames), unclipped scores.
+  With `repeat_action_probability=0`, as in Atari-100k: **atari-deterministic**.
 * `MinAtar/*`: **minatar-sticky**. Sticky actions 0.1, difficulty ramping, minimal action set, at most
   27,000 steps.
 * CartPole, Acrobot, MountainCar: **classic-control**. As Gymnasium registers them.
@@ -77,7 +78,9 @@ def protocol_of(env: str, options: dict[str, Any] | None = None) -> Protocol:
     env, options = canonical(env), options or {}
     if env.startswith("ALE/"):
         settings = {**ATARI, **options}
-        return Protocol("atari-sticky", env, settings, frames_per_step=settings["frameskip"])
+        sticky = settings["repeat_action_probability"] != 0
+        name = "atari-sticky" if sticky else "atari-deterministic"
+        return Protocol(name, env, settings, frames_per_step=settings["frameskip"])
     if env.startswith("MinAtar/"):
         return Protocol("minatar-sticky", env, {**MINATAR, "max_episode_steps": EPISODE_CAP, **options})
     return Protocol("classic-control" if env.startswith(CLASSIC_CONTROL) else "gymnasium", env, options)
@@ -103,7 +106,7 @@ def make_env(env: str, num_envs: int, options: dict[str, Any] | None = None, **r
             constructor does not take, or spaces that a value-based agent cannot use.
     """
     protocol = protocol_of(env, options)
-    if protocol.name == "atari-sticky":
+    if protocol.name.startswith("atari"):
         made = _make_atari(protocol, num_envs)
     else:
         made = _make_gymnasium(protocol, num_envs, render)
@@ -131,16 +134,20 @@ def _make_atari(protocol: Protocol, num_envs: int) -> VectorEnv:
     from ale_py.vector_env import AtariVectorEnv
 
     spec = find_spec(protocol.env)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         return AtariVectorEnv(
             spec.kwargs["game"],
             num_envs,
             autoreset_mode=AutoresetMode.SAME_STEP,
-            **{"num_threads": min(num_envs, cores), **protocol.settings},
+            **{"num_threads": min(num_envs, usable_cores()), **protocol.settings},
         )
     except Exception as error:
         raise RecipeError(f"{protocol.env}: env_options: {_short(error)}") from None
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _make_gymnasium(protocol: Protocol, num_envs: int, render: dict[str, Any]) -> VectorEnv:

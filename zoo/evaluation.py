@@ -11,6 +11,7 @@ import numpy as np
 
 from catzoo.hparams import Recipe
 from catzoo.zoo.environments import protocol_of, stream_seed
+from catzoo.zoo.intervals import bootstrap_interval
 from catzoo.zoo.runs import Run, load_agent, versions
 
 MAX_ENVS = 20
@@ -88,12 +89,3 @@ def result_of(recipe: Recipe, scores: Sequence[float]) -> dict[str, Any]:
         "versions": versions(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
-
-
-def bootstrap_interval(scores: Sequence[float], resamples: int = 2_000) -> tuple[float, float]:
-    """95 % percentile-bootstrap interval of the mean over episodes."""
-    random = np.random.default_rng(0)
-    values = np.asarray(scores, dtype=np.float64)
-    means = random.choice(values, size=(resamples, len(values))).mean(axis=1)
-    low, high = np.quantile(means, (0.025, 0.975))
-    return float(low), float(high)

@@ -12,6 +12,9 @@ import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger
 
 from catzoo.agents import Agent
+from catzoo.zoo.rows import cut_after, read_rows, write_rows
+
+__all__ = ["CSVMetrics", "EpisodeLog", "cut_after", "read_rows", "write_rows"]
 
 
 class CSVMetrics(Logger):
@@ -79,7 +82,7 @@ class EpisodeLog(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, agent: Agent, *_: Any) -> None:
         """Appends what ended in this iteration."""
-        finished = agent.collector.take_finished()
+        finished = agent.take_finished()
         if not finished:
             return
         fresh = not self.path.exists()
@@ -88,29 +91,3 @@ class EpisodeLog(pl.Callback):
             if fresh:
                 writer.writerow(("step", "return", "length"))
             writer.writerows((episode.step, f"{episode.score:g}", episode.length) for episode in finished)
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file; none if it is missing."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        return list(csv.DictReader(file))
-
-
-def write_rows(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
-    """Writes a CSV file by rename."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
-    temporary.replace(path)
-
-
-def cut_after(path: Path, step: int) -> None:
-    """Drops the rows after `step`: they belong to work that a continued run does again."""
-    rows = read_rows(path)
-    kept = [row for row in rows if row.get("step", "").isdigit() and int(row["step"]) <= step]
-    if len(kept) < len(rows):
-        write_rows(path, list(rows[0]), kept)

@@ -90,7 +90,7 @@ class Run:
             raise RecipeError(f"{str(self.path)[:80]!r}: cannot be used: {error}") from None
         if ours:
             own = self.recipe()
-            before = _flat(own.to_dict())
+            before = flat(own.to_dict())
             differences = [
                 f"{key} is {before.get(key)}, asked for {value}"
                 for key, value in compare(own, recipe).items()
@@ -193,7 +193,7 @@ def _lock(descriptor: int, path: Path) -> None:
 
 def compare(before: Recipe, now: Recipe) -> dict[str, Any]:
     """Keys that differ between two recipes, without `MAY_DIFFER`, and their values in `now`."""
-    old, new = _flat(before.to_dict()), _flat(now.to_dict())
+    old, new = flat(before.to_dict()), flat(now.to_dict())
     return {
         key: new.get(key)
         for key in sorted(old.keys() | new.keys())
@@ -262,8 +262,9 @@ def write_atomically(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted keys."""
+    found: dict[str, Any] = {}
     for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found

@@ -12,7 +12,7 @@ from typing import Any
 
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.zoo.catalogue import SCORES, find_recipe
-from catzoo.zoo.metrics import read_rows, write_rows
+from catzoo.zoo.rows import read_rows, write_rows
 from catzoo.zoo.runs import Run, compare, cpu_model
 
 KEY = ("env", "agent", "loss", "seed", "steps", "protocol")
@@ -58,8 +58,10 @@ def score_of(run: Run) -> dict[str, str]:
 
 def command_of(recipe: Recipe) -> str:
     """The command that makes this run, with whatever differs from the zoo's recipe."""
-    base = find_recipe(recipe.agent, recipe.env, recipe.value_loss.name, [{"seed": recipe.seed}])
-    words = [f"catzoo train {recipe.agent} --env {recipe.env} --loss {recipe.value_loss.name}"]
+    loss, preset = recipe.value_loss.name, recipe.preset
+    base = find_recipe(recipe.agent, recipe.env, loss, [{"seed": recipe.seed}], preset)
+    words = [f"catzoo train {recipe.agent} --env {recipe.env} --loss {loss}"]
+    words += [f"--preset {preset}"] if preset else []
     words += [f"--steps {recipe.steps}"] if recipe.steps != base.steps else []
     words += [f"--seed {recipe.seed}"]
     words += [f"{key}={value}" for key, value in compare(base, recipe).items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -21,6 +22,7 @@ def train(
     env: str,
     *,
     loss: str | None = None,
+    preset: str | None = None,
     steps: int | None = None,
     seed: int | None = None,
     run_dir: str | os.PathLike[str] | None = None,
@@ -33,9 +35,10 @@ def train(
         agent: name in the zoo, see `catzoo list`.
         env: any Gymnasium id, or `my_package:MyEnv-v0`.
         loss: value loss, such as `hl_gauss`; the recipe's own by default.
+        preset: one of the recipe's presets, such as `atari-100k`, see `catzoo show`.
         steps: agent steps in all; the recipe's own by default.
         seed: seeds everything; 0 by default.
-        run_dir: the run's folder; `runs/AGENT-ENV-LOSS-sSEED` by default. If a run of the same recipe
+        run_dir: the run's folder; `runs/AGENT-ENV[-PRESET]-LOSS-sSEED` by default. If a run of the same recipe
             is there already, it goes on from its newest checkpoint.
         overrides: `key=value` strings or nested mappings over the recipe.
         wandb: a Weights & Biases project to log to as well.
@@ -53,7 +56,7 @@ def train(
         parse_override(item) if isinstance(item, str) else item for item in overrides
     ]
     said += [{key: value} for key, value in (("steps", steps), ("seed", seed)) if value is not None]
-    recipe = find_recipe(agent, env, loss, said)
+    recipe = find_recipe(agent, env, loss, said, preset)
     run = Run(run_dir if run_dir is not None else default_folder(recipe))
     finished = finished_result(run, recipe)
     if finished is None:
@@ -63,9 +66,10 @@ def train(
 
 
 def default_folder(recipe: Recipe) -> Path:
-    """`runs/dqn-CartPole-v1-hl_gauss-s0`."""
+    """`runs/dqn-CartPole-v1-hl_gauss-s0`, with the preset after the environment if there is one."""
     env = recipe.env.replace("/", "-").replace(":", "-")
-    return Path("runs") / f"{recipe.agent}-{env}-{recipe.value_loss.name}-s{recipe.seed}"
+    preset = f"-{recipe.preset}" if recipe.preset else ""
+    return Path("runs") / f"{recipe.agent}-{env}{preset}-{recipe.value_loss.name}-s{recipe.seed}"
 
 
 def finished_result(run: Run, recipe: Recipe) -> dict[str, Any] | None:
@@ -77,6 +81,18 @@ def finished_result(run: Run, recipe: Recipe) -> dict[str, Any] | None:
 
 def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[str, Any]:
     """Trains a resolved recipe in a run folder; see `train`."""
+    import torch
+
+    try:
+        return _train_recipe(recipe, run, wandb)
+    except torch.OutOfMemoryError:
+        raise RecipeError(
+            "the GPU is out of memory: lower batch_size, num_envs or network.width, or keep the replay in main "
+            "memory with replay.place=memory"
+        ) from None
+
+
+def _train_recipe(recipe: Recipe, run: Run, wandb: str | None) -> dict[str, Any]:
     from catzoo.agents import Checkpoints, SupportMonitor
     from catzoo.zoo.build import build_trainer
     from catzoo.zoo.evaluation import evaluate_trained, result_of
@@ -84,9 +100,9 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
     from catzoo.zoo.plots import learning_curve
 
     _quieten()
-    agent = build_trainer(recipe)
     _check_wandb(wandb)
-    with run.training(recipe):
+    agent = build_trainer(recipe, run.path / "replay")
+    with contextlib.closing(agent), run.training(recipe):
         checkpoints = Checkpoints(run.checkpoints, agent)
         restored = _restore(checkpoints, recipe, run)
         run.save_recipe(recipe)  # with what may differ from before, such as more steps
@@ -106,7 +122,6 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
         result["train_return"] = agent.metrics.get("train/return")
         learning_curve(run, result)
         run.save_result(result)
-    agent.collector.shutdown()
     return result
 
 

@@ -16,7 +16,7 @@ def make(corridor, seed=0, total_steps=400, **changes):
         learning_starts=50,
         updates_per_step=0.25,
         batch_size=16,
-        replay_capacity=500,
+        replay={"capacity": 500},
         target_update_every=10,
         log_every=50,
         exploration=LinearSchedule(1.0, 0.1, 50, 100),
@@ -105,7 +105,7 @@ def test_metrics_are_the_documented_ones(corridor):
     fit(agent)
     assert set(agent.metrics) == {
         "train/return", "train/length", "train/episodes", "train/loss", "train/td_error", "train/epsilon",
-        "train/updates", "time/steps_per_second",
+        "train/updates", "train/policy_age", "time/steps_per_second",
     }  # fmt: skip
     assert all(np.isfinite(value) for value in agent.metrics.values())
 
@@ -133,7 +133,8 @@ def test_a_checkpoint_restores_everything_but_the_simulators(corridor, tmp_path,
     assert other.updates == agent.updates
     assert torch.equal(weights(agent), weights(other))
     assert len(other.replay) == len(agent.replay)
-    assert (other.replay[:] == agent.replay[:]).all()
+    assert list(other.recent) == list(agent.recent)
+    assert other.num_episodes == agent.num_episodes
     other.total_steps = 600
     fit(other)
     assert other.updates == int((other.steps - 50) * 0.25)

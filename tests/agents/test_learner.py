@@ -102,6 +102,49 @@ def test_a_graph_needs_a_gpu():
         Learner(lambda b: b, nn.Linear(1, 1).parameters(), lr=1e-3, eps=1e-8, cuda_graph=True)
 
 
+def burst(count, device="cpu"):
+    columns = zip(*(batch(seed=seed, device=device) for seed in range(count)), strict=True)
+    return Batch(*(None if column[0] is None else torch.stack(column) for column in columns))
+
+
+def test_a_burst_is_its_steps_in_order():
+    made, twin = agent(), agent()
+    at_once = Learner(made.update, made.network.parameters(), lr=1e-2, eps=1e-5)
+    one_by_one = Learner(twin.update, twin.network.parameters(), lr=1e-2, eps=1e-5)
+    loss_K, td_error_KB = at_once.steps(burst(5))
+    steps = [one_by_one.step(batch(seed=seed)) for seed in range(5)]
+    assert torch.equal(loss_K, torch.stack([loss for loss, _ in steps]))
+    assert torch.equal(td_error_KB, torch.stack([error for _, error in steps]))
+
+
+def test_rate_and_reset():
+    made, twin = agent(), agent()
+    changed = Learner(made.update, made.network.parameters(), lr=1e-2, eps=1e-5)
+    changed.steps(burst(2))
+    changed.reset()
+    changed.set_lr(0.5)
+    twin.load_state_dict(made.state_dict())
+    fresh = Learner(twin.update, twin.network.parameters(), lr=5e-3, eps=1e-5)
+    for learner in (changed, fresh):
+        learner.steps(burst(3))
+    for ours, theirs in zip(made.network.parameters(), twin.network.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("count", [1, 7, 40])
+def test_graphed_bursts_are_the_same_as_eager(count):
+    made, twin = (agent().to("cuda") for _ in range(2))
+    graphed = Learner(made.update, made.network.parameters(), lr=1e-3, eps=1e-5, cuda_graph=True)
+    eager = Learner(twin.update, twin.network.parameters(), lr=1e-3, eps=1e-5)
+    for factor in (1.0, 1.0, 0.5):  # the last one with another learning rate, after the capture
+        for learner in (graphed, eager):
+            learner.set_lr(factor)
+        ours, theirs = graphed.steps(burst(count, "cuda")), eager.steps(burst(count, "cuda"))
+        assert torch.allclose(ours[0], theirs[0], atol=1e-4)
+        assert torch.allclose(ours[1], theirs[1], atol=1e-4)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", LOSSES)
 def test_graphed_is_the_same_as_eager(name):

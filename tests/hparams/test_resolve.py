@@ -1,9 +1,22 @@
 """From a recipe file and a command line to one recipe: who overrides whom, and what is refused."""
 
+import fnmatch
+import re
+
 import pytest
 
-from catzoo.hparams import LOSS_KEYS, Recipe, RecipeError, loss_name, parse_override, read_yaml, resolve
+from catzoo.hparams import (
+    LOSS_KEYS,
+    Recipe,
+    RecipeError,
+    keys_of,
+    loss_name,
+    parse_override,
+    read_yaml,
+    resolve,
+)
 from catzoo.losses import LOSSES
+from catzoo.zoo.catalogue import agents, find_recipe, recipe_source
 
 SOURCE = {
     "agent": "dqn",
@@ -128,3 +141,55 @@ def test_yaml_cannot_construct_objects(tmp_path):
 def test_unknown_sections_are_named():
     with pytest.raises(RecipeError, match="'enviroments'"):
         resolve({"enviroments": {}}, env="x")
+
+
+PRESETS = {
+    **SOURCE,
+    "ignores": ["double", "replay", "optimizer.eps"],
+    "presets": {
+        "short": {"for": "Cart*", "steps": 5, "losses": {"mse": {"gamma": 0.1}}},
+        "long": {"description": "for everything", "steps": 5_000},
+    },
+}
+
+
+def test_a_preset_comes_after_the_environment_and_before_the_user():
+    assert resolve(PRESETS, env="CartPole-v1").steps == 77
+    recipe = resolve(PRESETS, env="CartPole-v1", preset="short")
+    assert (recipe.steps, recipe.gamma, recipe.preset) == (5, 0.95, "short")
+    assert resolve(PRESETS, env="CartPole-v1", preset="short", loss="mse").gamma == 0.1
+    assert resolve(PRESETS, env="CartPole-v1", preset="short", overrides=[{"steps": 9}]).steps == 9
+    assert resolve(PRESETS, env="Other-v0", preset="long").steps == 5_000
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"preset": "shrt"}, "unknown preset 'shrt': dqn has short, long; did you mean short?"),
+        ({"preset": "short", "env": "Other-v0"}, "preset short is for Cart*, not for Other-v0"),
+        ({"overrides": [{"preset": "short"}]}, "the preset is not an override"),
+        ({"overrides": [{"double": True}]}, "double does not apply to dqn"),
+        ({"overrides": [{"replay": {"capacity": 5}}]}, "replay does not apply to dqn"),
+        ({"overrides": [{"optimizer": {"eps": 0.1}}]}, "optimizer.eps does not apply to dqn"),
+    ],
+)
+def test_presets_and_keys_that_do_not_fit(settings, words):
+    with pytest.raises(RecipeError, match=re.escape(words)):
+        resolve(PRESETS, **{"env": "CartPole-v1", **settings})
+
+
+def test_what_an_agent_ignores_exists():
+    known = keys_of(Recipe)
+    for agent in agents():
+        for key in recipe_source(agent).get("ignores", []):
+            assert any(name == key or name.startswith(f"{key}.") for name in known), (agent, key)
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "Acrobot-v1", "Some-v0", "MinAtar/Breakout", "ALE/Pong-v5"])
+def test_every_recipe_of_the_zoo_resolves(env):
+    for agent in agents():
+        for loss in LOSS_KEYS:
+            assert find_recipe(agent, env, loss).agent == agent
+        for name, preset in recipe_source(agent).get("presets", {}).items():
+            if fnmatch.fnmatchcase(env, preset["for"]):
+                assert find_recipe(agent, env, preset=name).preset == name

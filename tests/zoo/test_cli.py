@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from catzoo.zoo.cli import main, whole
+from catzoo.zoo.arguments import whole
+from catzoo.zoo.cli import main
 from catzoo.zoo.listing import field_docs
 
 
@@ -47,6 +48,17 @@ def failing(capsys, *words):
         ("show dqn --env CartPolee-v1", "did you mean CartPole-v1"),
         ("eval nowhere --seed -1", "at least 0"),
         ("bench speed", "known are training"),
+        ("train dqn --env CartPole-v1,Acrobat-v1", "did you mean Acrobot-v1"),
+        ("train dqn --env CartPole-v1 --seeds 0", "argument --seeds: 0 must be at least 1"),
+        ("train dqn --env CartPole-v1 --workers 0", "argument --workers: 0 must be at least 1"),
+        ("train dqn --env CartPole-v1 --loss mse,hlgau", "did you mean hl_gauss"),
+        ("train dqn --env atari-7", "sets are atari-5"),
+        ("train sac --env CartPole-v1,Acrobot-v1", "unknown agent 'sac'"),
+        ("train dqn --env CartPole-v1,Acrobot-v1 optimizer.lrr=3", "did you mean optimizer.lr"),
+        ("train dqn --env CartPole-v1,Acrobot-v1 --wandb x", "catzoo[wandb]"),
+        ("scores nowhere", "no such folder"),
+        ("scores .", "no run in it"),
+        ("scores", "RUNS_FOLDER"),
     ],
 )
 def test_mistakes(capsys, tmp_path, monkeypatch, command, words):
@@ -82,7 +94,9 @@ def test_whole_numbers(text):
     assert whole(text) == 20_000
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list"], ["show", "dqn"], ["train", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["list"], ["show", "dqn"], ["train", "--help"], ["scores", "--help"]]
+)
 def test_quick_commands_import_nothing_heavy(words):
     code = (
         "import sys\n"
@@ -94,6 +108,28 @@ def test_quick_commands_import_nothing_heavy(words):
     )
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_scores_are_gathered_without_torch(tmp_path):
+    from catzoo.zoo.catalogue import find_recipe
+    from catzoo.zoo.evaluation import result_of
+    from catzoo.zoo.runs import Run
+
+    for seed in (0, 1):
+        recipe, run = find_recipe("dqn", "CartPole-v1", "mse", [{"seed": seed}]), Run(tmp_path / str(seed))
+        run.path.mkdir()
+        run.save_recipe(recipe)
+        run.save_result(result_of(recipe, [1.0, 2.0]))
+    code = (
+        "import sys\n"
+        "from catzoo.zoo.cli import main\n"
+        "assert main(sys.argv[1:]) == 0\n"
+        "assert not {'torch', 'lightning', 'matplotlib'} & set(sys.modules)\n"
+    )
+    words = ["scores", str(tmp_path), "--out", str(tmp_path / "scores.csv")]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "CartPole-v1" in done.stdout
 
 
 def test_import_catzoo_is_light_and_lazy():

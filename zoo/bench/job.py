@@ -88,15 +88,15 @@ def bench_recipe(job: Job, **compute: Any) -> Recipe:
     No double Q-learning and no n-step returns, which not every side has. Short runs start to learn after a
     tenth of their steps and explore for a fifth, or else they would measure random play.
     """
-    said = {
-        **({} if job.env.startswith("ALE/") else CLASSIC_WORK),
-        "double": False,
-        "n_step": 1,
+    said: dict[str, Any] = {
         "steps": job.steps,
         "seed": job.seed,
         "compute": {"device": "cpu", "threads": job.threads, **compute},
     }
-    recipe = find_recipe("dqn", job.env, job.loss, [said])
+    if job.library == "catzoo pqn":  # as its recipe says: there is no one to do the same work as
+        return find_recipe("pqn", job.env, job.loss, [said])
+    work = {} if job.env.startswith("ALE/") else CLASSIC_WORK
+    recipe = find_recipe("dqn", job.env, job.loss, [{**work, "double": False, "n_step": 1, **said}])
     decay = min(recipe.exploration.decay_steps, job.steps // 5)
     return dataclasses.replace(
         recipe,
@@ -111,6 +111,8 @@ def bench_recipe(job: Job, **compute: Any) -> Recipe:
 
 def warm_up(recipe: Recipe) -> Recipe:
     """The same work for two bursts of updates: what is loaded, compiled or allocated once is not timed."""
+    if recipe.agent == "pqn":
+        return dataclasses.replace(recipe, steps=2 * recipe.num_envs * recipe.rollout_length)
     starts = recipe.batch_size
     return dataclasses.replace(recipe, learning_starts=starts, steps=starts + 2 * burst(recipe)[0])
 

@@ -5,11 +5,12 @@
 | speed | whole training runs, libraries taking turns seed by seed: steps a second, and the greedy return |
 | overhead | Lightning's loop against a bare `while agent.steps < total: agent.iterate()`, same pieces |
 | learner | updates a second of the Nature CNN on random frames, in fp32, channels_last and bf16 |
-| share | where a run's time goes: environment, policy, replay, learner |
+| share | where a run's time goes: environment, policy, replay, learner, Lightning |
 
 What is the same for every library: network, batch, updates per step, replay, exploration schedule,
-optimizer, target update interval, threads (one, and one core), no double Q-learning. The libraries'
-loss is `huber` (Stable-Baselines3 and TorchRL: smooth L1); ours runs with `hl_gauss` as well.
+optimizer, target update interval, cores and threads, no double Q-learning. The libraries' loss is `huber`
+(Stable-Baselines3 and TorchRL: smooth L1); ours runs with `hl_gauss` as well. `catzoo pqn` is another agent, by its own
+recipe: its rate stands beside the others, its work is not theirs.
 
 What differs: how a library collects. Ours steps `num_envs` environments together and updates in bursts;
 `sb3` and `torchrl` step one, as their users do. `sb3-vec` is Stable-Baselines3 with as many environments
@@ -84,6 +85,7 @@ def bench_training(
     parts: Sequence[str] = ("speed", "overhead", "learner"),
     progress: Callable[[str], None] = say,
     episodes: int = 30,
+    cores: int = 1,
     compile: bool = False,
     isolate: bool = True,
 ) -> list[Row]:
@@ -100,6 +102,7 @@ def bench_training(
         parts: of `speed`, `overhead`, `learner` and `share`.
         progress: gets one line for every measurement.
         episodes: greedy episodes after each run of `speed`; 0: none.
+        cores: that each side of `speed` and `share` may use, as threads of torch or of the environment.
         compile: the learner's measurement with torch.compile as well.
         isolate: every run in a fresh process, on one core; False is for tests.
 
@@ -113,10 +116,13 @@ def bench_training(
     _check(peers, PEERS, "peer")
     steps = steps or (5_000 if env.startswith("ALE/") else 100_000)
     able = [peer for peer in peers if "speed" in parts and _can_run(peer, env, progress)]
-    jobs = list(_jobs(env, steps, seeds, able, parts, episodes, compile))
+    jobs = list(_jobs(env, steps, seeds, able, parts, episodes, compile, cores))
     file = _csv_file(out, env)
     done = _read(file)
-    command = f"catzoo bench training --env {env} --steps {steps} --seeds {seeds} --parts {' '.join(parts)}"
+    command = (
+        f"catzoo bench training --env {env} --steps {steps} --seeds {seeds} --cores {cores} "
+        f"--parts {' '.join(parts)}"
+    )
     rows: list[Row] = []
     for number, job in enumerate(jobs, 1):
         known = [row for row in done if tuple(str(row[name]) for name in KEY) == job.key]
@@ -135,16 +141,18 @@ def _jobs(
     parts: Sequence[str],
     episodes: int,
     compile: bool,
+    cores: int,
 ) -> Iterator[Job]:
     """Everything to measure, in the order to measure it: sides take turns, so that drift hits all alike."""
     if "speed" in parts:
         ours = [("catzoo", "huber"), ("catzoo", "hl_gauss")]
         if env.startswith("ALE/"):
             ours.append(("catzoo bf16", "huber"))
+        ours.append(("catzoo pqn", "hl_gauss"))
         sides = [*ours, *((peer, "huber") for peer in peers)]
         for seed in range(seeds):
             for library, loss in sides:
-                yield Job("speed", env, library, loss, seed, steps, eval_episodes=episodes)
+                yield Job("speed", env, library, loss, seed, steps, cores, episodes)
     if "overhead" in parts:
         for seed in range(max(seeds, 5)):
             # Who goes first alternates as well.
@@ -155,8 +163,8 @@ def _jobs(
             for library in ("catzoo", "catzoo compiled") if compile else ("catzoo",):
                 yield Job("learner", PIXELS, library, "hl_gauss", 0, 0, threads)
     if "share" in parts:
-        for loss in ("huber", "hl_gauss"):
-            yield Job("share", env, "bare loop", loss, 0, min(steps, 20_000))
+        for library, loss in (("catzoo", "huber"), ("catzoo", "hl_gauss"), ("catzoo pqn", "hl_gauss")):
+            yield Job("share", env, library, loss, 0, min(steps, 20_000), cores)
 
 
 def _can_run(peer: str, env: str, progress: Callable[[str], None]) -> bool:

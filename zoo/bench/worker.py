@@ -65,7 +65,7 @@ def speed(job: Job) -> list[Row]:
 
 def side(library: str) -> Callable[[Recipe], Trained]:
     """The function that trains with a library."""
-    if library == "catzoo":
+    if library in ("catzoo", "catzoo pqn"):
         return train_ours
     if library == "bare loop":
         return lambda recipe: train_ours(recipe, lightning=False)
@@ -95,7 +95,7 @@ def train_ours(recipe: Recipe, *, lightning: bool = True) -> Trained:
         while agent.steps < agent.total_steps:
             agent.iterate()
     seconds = time.perf_counter() - start
-    agent.collector.shutdown()
+    agent.close()
     policy = agent.collector.policy
     policy.epsilon = 0.0
     envs = f"{recipe.num_envs} x {type(agent.collector.env.unwrapped).__name__}"
@@ -173,36 +173,34 @@ def _learner_step(job: Job, **compute: Any) -> Callable[[], Any]:
 
 
 def share(job: Job) -> list[Row]:
-    """Where a run's time goes: environment, policy, replay, learner, and the rest."""
+    """Where a run's time goes: environment, policy, replay, learner, Lightning, and the rest."""
     from catzoo.zoo.build import build_trainer
+    from catzoo.zoo.training import fit
 
     recipe = bench_recipe(job)
-    train_ours(warm_up(recipe), lightning=False)
+    # One thing at a time, or the parts would add up to more than the whole.
+    recipe = dataclasses.replace(recipe, compute=dataclasses.replace(recipe.compute, overlap=False))
+    train_ours(warm_up(recipe))
     agent = build_trainer(recipe)
-    spent = dict.fromkeys(("environment", "policy", "replay", "learner"), 0.0)
+    spent = dict.fromkeys(("environment", "policy", "replay", "learner", "iteration"), 0.0)
 
-    def timed(name: str, owner: Any, method: str) -> None:
-        function = getattr(owner, method)
-
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            start = time.perf_counter()
-            result = function(*args, **kwargs)
-            spent[name] += time.perf_counter() - start
-            return result
-
-        setattr(owner, method, wrapper)
+    def timed(name: str, owner: Any, *methods: str) -> None:
+        for method in methods:
+            setattr(owner, method, _timed(getattr(owner, method), spent, name))
 
     timed("environment", agent.collector.env, "step")
     timed("policy", agent.collector.policy, "forward")
-    timed("replay", agent.replay, "extend")
-    timed("replay", agent.replay, "sample")
-    timed("learner", agent.learner, "step")
+    if "replay" in agent.components():
+        timed("replay", agent.components()["replay"], "add", "sample", "update_priority")
+    timed("learner", agent.learner, "steps")
+    timed("iteration", agent, "iterate")
     start = time.perf_counter()
-    while agent.steps < agent.total_steps:
-        agent.iterate()
+    fit(agent)
     total = time.perf_counter() - start
-    agent.collector.shutdown()
-    spent["everything else"] = total - sum(spent.values())
+    agent.close()
+    iteration = spent.pop("iteration")
+    spent["the agent's own"] = iteration - sum(spent.values())
+    spent["Lightning"] = total - iteration
     return [
         {
             **dataclasses.asdict(job),
@@ -213,6 +211,17 @@ def share(job: Job) -> list[Row]:
         }
         for name, seconds in spent.items()
     ]
+
+
+def _timed(function: Callable[..., Any], spent: dict[str, float], name: str) -> Callable[..., Any]:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            spent[name] += time.perf_counter() - start
+
+    return wrapper
 
 
 PARTS: dict[str, Callable[[Job], list[Row]]] = {

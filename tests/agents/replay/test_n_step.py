@@ -1,14 +1,12 @@
-"""n-step transitions equal a brute-force reading of the episodes, and batches hold what was stored."""
+"""n-step transitions equal a brute-force reading of the episodes."""
 
 import pytest
 import torch
-from gymnasium.vector import AutoresetMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensordict import TensorDict
 
-from catzoo.agents import Batch, NStep, VectorCollector, make_replay, replay_bytes, sample_batches
-from environments_for_tests import Left
+from catzoo.agents import NStep
 
 
 def make_rollout(reward, terminated, truncated, mask):
@@ -106,34 +104,6 @@ def test_the_waiting_steps_survive_a_round_trip():
     builder(rollout)
     other.load_state_dict(builder.state_dict())
     assert (builder(rollout) == other(rollout)).all()
-
-
-def test_batches_are_stored_transitions(corridor):
-    collector = VectorCollector(corridor((4, 6), mode=AutoresetMode.SAME_STEP), Left(), frames_per_batch=20)
-    replay = make_replay(1000)
-    replay.extend(NStep(1, 0.9)(collector.rollout()))
-    batches = sample_batches(replay, 16, 3, torch.device("cpu"))
-    assert len(batches) == 3
-    for batch in batches:
-        assert isinstance(batch, Batch)
-        assert batch.weight is None
-        assert batch.observation.shape == (16, 1)
-        assert torch.equal(batch.reward, batch.observation[:, 0] + 1)
-        assert torch.equal(batch.next_observation, batch.observation + 1)
-        assert set(batch.discount.tolist()) <= {0.0, float(torch.tensor(0.9))}
-
-
-def test_the_oldest_transitions_are_overwritten():
-    replay = make_replay(8)
-    for k in range(5):
-        rollout = make_rollout([[k] * 4], [[False] * 4], [[False] * 4], [[True] * 4])
-        replay.extend(NStep(1, 0.9)(rollout))
-    assert len(replay) == 8
-    assert set(sample_batches(replay, 64, 1, torch.device("cpu"))[0].reward.tolist()) == {3.0, 4.0}
-
-
-def test_memory_estimate_counts_both_observations():
-    assert replay_bytes(1000, (4, 84, 84), 1) == 1000 * (2 * 4 * 84 * 84 + 16)
 
 
 def test_n_must_be_positive():

@@ -1,36 +1,15 @@
-"""From rollouts to training batches: n-step transitions, TorchRL's replay buffer, and `Batch`.
+"""From rollouts to n-step transitions.
 
-Legend: N environments, T steps, B batch, K batches.
+Legend: N environments, T steps, M transitions.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
-from torchrl.data import LazyTensorStorage, ReplayBuffer
-
-
-class Batch(NamedTuple):
-    """What one update sees: plain tensors, so that the update can be compiled and graphed."""
-
-    observation: Tensor
-    """[B, ...], as the environment gives it."""
-    action: Tensor
-    """[B], int64."""
-    reward: Tensor
-    """[B], n-step return without the bootstrap."""
-    discount: Tensor
-    """[B], gamma^n · (1 − terminated)."""
-    next_observation: Tensor
-    """[B, ...], after n steps, or the episode's last."""
-    weight: Tensor | None = None
-    """[B], importance weights of prioritised replay."""
 
 
 class NStep:
@@ -116,38 +95,3 @@ class NStep:
             tensors = state["waiting"]
             shape = tensors["action"].shape
             self.waiting = TensorDict(tensors, batch_size=shape).unflatten_keys(".")
-
-
-class Replay(ReplayBuffer):
-    """TorchRL's replay buffer, saved without a pickle: its queue of prefetched batches is never used here."""
-
-    def _dump_prefetch_state(self, path: Path, prefetch_state: dict[str, Any]) -> None:
-        pass
-
-    def _load_prefetch_state(self, path: Path) -> None:
-        return None
-
-
-def make_replay(capacity: int, device: torch.device | str = "cpu") -> Replay:
-    """A uniform replay buffer, stored on `device`."""
-    return Replay(storage=LazyTensorStorage(capacity, device=device))
-
-
-def replay_bytes(capacity: int, observation_shape: Sequence[int], itemsize: int) -> int:
-    """Bytes that a full buffer takes: two observations and four scalars a transition."""
-    return capacity * (2 * math.prod(observation_shape) * itemsize + 8 + 4 + 4)
-
-
-def sample_batches(replay: ReplayBuffer, batch_size: int, count: int, device: torch.device) -> list[Batch]:
-    """`count` uniform batches in one call, which costs hardly more than one.
-
-    Returns:
-        `count` batches of B transitions, on `device`.
-    """
-    sample = replay.sample(batch_size * count)
-    names = [name for name in Batch._fields if sample.get(name, None) is not None]
-    columns = {name: sample[name].to(device, non_blocking=True) for name in names}
-    return [
-        Batch(**{key: column[i * batch_size : (i + 1) * batch_size] for key, column in columns.items()})
-        for i in range(count)
-    ]

@@ -1,0 +1,144 @@
+"""The Q-network: preprocessing, a torso that turns an observation into features, and a head.
+
+Legend: B batch, A actions, K numbers per value (bins, or 1), F features, C channels, H W height, width.
+
+Observations come as the environment gives them: uint8 frames are scaled to [0, 1], booleans cast,
+and channels moved to the front inside the network, so that replay keeps the small dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from catzoo.agents.networks.heads import DuelingHead, LinearHead
+from catzoo.agents.networks.noisy import NoisyLinear
+from catzoo.agents.networks.resnets import RESNETS, ImpalaResNet
+from catzoo.agents.networks.torsos import MLP, MinAtarCNN, NatureCNN
+from catzoo.agents.networks.transformer import Transformer
+
+TORSOS: dict[str, Callable[..., nn.Module]] = {
+    "mlp": MLP,
+    "minatar_cnn": MinAtarCNN,
+    "nature_cnn": NatureCNN,
+    "impala": ImpalaResNet,
+    **RESNETS,
+    "transformer": Transformer,
+}
+
+WITH_EXPERTS = ("nature_cnn", "impala", *RESNETS)
+WITH_LAYER_NORM = ("mlp", "minatar_cnn", "nature_cnn", "impala")
+SMALLEST = {"minatar_cnn": 3, **dict.fromkeys(("nature_cnn", "impala", *RESNETS), 36)}
+"""Shortest side of an image, where a torso has one."""
+
+
+class QNetwork(nn.Module):
+    """Outputs for every action: preprocessing, torso, head.
+
+    Args:
+        observation_shape: shape of one observation, as the environment gives it.
+        num_actions: A.
+        num_outputs: K, from the value loss.
+        torso: a key of `TORSOS`, or `auto` to go by the observation's shape.
+        dueling: whether the head has separate value and advantage streams.
+        noisy: the head and the torso's fully connected layers are `NoisyLinear` (Hessel et al. 2018);
+            experts are not.
+        layer_norm: normalise inside the torso, see `torsos`; not for those that do so anyway.
+        experts: number of experts in place of the hidden layer, see `SoftMoE`; 0: none.
+        hidden, width: sizes, see `TORSOS`.
+        channels_last: run convolutions in NHWC memory.
+
+    Raises:
+        ValueError: a torso that does not fit the observation, or an option that does not fit the torso.
+    """
+
+    def __init__(
+        self,
+        observation_shape: Sequence[int],
+        num_actions: int,
+        num_outputs: int,
+        *,
+        torso: str = "auto",
+        dueling: bool = False,
+        noisy: bool = False,
+        layer_norm: bool = False,
+        experts: int = 0,
+        hidden: Sequence[int] = (120, 84),
+        width: float = 1.0,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__()
+        shape = tuple(observation_shape)
+        if torso == "auto":
+            torso = auto_torso(shape)
+        self.is_image = torso != "mlp"
+        _check(torso, shape, layer_norm=layer_norm, experts=experts)
+        # Frame stacks come channels first (4, 84, 84), grids channels last (10, 10, 4).
+        # Grids with as many channels as rows (MinAtar/Seaquest) are grids too.
+        self.move_channels = self.is_image and _channels_last(shape)
+        if self.move_channels:
+            shape = (shape[-1], *shape[:-1])
+        linear = NoisyLinear if noisy else nn.Linear
+        options: dict[str, Any] = {"width": width} if self.is_image else {"hidden": hidden}
+        if layer_norm:
+            options["layer_norm"] = True
+        if experts:
+            options["experts"] = experts
+        self.torso = TORSOS[torso](shape, linear=linear, **options)
+        head = DuelingHead if dueling else LinearHead
+        self.head = head(int(self.torso.num_features), num_actions, num_outputs, linear=linear)
+        self.channels_last = channels_last and self.is_image
+        if self.channels_last:
+            self.to(memory_format=torch.channels_last)
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Observation [B, ...] of any dtype to outputs [B, A, K]."""
+        return self.head(self.features(observation))
+
+    def features(self, observation: Tensor) -> Tensor:
+        """Observation [B, ...] to what the head sees, [B, F]."""
+        if self.move_channels:
+            observation = observation.movedim(-1, -3).contiguous()  # while it is still small
+        if observation.dtype == torch.uint8:
+            observation = observation.float() / 255
+        elif observation.dtype != torch.float32:
+            observation = observation.float()
+        if self.channels_last:
+            observation = observation.contiguous(memory_format=torch.channels_last)
+        return self.torso(observation)
+
+
+def auto_torso(shape: Sequence[int]) -> str:
+    """The torso that suits an observation's shape."""
+    if len(shape) != 3:
+        return "mlp"
+    return "nature_cnn" if min(sorted(shape)[1:]) >= 36 else "minatar_cnn"
+
+
+def _channels_last(shape: Sequence[int]) -> bool:
+    return shape[-1] <= shape[0]
+
+
+def _check(torso: str, shape: Sequence[int], *, layer_norm: bool, experts: int) -> None:
+    """Refuses what does not fit together, in the recipe's words."""
+    if torso != "mlp":
+        if len(shape) != 3:
+            raise ValueError(f"network.name={torso} needs images, but observations have shape {list(shape)}")
+        smallest = SMALLEST.get(torso, 1)
+        if min(shape[:-1] if _channels_last(shape) else shape[1:]) < smallest:
+            raise ValueError(
+                f"network.name={torso} needs frames of at least {smallest}x{smallest}, got {list(shape)}"
+            )
+    if experts < 0:
+        raise ValueError(f"network.experts={experts}: must be 0 or more")
+    if experts and torso not in WITH_EXPERTS:
+        raise ValueError(
+            f"network.experts={experts} does not fit network.name={torso}, only {', '.join(WITH_EXPERTS)}"
+        )
+    if layer_norm and torso not in WITH_LAYER_NORM:
+        raise ValueError(
+            f"network.layer_norm=true does not fit network.name={torso}, which has a normalisation of its own"
+        )

@@ -1,0 +1,96 @@
+"""Where rollouts come from: collected when they are asked for, or one ahead in a thread.
+
+`Ahead` lets the environments run while the learner works: the thread spends its time in the environments'
+C++ and in torch, which both let go of Python's lock. What it costs is age: a rollout was collected by
+weights that have missed the updates of the iteration before, one burst and never more. Weights are copied
+between two rollouts, so what is collected depends on no timing, and a seed still decides the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import torch
+from tensordict import TensorDict
+from torch import nn
+
+from catzoo.agents.collector import Episode, VectorCollector
+
+Rollout = tuple[TensorDict, list[Episode]]
+"""Steps [N, T] in TorchRL's layout, and the episodes that ended in them."""
+
+
+class OnDemand:
+    """Collects with the newest weights while the learner waits.
+
+    Args:
+        collector: with a policy that holds `network`, or a copy of it.
+        network: the one that learns.
+    """
+
+    def __init__(self, collector: VectorCollector, network: nn.Module) -> None:
+        self.collector = collector
+        self.network = network
+        self.epsilon = 1.0
+        self.policy_age = 0
+
+    def next(self, epsilon: float, updates: int) -> Rollout:
+        """The next rollout, with the epsilon given; `updates` counts the gradient steps so far."""
+        self.epsilon = epsilon
+        self.collector.policy.epsilon = epsilon
+        return self._collect()
+
+    def _collect(self) -> Rollout:
+        return self.collector.rollout(), self.collector.take_finished()
+
+    def rest(self) -> None:
+        """Waits until nothing is being collected."""
+
+
+class Ahead(OnDemand):
+    """Collects the next rollout in a thread while the learner works on the last one.
+
+    `collector.policy.network` must be a copy of `network`; it is brought up to date before each rollout.
+    """
+
+    def __init__(self, collector: VectorCollector, network: nn.Module) -> None:
+        super().__init__(collector, network)
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="collector")
+        self.under_way: Future[Rollout] | None = None
+        device = collector.device
+        # Its own stream: on the learner's, every action would wait for the whole burst of updates.
+        self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._begun_at = 0
+
+    def next(self, epsilon: float, updates: int) -> Rollout:
+        """The rollout under way, after having started the one that follows it."""
+        if self.under_way is None:
+            self._begin(epsilon, updates)
+        assert self.under_way is not None
+        rollout = self.under_way.result()
+        self.policy_age = updates - self._begun_at
+        self._begin(epsilon, updates)
+        return rollout
+
+    @torch.no_grad()
+    def _begin(self, epsilon: float, updates: int) -> None:
+        """Hands the collector the newest weights while it rests, and sends it off."""
+        self.epsilon = epsilon
+        policy = self.collector.policy
+        policy.epsilon = epsilon
+        torch._foreach_copy_(list(policy.network.parameters()), list(self.network.parameters()))
+        self._begun_at = updates
+        ready = None if self.stream is None else torch.cuda.current_stream().record_event()
+        self.under_way = self.thread.submit(self._collect_on_stream, ready)
+
+    def _collect_on_stream(self, ready: torch.cuda.Event | None) -> Rollout:
+        if self.stream is not None and ready is not None:
+            self.stream.wait_event(ready)
+        with torch.cuda.stream(self.stream) if self.stream is not None else contextlib.nullcontext():
+            return self._collect()
+
+    def rest(self) -> None:
+        """Waits until nothing is being collected; what was is kept for `next`."""
+        if self.under_way is not None:
+            self.under_way.exception()

@@ -1,0 +1,36 @@
+"""From rollouts to training batches.
+
+| file | holds |
+|---|---|
+| `replay.py` | what agents use: everything below behind one door |
+| `n_step.py` | rollouts to n-step transitions |
+| `frames.py` | frame stacks, each frame stored once |
+| `window.py` | which transitions still have their frames |
+| `uniform.py`, `prioritized.py` | samplers for TorchRL's buffer |
+| `sum_tree.py` | leaves sampled in proportion to their priority |
+| `size.py` | the memory that a replay will take |
+"""
+
+from catzoo.agents.replay.batch import Batch
+from catzoo.agents.replay.frames import FrameStorage, FrameStore
+from catzoo.agents.replay.n_step import NStep
+from catzoo.agents.replay.prioritized import Priorities, Prioritized
+from catzoo.agents.replay.replay import Replay
+from catzoo.agents.replay.size import replay_bytes
+from catzoo.agents.replay.sum_tree import HostSumTree, SumTree, make_tree
+from catzoo.agents.replay.uniform import Uniform
+
+__all__ = [
+    "Batch",
+    "FrameStorage",
+    "FrameStore",
+    "HostSumTree",
+    "NStep",
+    "Priorities",
+    "Prioritized",
+    "Replay",
+    "SumTree",
+    "Uniform",
+    "make_tree",
+    "replay_bytes",
+]

@@ -1,0 +1,236 @@
+"""The replay that agents use: frames, n-step returns, TorchRL's buffer and priorities behind one door.
+
+A rollout goes through the frame store (observations become numbers), the n-step builder (steps become
+transitions) and into TorchRL's `ReplayBuffer`, whose storage assembles frames again and whose sampler is
+uniform or prioritised.
+
+Legend: N environments, T steps, B batch, K batches.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from tensordict import TensorDict, TensorDictBase
+from torch import Tensor
+from torchrl.data import LazyMemmapStorage, LazyTensorStorage, ReplayBuffer
+
+from catzoo.agents.replay.batch import Batch
+from catzoo.agents.replay.frames import FrameStorage, FrameStore, ring_size
+from catzoo.agents.replay.n_step import NStep
+from catzoo.agents.replay.prioritized import Priorities, Prioritized
+from catzoo.agents.replay.uniform import Uniform
+from catzoo.agents.replay.window import Window
+
+STORES = ("whole", "frames")
+PLACES = ("memory", "disk", "device")
+
+
+class Replay:
+    """Transitions that can be sampled; the oldest make room for new ones.
+
+    With `store="frames"` the frames run out before `capacity` where episodes are very short; the oldest
+    transitions are then no longer sampled, and `len` is what is left.
+
+    Args:
+        capacity: transitions kept.
+        n_step, gamma, reward_clip: of the returns, as `NStep` says.
+        store: `whole` keeps both observations of each transition, `frames` every frame of a stack once.
+        place: `memory`, `disk` (memory-mapped files in `folder`; with `frames` the frames alone, the rest is
+            small), or `device`, from where samples need no copy.
+        device: the learner's, for `place="device"`.
+        folder: for `place="disk"`; what is in it is overwritten.
+        priorities: None samples uniformly.
+
+    Raises:
+        ValueError: an argument that is not one of these.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        *,
+        n_step: int = 1,
+        gamma: float = 0.99,
+        reward_clip: float | None = None,
+        store: str = "whole",
+        place: str = "memory",
+        device: torch.device | str = "cpu",
+        folder: Path | str | None = None,
+        priorities: Priorities | None = None,
+    ) -> None:
+        if capacity < 1:
+            raise ValueError(f"capacity={capacity} must be at least 1")
+        for name, value, allowed in (("store", store, STORES), ("place", place, PLACES)):
+            if value not in allowed:
+                raise ValueError(f"{name}={value!r} must be one of {', '.join(allowed)}")
+        if place == "disk" and folder is None:
+            raise ValueError("place='disk' needs a folder")
+        self.capacity, self.store, self.place = capacity, store, place
+        self.device = torch.device(device if place == "device" else "cpu")
+        self.n_step = NStep(n_step, gamma, reward_clip)
+        self.window = Window(capacity)
+        scratch = Path(folder) if place == "disk" and folder is not None else None
+        self.frames = FrameStore(ring_size(capacity), self.device, scratch) if store == "frames" else None
+        self.sampler = Uniform() if priorities is None else Prioritized(capacity, priorities, self.device)
+        self.buffer = _Buffer(storage=self._make_storage(scratch), sampler=self.sampler)
+
+    def _make_storage(self, scratch: Path | None) -> LazyTensorStorage:
+        if self.frames is not None:
+            return FrameStorage(self.capacity, self.frames, device=self.device)
+        if scratch is not None:
+            return LazyMemmapStorage(self.capacity, scratch_dir=scratch, existsok=True)
+        return LazyTensorStorage(self.capacity, device=self.device)
+
+    @property
+    def prioritized(self) -> bool:
+        """Whether samples are drawn by priority."""
+        return isinstance(self.sampler, Prioritized)
+
+    def __len__(self) -> int:
+        """Transitions that can be sampled."""
+        return len(self.buffer) if self.frames is None else len(self.window)
+
+    def __getitem__(self, index: Any) -> TensorDictBase:
+        """Stored transitions by slot, with their observations."""
+        return self.buffer[index]
+
+    def add(self, rollout: TensorDictBase) -> None:
+        """Stores a rollout [N, T] in TorchRL's layout, on the host.
+
+        Raises:
+            ValueError: `store="frames"`, and observations that are not frame stacks.
+        """
+        if self.frames is not None:
+            rollout = self.frames.add(rollout)
+        transitions = self.n_step(rollout)[-self.capacity :]
+        if len(transitions):
+            self.buffer.extend(transitions.to(self.device))
+        if self.frames is not None:
+            needs = self.frames.oldest_of(transitions["observation"].numpy())
+            self.window.extend(needs)
+            self._expire(self.frames)
+
+    def _expire(self, frames: FrameStore) -> None:
+        """Leaves out the transitions whose frames are overwritten."""
+        dead = self.window.expire(frames.count - frames.size)
+        if isinstance(self.sampler, Prioritized) and len(dead):
+            self.sampler.forget(torch.from_numpy(dead))
+        self._tell_sampler()
+
+    def _tell_sampler(self) -> None:
+        self.sampler.live = len(self.window)
+        if isinstance(self.sampler, Uniform):
+            self.sampler.end = self.window.count % self.capacity
+
+    def sample(
+        self, batch_size: int, count: int = 1, device: torch.device | str | None = None
+    ) -> tuple[Batch, Tensor]:
+        """K = `count` batches in one call, which costs hardly more than one.
+
+        Importance weights are divided by the largest of their batch (Schaul et al. 2016, section 3.4).
+
+        Returns:
+            a `Batch` of [K, B, ...] on `device`, and the slots [K, B] for `update_priority`.
+
+        Raises:
+            RuntimeError: nothing is stored.
+        """
+        device = self.device if device is None else torch.device(device)
+        data, info = self.buffer.sample(batch_size * count, return_info=True)
+        shape = (count, batch_size)
+        columns = {
+            name: data[name].to(device, non_blocking=True).unflatten(0, shape)
+            for name in Batch._fields
+            if name != "weight"
+        }
+        weight = info.get("priority_weight")
+        if weight is not None:
+            weight_KB = weight.view(shape)
+            weight_KB = (weight_KB / weight_KB.amax(1, keepdim=True)).float()
+            columns["weight"] = weight_KB.to(device, non_blocking=True)
+        return Batch(**columns), info["index"].view(shape)
+
+    def update_priority(self, index: Tensor, td_error: Tensor) -> None:
+        """Sets the priorities of slots [K, B] from their TD errors [K, B]; does nothing if uniform."""
+        if isinstance(self.sampler, Prioritized):
+            self.buffer.update_priority(index.reshape(-1), td_error.reshape(-1))
+
+    def set_beta(self, beta: float) -> None:
+        """Sets how much of the bias of prioritised sampling is corrected, 0 to 1."""
+        if isinstance(self.sampler, Prioritized):
+            self.sampler.beta = beta
+
+    def cut(self) -> None:
+        """Ends what is open: steps that wait are marked truncated, and new episodes follow."""
+        self.n_step.cut()
+        if self.frames is not None:
+            self.frames.cut()
+
+    def dump(self, path: str | Path) -> None:
+        """Writes everything to a folder, without a pickle."""
+        path = Path(path)
+        path.mkdir(parents=True, exist_ok=True)
+        for part in ("buffer", "frames", "waiting"):
+            shutil.rmtree(path / part, ignore_errors=True)
+        if len(self.buffer):
+            self.buffer.dumps(path / "buffer")
+        if self.frames is not None:
+            self.frames.dumps(path / "frames")
+        window = {"needs": torch.from_numpy(self.window.needs)}
+        TensorDict(window, batch_size=[]).memmap(str(path / "window"), copy_existing=True)
+        if self.n_step.waiting is not None:
+            self.n_step.waiting.memmap(str(path / "waiting"), copy_existing=True)
+        counters = {"count": self.window.count, "first": self.window.first}
+        text = json.dumps(self._kind() | counters)
+        (path / "replay.json").write_text(text, encoding="utf-8")
+
+    def load(self, path: str | Path) -> None:
+        """Reads such a folder.
+
+        Raises:
+            ValueError: it holds another kind of replay.
+        """
+        path = Path(path)
+        saved = json.loads((path / "replay.json").read_text(encoding="utf-8"))
+        for name, own in self._kind().items():
+            if saved[name] != own:
+                raise ValueError(f"the saved replay has {name}={saved[name]}, this one {name}={own}")
+        if (path / "buffer").exists():
+            self.buffer.loads(path / "buffer")
+        else:
+            self.buffer.empty()
+        if self.frames is not None:
+            self.frames.loads(path / "frames")
+        self.window.count, self.window.first = saved["count"], saved["first"]
+        self.window.needs[:] = TensorDict.load_memmap(str(path / "window"))["needs"].numpy()
+        waiting = path / "waiting"
+        # Cloned: `cut` writes into these steps, and the checkpoint must stay as it is.
+        self.n_step.waiting = TensorDict.load_memmap(str(waiting)).clone() if waiting.exists() else None
+        if self.frames is not None:
+            self._tell_sampler()
+
+    dumps, loads = dump, load
+
+    def _kind(self) -> dict[str, Any]:
+        """What a saved replay must have in common with the one that reads it."""
+        return {
+            "capacity": self.capacity,
+            "store": self.store,
+            "n_step": self.n_step.n,
+            "prioritized": self.prioritized,
+        }
+
+
+class _Buffer(ReplayBuffer):
+    """TorchRL's replay buffer, saved without a pickle: its queue of prefetched batches is never used here."""
+
+    def _dump_prefetch_state(self, path: Path, prefetch_state: dict[str, Any]) -> None:
+        pass
+
+    def _load_prefetch_state(self, path: Path) -> None:
+        return None

@@ -1,0 +1,257 @@
+"""The words of the `catzoo` command: its parser, built without anything heavy."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from pathlib import Path
+from typing import Any, NoReturn
+
+from catzoo import __version__
+from catzoo.hparams import LOSS_KEYS
+from catzoo.zoo.bench.kernel_arguments import EXAMPLES as EXAMPLES_KERNELS
+from catzoo.zoo.bench.kernel_arguments import add_kernel_arguments
+from catzoo.zoo.games import SETS
+
+EXAMPLES = """\
+examples:
+  catzoo list                                                 what is in the zoo
+  catzoo train dqn --env CartPole-v1 --loss hl_gauss          train, evaluate, draw the curve
+  catzoo train dqn --env MinAtar/Breakout optimizer.lr=1e-4   any key of the recipe can be set
+  catzoo train dqn --env minatar-5 --seeds 3 --workers 4      many games at once
+  catzoo scores runs                                          their scores, with intervals
+  catzoo watch runs/dqn-CartPole-v1-hl_gauss-s0 --out cartpole.mp4
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with errors of one line that offer the nearest choice."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints the message and exits with status 2."""
+        choice = re.match(r"argument (\S+): invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if choice:
+            known = [name.strip("' ") for name in choice[3].split(",")]
+            near = difflib.get_close_matches(choice[2], known, n=1)
+            what = "command" if choice[1] in ("COMMAND", "KIND") else choice[1]
+            hint = f"; did you mean {near[0]}?" if near else ""
+            message = f"unknown {what} {choice[2]!r}: known are {', '.join(known)}{hint}"
+        unknown = re.match(r"unrecognized arguments: (--?[\w-]+)", message)
+        if unknown:
+            options = [name for action in self._all_actions() for name in action.option_strings]
+            near = difflib.get_close_matches(unknown[1], options, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; see {self.prog} --help"
+            message = f"unknown option {unknown[1]}{hint}"
+        self.exit(2, f"catzoo: error: {message}\n")
+
+    def _all_actions(self) -> list[argparse.Action]:
+        actions = list(self._actions)
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for parser in action.choices.values():
+                    actions += parser._all_actions() if isinstance(parser, Parser) else parser._actions
+        return actions
+
+
+def whole(text: str) -> int:
+    """A whole number, also as 200_000, 2e5 or 200k."""
+    scale = {"k": 1_000, "m": 1_000_000}.get(text[-1:].lower(), 1)
+    try:
+        value = float(text[:-1] if scale > 1 else text) * scale
+        if value == int(value):
+            return int(value)
+    except (ValueError, OverflowError):
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number such as 20000, 20_000, 2e4 or 20k")
+
+
+def natural(text: str) -> int:
+    """A whole number of at least 0."""
+    value = whole(text)
+    if not 0 <= value < 2**63:
+        raise argparse.ArgumentTypeError(f"{text} must be at least 0")
+    return value
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    value = whole(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be at least 1")
+    return value
+
+
+def make_parser() -> Parser:
+    """The command's arguments."""
+    parser = Parser(
+        prog="catzoo",
+        description="Deep RL agents whose value functions classify instead of regress.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"catzoo {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_list_and_show(commands)
+    _add_train(commands)
+    _add_scores(commands)
+    _add_eval_and_watch(commands)
+    _add_bench(commands)
+    return parser
+
+
+def _add(commands: Any, name: str, help: str, examples: str = "") -> Parser:
+    return commands.add_parser(  # type: ignore[no-any-return]
+        name,
+        help=help,
+        description=help[0].upper() + help[1:] + ".",
+        epilog=f"examples:\n{examples}" if examples else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def _add_list_and_show(commands: Any) -> None:
+    _add(commands, "list", "list the agents, losses and measured scores")
+    show = _add(
+        commands,
+        "show",
+        "show an agent's recipe, every key with its meaning, and its scores",
+        "  catzoo show dqn\n  catzoo show dqn --env MinAtar/Breakout --loss c51\n",
+    )
+    show.add_argument("agent", metavar="AGENT", help="an agent of the zoo")
+    show.add_argument("--env", metavar="ID", help="resolve the recipe for this environment")
+    show.add_argument("--loss", metavar="NAME", help="and this value loss")
+
+
+def _add_train(commands: Any) -> None:
+    train = _add(
+        commands,
+        "train",
+        "train an agent, on one game or many; the same command goes on where it stopped",
+        "  catzoo train dqn --env CartPole-v1 --loss hl_gauss\n"
+        "  catzoo train dqn --env ALE/Pong-v5 --steps 2M compute.precision=bf16\n"
+        "  catzoo train dqn --env my_package:MyEnv-v0 value_loss.v_min=-1 value_loss.v_max=1\n"
+        "many runs, each in a folder of its own; finished ones are skipped:\n"
+        '  catzoo train dqn --env "ALE/*" --seeds 3 --workers 4\n'
+        "  catzoo train dqn --env atari-5 --loss hl_gauss,mse --seeds 3 --workers 2 --steps 100k\n"
+        "  catzoo train dqn --env CartPole-v1,Acrobot-v1 --run-dir runs/classic\n"
+        f"sets: {', '.join(SETS)}\n",
+    )
+    train.add_argument("agent", metavar="AGENT", help="an agent of the zoo, see catzoo list")
+    train.add_argument(
+        "--env",
+        metavar="ID",
+        required=True,
+        help="any Gymnasium id, or my_package:MyEnv-v0; or a comma-separated list of ids, sets such as "
+        'atari-5, and patterns such as "ALE/*"',
+    )
+    train.add_argument(
+        "--loss", metavar="NAME", help=f"{', '.join(LOSS_KEYS)}; several: hl_gauss,mse; default: the recipe's"
+    )
+    train.add_argument("--preset", metavar="NAME", help="one of the recipe's presets, such as atari-100k")
+    train.add_argument("--steps", metavar="N", type=whole, help="agent steps of a run (20000, 2e4, 20k)")
+    train.add_argument("--seed", metavar="N", type=whole, help="seeds everything; default 0")
+    train.add_argument(
+        "--seeds", metavar="N", type=positive, help="how many seeds, from --seed on; default 1"
+    )
+    train.add_argument(
+        "--workers",
+        metavar="N",
+        type=positive,
+        help="runs at a time, each in a process with its share of the cores; default 1",
+    )
+    train.add_argument(
+        "--run-dir",
+        metavar="DIR",
+        type=Path,
+        help="default runs/AGENT-ENV-LOSS-sSEED; of several runs the folder they are in, default runs",
+    )
+    train.add_argument("--wandb", metavar="PROJECT", help="log to this Weights & Biases project as well")
+    train.add_argument(
+        "overrides", metavar="key=value", nargs="*", default=(), help="any key of catzoo show AGENT"
+    )
+
+
+def _add_scores(commands: Any) -> None:
+    scores = _add(
+        commands,
+        "scores",
+        "gather the scores of many runs: mean over seeds, with intervals",
+        "  catzoo scores runs\n  catzoo scores runs/classic runs/atari --out scores.csv\n",
+    )
+    scores.add_argument(
+        "runs", metavar="RUNS_FOLDER", nargs="+", type=Path, help="run folders, or folders that hold some"
+    )
+    scores.add_argument("--out", metavar="FILE", type=Path, help="a CSV file, written anew: one row a run")
+
+
+def _add_eval_and_watch(commands: Any) -> None:
+    evaluate = _add(
+        commands,
+        "eval",
+        "score the greedy policy of a finished run",
+        "  catzoo eval runs/dqn-CartPole-v1-hl_gauss-s0 --episodes 500 --seed 7\n",
+    )
+    evaluate.add_argument("run", metavar="RUN", type=Path, help="a run's folder")
+    evaluate.add_argument(
+        "--episodes", metavar="N", type=positive, help="default: the recipe's eval.episodes"
+    )
+    evaluate.add_argument("--seed", metavar="N", type=natural, help="of the environments; default: the run's")
+    watch = _add(
+        commands,
+        "watch",
+        "film the greedy policy, with the value distribution of its action beside the frame",
+        "  catzoo watch runs/dqn-CartPole-v1-hl_gauss-s0 --out cartpole.mp4\n"
+        "  catzoo watch runs/dqn-ALE-Pong-v5-hl_gauss-s0 --out pong.gif --max-steps 400\n",
+    )
+    watch.add_argument("run", metavar="RUN", type=Path, help="a run's folder")
+    watch.add_argument("--out", metavar="FILE", type=Path, required=True, help="an .mp4 or .gif file")
+    watch.add_argument("--seed", metavar="N", type=natural, default=0, help="of the episode; default 0")
+    watch.add_argument("--max-steps", metavar="N", type=positive, default=3_000, help="default 3000")
+
+
+def _add_bench(commands: Any) -> None:
+    bench = commands.add_parser("bench", help="measure speed, side by side with others in one run")
+    kinds = bench.add_subparsers(dest="kind", metavar="KIND", required=True)
+    training = _add(
+        kinds,
+        "training",
+        "whole training loops beside Stable-Baselines3 and TorchRL: steps a second, return at equal steps",
+        "  catzoo bench training\n  catzoo bench training --env ALE/Pong-v5 --steps 4000 --out results/\n",
+    )
+    training.add_argument("--env", metavar="ID", default="CartPole-v1", help="default CartPole-v1")
+    training.add_argument("--steps", metavar="N", type=positive, help="agent steps of each run")
+    training.add_argument(
+        "--seeds", metavar="N", type=positive, default=5, help="runs of each side; default 5"
+    )
+    training.add_argument(
+        "--parts",
+        metavar="PART",
+        nargs="+",
+        choices=("speed", "overhead", "learner", "share"),
+        default=("speed", "overhead", "learner", "share"),
+        help="speed, overhead, learner, share; default all",
+    )
+    training.add_argument(
+        "--peers",
+        metavar="PEER",
+        nargs="+",
+        choices=("sb3", "sb3-vec", "torchrl"),
+        default=("sb3", "sb3-vec", "torchrl"),
+        help="sb3 (one environment, as its users have), sb3-vec (as many as ours), torchrl; default all",
+    )
+    training.add_argument(
+        "--episodes", metavar="N", type=positive, default=30, help="greedy, after each run; default 30"
+    )
+    training.add_argument(
+        "--out", metavar="DIR", type=Path, help="where the CSV goes; an unfinished one goes on"
+    )
+    kernels = _add(
+        kinds,
+        "kernels",
+        "the categorical losses beside eager PyTorch, torch.compile and other libraries, on a GPU or a CPU",
+        EXAMPLES_KERNELS,
+    )
+    add_kernel_arguments(kernels, positive)

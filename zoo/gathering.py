@@ -1,0 +1,190 @@
+"""`gather`: one table of scores with intervals from the folders of many runs. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from catzoo.hparams import RecipeError, read_yaml
+from catzoo.zoo.console import print_table, say
+from catzoo.zoo.rows import write_rows
+from catzoo.zoo.runs import MAY_DIFFER, Run, flat
+
+Row = dict[str, Any]
+Folders = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+GROUP = ("env", "agent", "loss", "steps", "protocol")
+"""What a row of the table is about; runs that differ in more than their seed have rows of their own."""
+
+NEEDED = {"env", "agent", "loss", "seed", "steps", "protocol", "mean_return", "interval_95"}
+"""Of a result."""
+
+
+def gather(folders: Folders) -> list[Row]:
+    """Scores of finished runs, over seeds.
+
+    Args:
+        folders: a run's folder, a folder with runs at any depth, or several of either.
+
+    Returns:
+        One mapping per environment, agent, loss, number of steps, protocol and recipe, in the order of the
+        folders: these, `differs` (keys in which the recipe differs from its neighbours), `seeds` (how many),
+        `mean_return` (of the greedy policy, over seeds), `low_95` and `high_95` (95 % percentile bootstrap
+        of that mean), and `interval`, what was resampled: `seeds`, or `episodes` where there is but one seed.
+
+    Raises:
+        RecipeError: no such folder, no run in it, or a corrupt run.
+    """
+    return _summarise(_finished(find_runs(folders))[0])
+
+
+def print_scores(folders: Folders, out: Path | None = None) -> list[Row]:
+    """Prints what `gather` finds, how many runs are not finished, and writes a CSV of one row a run.
+
+    Raises:
+        RecipeError: see `gather`, or the file cannot be written.
+    """
+    runs = find_runs(folders)
+    finished, copies = _finished(runs)
+    if out is not None:
+        _write(finished, out)
+    rows = _summarise(finished)
+    if rows:
+        _print(rows)
+    unfinished = len(runs) - len(finished) - copies
+    if unfinished:
+        say(f"{unfinished} of {len(runs)} runs {'is' if unfinished == 1 else 'are'} not finished")
+    if copies:
+        say(f"{copies} of {len(runs)} runs repeat a recipe and seed, and count once")
+    if out is not None:
+        say(f"{out}: a row for each of {len(finished)} finished runs")
+    return rows
+
+
+def find_runs(folders: Folders) -> list[Run]:
+    """The run folders among and in `folders`, once each, sorted within each of them.
+
+    Raises:
+        RecipeError: no such folder, or no run in it.
+    """
+    if isinstance(folders, str | os.PathLike):
+        folders = [folders]
+    found: dict[Path, Run] = {}
+    for folder in map(Path, folders):
+        runs = [Run(path) for path in _run_folders(folder)]
+        if not runs:
+            problem = "no run in it" if folder.is_dir() else "no such folder"
+            raise RecipeError(f"{str(folder)[:80]}: {problem}; name run folders, or a folder that holds them")
+        found |= {run.path.resolve(): run for run in runs}
+    return list(found.values())
+
+
+def _run_folders(folder: Path) -> list[Path]:
+    found = []
+    try:
+        for here, inside, files in os.walk(folder):
+            if "recipe.yaml" in files:
+                found.append(Path(here))
+                inside.clear()
+    except ValueError as error:  # a NUL in the name
+        raise RecipeError(f"{str(folder)[:80]!r}: cannot be used: {error}") from None
+    return sorted(found)
+
+
+def _finished(runs: Sequence[Run]) -> tuple[list[tuple[Run, Row]], int]:
+    """Finished runs with their results, and how many of those were left out as repetitions."""
+    kept: dict[str, tuple[Run, Row]] = {}
+    copies = 0
+    for run in runs:
+        result = run.result()
+        settings = _settings(run) if result is not None else {}
+        if result is None or result["steps"] < settings["steps"]:
+            continue
+        if NEEDED - result.keys():
+            raise RecipeError(f"{run.result_file}: corrupt; delete it to evaluate again")
+        key = json.dumps([{name: result[name] for name in ("env", "agent", "loss", "seed", "steps")},
+                          _identity(settings)], sort_keys=True)  # fmt: skip
+        copies += key in kept
+        kept.setdefault(key, (run, {**result, "settings": _identity(settings)}))
+    return list(kept.values()), copies
+
+
+def _settings(run: Run) -> Row:
+    """The dotted keys of a run's recipe, as they stand in its file."""
+    values = read_yaml(run.recipe_file)
+    values.pop("catzoo", None)
+    settings = flat(values)
+    if not isinstance(settings.get("steps"), int):
+        raise RecipeError(f"{run.recipe_file}: not a recipe: steps is missing")
+    return settings
+
+
+def _identity(settings: Row) -> Row:
+    """What makes two runs the same experiment: all but the seed and what a continued run may change."""
+    return {key: value for key, value in settings.items() if key != "seed" and not key.startswith(MAY_DIFFER)}
+
+
+def _summarise(runs: Sequence[tuple[Run, Row]]) -> list[Row]:
+    groups: dict[tuple[Any, ...], dict[str, list[Row]]] = {}
+    for _, result in runs:
+        key = tuple(result["protocol"]["name"] if name == "protocol" else result[name] for name in GROUP)
+        recipe = json.dumps(result["settings"], sort_keys=True)
+        groups.setdefault(key, {}).setdefault(recipe, []).append(result)
+    rows = []
+    for key, recipes in groups.items():
+        all_settings = [results[0]["settings"] for results in recipes.values()]
+        for results in recipes.values():
+            differs = _differs(results[0]["settings"], all_settings)
+            rows.append({**dict(zip(GROUP, key, strict=True)), "differs": differs, **_over_seeds(results)})
+    return rows
+
+
+def _differs(settings: Row, others: Sequence[Row]) -> str:
+    varying = [key for key in settings if any(other.get(key) != settings[key] for other in others)]
+    return " ".join(f"{key}={settings[key]}" for key in varying)
+
+
+def _over_seeds(results: Sequence[Row]) -> Row:
+    scores = [float(result["mean_return"]) for result in results]
+    low, high = results[0]["interval_95"]
+    if len(scores) > 1:
+        from catzoo.zoo.intervals import bootstrap_interval  # only then: it costs NumPy's import
+
+        low, high = bootstrap_interval(scores)
+    return {
+        "seeds": len(scores),
+        "mean_return": sum(scores) / len(scores),
+        "low_95": low,
+        "high_95": high,
+        "interval": "seeds" if len(scores) > 1 else "episodes",
+    }
+
+
+def _print(rows: Sequence[Row]) -> None:
+    differs = any(row["differs"] for row in rows)
+    alone = any(row["interval"] == "episodes" for row in rows)
+    columns = ["environment", "agent", "loss", "steps", *(["recipe"] if differs else []), "seeds",
+               "mean return", "95 % (bootstrap over seeds)", "protocol"]  # fmt: skip
+    cells = []
+    for row in rows:
+        interval = (
+            rf"\[{row['low_95']:.1f}, {row['high_95']:.1f}]{'*' if row['interval'] == 'episodes' else ''}"
+        )
+        cells.append([row["env"], row["agent"], row["loss"], f"{row['steps']:,}",
+                      *([row["differs"]] if differs else []), row["seeds"], f"{row['mean_return']:.1f}",
+                      interval, row["protocol"]])  # fmt: skip
+    note = "* one seed: bootstrap over its episodes, which says nothing about other seeds" if alone else ""
+    print_table("Scores (greedy return, mean over seeds)", columns, cells, note=note)
+
+
+def _write(runs: Sequence[tuple[Run, Row]], out: Path) -> None:
+    from catzoo.zoo.scores import COLUMNS, score_of
+
+    rows = [score_of(run) for run, _ in runs]
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_rows(out, COLUMNS, rows)
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{out}: cannot be written: {getattr(error, 'strerror', None) or error}") from None

@@ -1,0 +1,357 @@
+"""`train_many`: a list of games, losses and seeds, each run in a worker process and a folder of its own.
+
+Nothing is kept about the whole: what is done is what the run folders say, so the same command goes on after
+any interruption. Seeds are outermost, so that an interrupted benchmark has whole first seeds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from catzoo.hparams import Recipe, RecipeError, loss_name, parse_override
+from catzoo.zoo.board import Board
+from catzoo.zoo.catalogue import find_recipe, know_losses, recipe_source
+from catzoo.zoo.console import say
+from catzoo.zoo.games import expand
+from catzoo.zoo.gathering import print_scores
+from catzoo.zoo.runs import Run
+from catzoo.zoo.training import default_folder, finished_result
+
+Overrides = Iterable[str | Mapping[str, Any]]
+
+POLL = 0.1
+"""Seconds between looks at the processes."""
+LOOK = 1.0
+"""Seconds between looks at the metrics."""
+GRACE = 60.0
+"""Seconds that an interrupted worker has to end by itself."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: its recipe, its folder, the log of its process, and the arguments of its `train`."""
+
+    recipe: Recipe
+    run: Run
+    log: Path
+    arguments: dict[str, Any]
+
+
+@dataclass
+class Worker:
+    """A process at work on a job."""
+
+    job: Job
+    process: subprocess.Popen[bytes]
+    log_start: int
+    """Bytes of the log that are from before."""
+
+
+def train_many(
+    agent: str,
+    envs: str | Sequence[str],
+    *,
+    losses: str | Sequence[str] | None = None,
+    preset: str | None = None,
+    steps: int | None = None,
+    seeds: int = 1,
+    seed: int | None = None,
+    workers: int = 1,
+    run_dir: str | os.PathLike[str] | None = None,
+    overrides: Overrides = (),
+    wandb: str | None = None,
+    progress: Callable[[str], None] | None = say,
+) -> list[dict[str, Any]]:
+    """Trains an agent on every environment with every loss and seed, several runs at a time.
+
+    Finished runs are skipped, interrupted ones go on, and one that fails does not stop the others. What a
+    process prints is in `PARENT/logs/RUN.log`; losses and environments that exist only in the caller's
+    process are unknown there, `my_package:MyEnv-v0` is not.
+
+    Args:
+        agent: name in the zoo.
+        envs: a comma-separated list of ids, sets and patterns, see `catzoo.zoo.games`, or several.
+        losses: value losses, several or comma-separated; the recipe's own by default.
+        preset: one of the recipe's presets, such as `atari-100k`.
+        steps: agent steps of each run; the recipe's own by default.
+        seeds: how many.
+        seed: the first of them; 0 by default.
+        workers: runs at a time; the processor's cores are shared out among them.
+        run_dir: the folder that the run folders are in; `runs` by default.
+        overrides: `key=value` strings or nested mappings over the recipes.
+        wandb: a Weights & Biases project to log to as well.
+        progress: prints a line; None: nothing is shown.
+
+    Returns:
+        One mapping per run, in order: the content of `result.json`, or, for a run that failed, what it was
+        (`agent`, `env`, `loss`, `seed`, `steps`, `run_dir`), with `error` and `log`.
+
+    Raises:
+        RecipeError: anything wrong with what was asked for, in one line, before any run begins.
+        KeyboardInterrupt: after the workers have ended.
+    """
+    for name, count in (("seeds", seeds), ("workers", workers)):
+        if count < 1:
+            raise RecipeError(f"{name}={count}: must be at least 1")
+    _check_wandb(wandb)
+    overrides = [overrides] if isinstance(overrides, str | Mapping) else list(overrides)
+    recipes = _recipes(agent, envs, losses, preset, steps, seeds, seed, overrides)
+    parent = Path("runs" if run_dir is None else run_dir)
+    said = {"overrides": overrides, "wandb": wandb}
+    jobs = [_job(recipe, parent, said) for recipe in recipes]
+    todo = _unfinished(jobs, parent)
+    _check_environments(todo)
+    _make_logs(parent, todo)
+    failures = _train(jobs, todo, workers, progress)
+    if progress is not None:
+        _report(jobs, failures, progress)
+    return [_outcome(job, failures.get(job.run.path)) for job in jobs]
+
+
+def _check_wandb(project: str | None) -> None:
+    from importlib.util import find_spec
+
+    if project is not None and find_spec("wandb") is None:
+        raise RecipeError("Weights & Biases is not installed: pip install 'catzoo[wandb]'")
+
+
+def _recipes(
+    agent: str,
+    envs: str | Sequence[str],
+    losses: str | Sequence[str] | None,
+    preset: str | None,
+    steps: int | None,
+    seeds: int,
+    seed: int | None,
+    overrides: Sequence[str | Mapping[str, Any]],
+) -> list[Recipe]:
+    """Every run's recipe, checked: seeds outermost, then environments, then losses."""
+    recipe_source(agent)  # an unknown agent is named before anything else
+    said = [parse_override(item) if isinstance(item, str) else item for item in overrides]
+    said += [{"steps": steps}] if steps is not None else []
+    said += [{"seed": seed}] if seed is not None else []
+    names = expand(envs if isinstance(envs, str) else ",".join(envs))
+    asked = _losses(losses)
+    first = [find_recipe(agent, env, loss, said, preset) for env in names for loss in asked]
+    return [
+        find_recipe(agent, recipe.env, recipe.value_loss.name, [*said, {"seed": recipe.seed + index}], preset)
+        for index in range(seeds)
+        for recipe in first
+    ]
+
+
+def _losses(losses: str | Sequence[str] | None) -> list[str | None]:
+    if losses is None:
+        return [None]
+    words = [word.strip() for word in losses.split(",")] if isinstance(losses, str) else list(losses)
+    know_losses(words)
+    return list(dict.fromkeys(loss_name(word) for word in words))
+
+
+def _job(recipe: Recipe, parent: Path, said: Mapping[str, Any]) -> Job:
+    run = Run(parent / default_folder(recipe).name)
+    arguments = {
+        "agent": recipe.agent,
+        "env": recipe.env,
+        "loss": recipe.value_loss.name,
+        "preset": recipe.preset,
+        "steps": recipe.steps,
+        "seed": recipe.seed,
+        "run_dir": str(run.path),
+        **said,
+    }
+    return Job(recipe, run, parent / "logs" / f"{run.path.name}.log", arguments)
+
+
+def _unfinished(jobs: Sequence[Job], parent: Path) -> list[Job]:
+    """The jobs that are left to do; refuses folders that are somebody else's."""
+    if (parent / "recipe.yaml").exists():
+        raise RecipeError(
+            f"{parent} is a run folder: --run-dir of several runs is the folder that holds them"
+        )
+    return [job for job in jobs if finished_result(job.run, job.recipe) is None]
+
+
+def _check_environments(jobs: Sequence[Job]) -> None:
+    """Makes every environment once, so that one of no use is refused now and not after hours of others."""
+    from catzoo.zoo.environments import make_env, protocol_of
+
+    seen = set()
+    for job in jobs:
+        env, options = job.recipe.env, job.recipe.env_options
+        protocol = protocol_of(env, options).name
+        # Games of one family take the same options and have the same kinds of spaces.
+        family = protocol if protocol.startswith(("atari", "minatar")) else env
+        if family not in seen:
+            seen.add(family)
+            make_env(env, 1, options).close()
+
+
+def _make_logs(parent: Path, todo: Sequence[Job]) -> None:
+    if todo:
+        try:
+            (parent / "logs").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RecipeError(f"{parent}: cannot be written: {error.strerror or error}") from None
+
+
+def _train(
+    jobs: Sequence[Job], todo: Sequence[Job], workers: int, tell: Callable[[str], None] | None
+) -> dict[Path, str]:
+    """Trains what is to do; returns why the runs that failed did, by folder."""
+    failures: dict[Path, str] = {}
+    done = len(jobs) - len(todo)
+    steps = [sum(job.recipe.steps for job in some) for some in (jobs, todo)]
+    if done and tell is not None:
+        tell(f"{done} of {len(jobs)} runs {'is' if done == 1 else 'are'} finished already")
+    if not todo:
+        return failures
+    threads = threads_each(min(workers, len(todo)))
+    waiting = list(todo)
+    with Board(len(jobs), done, steps[0], steps[0] - steps[1], tell) as board, _crew() as crew:
+        while waiting or crew:
+            while waiting and len(crew) < workers:
+                job = waiting.pop(0)
+                crew.append(_start(job, threads))
+                board.begin(job.run, job.recipe.steps)
+            for worker in _wait(crew, board):
+                crew.remove(worker)
+                job, problem = worker.job, _problem(worker)
+                if problem is not None:
+                    failures[job.run.path] = problem
+                line = _line(job, problem)
+                board.end(job.run, job.recipe.steps, line, finished=problem is None)
+    return failures
+
+
+def threads_each(workers: int) -> int:
+    """Threads for each of so many workers, so that they do not fight for cores."""
+    from catzoo.zoo.environments import usable_cores
+
+    return max(usable_cores() // workers, 1)
+
+
+@contextlib.contextmanager
+def _crew() -> Iterator[list[Worker]]:
+    """A list of workers; none of them outlives the block."""
+    crew: list[Worker] = []
+    try:
+        yield crew
+    except KeyboardInterrupt:
+        for worker in crew:
+            with contextlib.suppress(ProcessLookupError):
+                worker.process.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + GRACE
+        for worker in crew:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.process.wait(max(deadline - time.monotonic(), 0))
+        raise
+    finally:
+        for worker in crew:
+            if worker.process.poll() is None:
+                os.killpg(worker.process.pid, signal.SIGKILL)
+                worker.process.wait()
+
+
+def _start(job: Job, threads: int) -> Worker:
+    """A process of its own for a job, with its output in the log."""
+    arguments = dict(job.arguments)
+    if not 0 < job.recipe.compute.threads <= threads:
+        arguments["overrides"] = [*arguments["overrides"], {"compute": {"threads": threads}}]
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    with job.log.open("a", encoding="utf-8") as log:
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        log.write(f"--- {now} {shlex.join(['train', job.recipe.agent, '--run-dir', str(job.run.path)])}\n")
+        log.flush()
+        start = log.tell()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "catzoo.zoo.worker"],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **limits, "PYTHONUNBUFFERED": "1"},
+            process_group=0,  # Ctrl-C on the terminal is for the parent, which passes it on
+        )
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # it died at once: its exit status will say so
+        process.stdin.write(json.dumps(arguments).encode() + b"\n")
+        process.stdin.flush()  # and left open: its end is the parent's
+    return Worker(job, process, start)
+
+
+def _wait(crew: Sequence[Worker], board: Board) -> list[Worker]:
+    """Waits until some workers have ended, and returns them; shows meanwhile how far all are."""
+    looked = 0.0
+    while True:
+        ended = [worker for worker in crew if worker.process.poll() is not None]
+        for worker in ended:
+            assert worker.process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):
+                worker.process.stdin.close()
+        if ended:
+            return ended
+        if time.monotonic() - looked >= LOOK:
+            looked = time.monotonic()
+            for worker in crew:
+                board.look(worker.job.run, worker.job.recipe.steps)
+        time.sleep(POLL)
+
+
+def _problem(worker: Worker) -> str | None:
+    """Why a worker's run has no result, in a few words; None if it has."""
+    status = worker.process.returncode
+    if status == 0:
+        return None
+    if status < 0:
+        name = signal.Signals(-status).name
+        hint = "; out of memory?" if name == "SIGKILL" else ""
+        return f"killed by {name}{hint}"
+    with worker.job.log.open("rb") as log:
+        log.seek(worker.log_start)
+        text = log.read().decode(errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    # Libraries may have had something to say after the error.
+    named = [line for line in lines if re.match(r"catzoo: |[\w.]*(Error|Exception)\b", line)]
+    last = (named or lines or ["no message"])[-1].removeprefix("catzoo: ").removeprefix("error: ")
+    return f"exit status {status}: {last[:200]}"
+
+
+def _line(job: Job, problem: str | None) -> str:
+    """How a run went."""
+    name = job.run.path.name
+    if problem is not None:
+        return f"{name}: failed: {problem}"
+    result = job.run.result() or {}
+    low, high = result["interval_95"]
+    return f"{name}: greedy return {result['mean_return']:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def _report(jobs: Sequence[Job], failures: Mapping[Path, str], tell: Callable[[str], None]) -> None:
+    """The table, and a line for each run that failed."""
+    there = [job.run.path for job in jobs if job.run.recipe_file.exists()]
+    if there:
+        print_scores(there)
+    for job in jobs:
+        if job.run.path in failures:
+            tell(f"failed: {job.run.path.name}: {failures[job.run.path]}; see {job.log}")
+
+
+def _outcome(job: Job, problem: str | None) -> dict[str, Any]:
+    result = job.run.result() if problem is None else None
+    if result is not None:
+        return {**result, "run_dir": str(job.run.path)}
+    keys = ("agent", "env", "loss", "seed", "steps", "run_dir")
+    return {**{key: job.arguments[key] for key in keys}, "error": problem, "log": str(job.log)}

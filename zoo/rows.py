@@ -1,0 +1,60 @@
+"""Rows of CSV files: read, written by rename, cut back, and the newest one. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+TAIL = 8192
+"""Bytes at the end of a file in which its newest rows are looked for."""
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file; none if it is missing."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        return list(csv.DictReader(file))
+
+
+def write_rows(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
+    """Writes a CSV file by rename."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    temporary.replace(path)
+
+
+def cut_after(path: Path, step: int) -> None:
+    """Drops the rows after `step`: they belong to work that a continued run does again."""
+    rows = read_rows(path)
+    kept = [row for row in rows if row.get("step", "").isdigit() and int(row["step"]) <= step]
+    if len(kept) < len(rows):
+        write_rows(path, list(rows[0]), kept)
+
+
+def newest_row(path: Path, column: str) -> dict[str, str]:
+    """The newest row that has a value in `column`, from the file's end; empty if there is none."""
+    try:
+        with path.open("rb") as file:
+            header = file.readline()
+            size = file.seek(0, os.SEEK_END)
+            start = max(len(header), size - TAIL)
+            file.seek(start)
+            tail = file.read()
+    except OSError:
+        return {}
+    columns = header.decode(errors="replace").strip().split(",")
+    lines = tail.decode(errors="replace").split("\n")
+    # The last piece is empty, or a row that is being written; the first may have lost its beginning.
+    whole = lines[1 if start > len(header) else 0 : -1]
+    for line in reversed(whole):
+        cells = line.rstrip("\r").split(",")
+        if len(cells) == len(columns):
+            row = dict(zip(columns, cells, strict=True))
+            if row.get(column):
+                return row
+    return {}
