@@ -44,7 +44,7 @@ from catzoo.losses import ValueLoss
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
-    """How an agent learns; the recipe's keys of the same names. Each agent reads those that it has a use for."""
+    """How an agent learns; the recipe's keys of the same names. An agent reads those that it needs."""
 
     gamma: float = 0.99
     n_step: int = 1

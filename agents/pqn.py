@@ -6,8 +6,8 @@ A rollout of all environments gives Q(lambda) returns, which the network is fitt
 shuffled minibatches, and is then thrown away. Layer normalisation (`network.layer_norm`) takes the target
 network's place in keeping it stable.
 
-Deviations from the paper: Adam where it has RAdam; C51 projects the scalar return, since a Q(lambda) return has
-no distribution to shift; a truncated episode bootstraps, where the authors' code takes it as terminated.
+Deviations from the paper: Adam where it has RAdam; C51 projects the scalar return, since a Q(lambda) return
+has no distribution to shift; a truncated episode bootstraps, where the authors' code takes it as terminated.
 """
 
 from __future__ import annotations

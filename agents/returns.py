@@ -14,14 +14,14 @@ def q_lambda_returns(
 ) -> Tensor:
     """Peng's Q(lambda) returns [N, T], as PQN uses them (Gallici et al. 2024, arXiv 2407.04811, eq. 5).
 
-    G_t = r_t + gamma (1 - terminated_t) ((1 - lambda) max_a Q(s'_t, a) + lambda G_{t+1}); where an episode or
-    the rollout ends the bracket is max_a Q(s'_t, a) alone, so that a truncated episode bootstraps from its own
-    last observation. Exploratory actions do not cut the trace.
+    G_t = r_t + gamma (1 - terminated_t) ((1 - lambda) max_a Q(s'_t, a) + lambda G_{t+1}); where an episode
+    or the rollout ends the bracket is max_a Q(s'_t, a) alone, so that a truncated episode bootstraps from its
+    own last observation. Exploratory actions do not cut the trace.
 
     Args:
         reward_NT: rewards.
         terminated_NT, done_NT: bool; done is terminated or truncated.
-        next_value_NT: max_a Q of the observation that followed each step: the episode's own last one at its end.
+        next_value_NT: max_a Q of the observation after each step; at an episode's end of its own last one.
         gamma, lam: discount and lambda.
     """
     returns_NT = torch.empty_like(reward_NT)

@@ -170,7 +170,7 @@ class ComputeConfig:
     threads: int = bounded(0, at_least=0, at_most=4096)
     """Threads that torch may use on the CPU; 0: torch's own choice."""
     overlap: bool | None = False
-    """Collects in a thread while the learner works, one iteration ahead; null: where a GPU or a core is spare."""
+    """Collects in a thread, one iteration ahead of the learner; null: where a GPU or a core is spare."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -118,11 +118,13 @@ def _add_list_and_show(commands: Any) -> None:
         commands,
         "show",
         "show an agent's recipe, every key with its meaning, and its scores",
-        "  catzoo show dqn\n  catzoo show dqn --env MinAtar/Breakout --loss c51\n",
+        "  catzoo show dqn\n  catzoo show dqn --env MinAtar/Breakout --loss c51\n"
+        "  catzoo show rainbow --preset atari-100k\n",
     )
     show.add_argument("agent", metavar="AGENT", help="an agent of the zoo")
     show.add_argument("--env", metavar="ID", help="resolve the recipe for this environment")
     show.add_argument("--loss", metavar="NAME", help="and this value loss")
+    show.add_argument("--preset", metavar="NAME", help="and this preset, such as atari-100k")
 
 
 def _add_train(commands: Any) -> None:
@@ -245,9 +247,25 @@ def _add_bench(commands: Any) -> None:
     training.add_argument(
         "--episodes", metavar="N", type=positive, default=30, help="greedy, after each run; default 30"
     )
+    training.add_argument("--cores", metavar="N", type=positive, default=1, help="for each side; default 1")
     training.add_argument(
         "--out", metavar="DIR", type=Path, help="where the CSV goes; an unfinished one goes on"
     )
+    replay = _add(
+        kinds,
+        "replay",
+        "prioritised sampling beside TorchRL's, frames beside whole stacks, and the memory of a million",
+        "  catzoo bench replay --out results/\n  catzoo bench replay --parts priorities\n",
+    )
+    replay.add_argument(
+        "--parts",
+        metavar="PART",
+        nargs="+",
+        choices=("priorities", "store", "memory"),
+        default=("priorities", "store", "memory"),
+        help="priorities, store, memory; default all; memory takes 7.4 GB",
+    )
+    replay.add_argument("--out", metavar="DIR", type=Path, help="where replay.csv goes, written anew")
     kernels = _add(
         kinds,
         "kernels",

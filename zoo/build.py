@@ -24,7 +24,8 @@ from catzoo.agents import (
 )
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.losses import ValueLoss, make_value_loss
-from catzoo.zoo.environments import canonical, make_env, stream_seed, usable_cores
+from catzoo.zoo.environments import canonical, make_env, stream_seed
+from catzoo.zoo.machine import usable_cores, usable_memory
 
 AGENTS: dict[str, Callable[..., Agent]] = {"dqn": DQN, "rainbow": DQN, "pqn": PQN}
 """The class behind each recipe file; Rainbow is DQN with its options together."""
@@ -201,15 +202,4 @@ def _room(recipe: Recipe, folder: Path | None) -> tuple[int | None, str]:
     device = build_device(recipe)
     if recipe.replay.place == "device" and device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0], "on the GPU"
-    return _available_memory(), "in memory"
-
-
-def _available_memory() -> int | None:
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        return None
-    return None
+    return usable_memory(), "for it in memory"

@@ -28,7 +28,7 @@ def run_show(arguments: argparse.Namespace) -> None:
     """`catzoo show`."""
     from catzoo.zoo.listing import show
 
-    show(arguments.agent, env=arguments.env, loss=arguments.loss)
+    show(arguments.agent, env=arguments.env, loss=arguments.loss, preset=arguments.preset)
 
 
 def run_train(arguments: argparse.Namespace) -> int:
@@ -107,8 +107,18 @@ def run_bench_training(arguments: argparse.Namespace) -> None:
         out=arguments.out,
         parts=arguments.parts,
         episodes=arguments.episodes,
+        cores=arguments.cores,
     )
     print_table(rows)
+
+
+def run_bench_replay(arguments: argparse.Namespace) -> None:
+    """`catzoo bench replay`."""
+    from catzoo.zoo.bench.replay import bench_replay
+    from catzoo.zoo.console import say
+
+    command = shlex.join(["catzoo", *sys.argv[1:]])
+    bench_replay(arguments.out, parts=arguments.parts, command=command, progress=say)
 
 
 def run_bench_kernels(arguments: argparse.Namespace) -> None:
@@ -134,6 +144,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "watch": run_watch,
     "bench training": run_bench_training,
     "bench kernels": run_bench_kernels,
+    "bench replay": run_bench_replay,
 }
 """What each command runs; the words are in `arguments`."""
 

@@ -21,6 +21,9 @@ from rich.table import Table
 # Into a file or a pipe there is no width to keep to, but tables need one.
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
 
+WORDS = ("what", "meaning", "recipes for", "protocol", "recipe")
+"""Columns of words."""
+
 
 def say(text: str) -> None:
     """Prints a line as it is: square brackets are no markup."""
@@ -51,12 +54,12 @@ def counting(what: str, total: int) -> Iterator[Any]:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], note: str = "") -> None:
-    """A table; numbers should come formatted."""
+    """A table; numbers should come formatted, and are aligned by their ends, as words by their beginnings."""
     table = Table(
         title=title, title_justify="left", title_style="bold", caption=note or None, caption_justify="left"
     )
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right")
+        table.add_column(column, justify="left" if index == 0 or column in WORDS else "right")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
     console.print(table)

@@ -25,6 +25,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from catzoo.hparams import RecipeError, nearest
+from catzoo.zoo.machine import usable_cores
 
 EPISODE_CAP = 27_000
 """Agent steps after which Atari and MinAtar episodes are truncated."""
@@ -143,11 +144,6 @@ def _make_atari(protocol: Protocol, num_envs: int) -> VectorEnv:
         )
     except Exception as error:
         raise RecipeError(f"{protocol.env}: env_options: {_short(error)}") from None
-
-
-def usable_cores() -> int:
-    """Processor cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _make_gymnasium(protocol: Protocol, num_envs: int, render: dict[str, Any]) -> VectorEnv:

@@ -38,29 +38,38 @@ def list_agents() -> None:
     print_scores()
 
 
-def show(agent: str, env: str | None = None, loss: str | None = None) -> None:
+def show(agent: str, env: str | None = None, loss: str | None = None, preset: str | None = None) -> None:
     """Prints an agent's keys with meanings, its resolved recipe for `env`, and its measured scores.
 
     Raises:
-        RecipeError: no such agent or loss.
+        RecipeError: no such agent, loss or preset.
     """
     source = recipe_source(agent)
-    chosen = env or next(iter(source["environments"]))
+    presets = source.get("presets", {})
+    chosen = env or presets.get(preset, {}).get("for") or next(iter(source["environments"]))
     if chosen not in source["environments"]:
         from catzoo.zoo.environments import find_spec  # only then: it costs Gymnasium's import
 
         find_spec(chosen)
-    recipe = find_recipe(agent, chosen, loss)
+    recipe = find_recipe(agent, chosen, loss, preset=preset)
     console.print(f"[bold]{agent}[/]: {source.get('description', '')}\n")
     docs = field_docs()
     values = recipe.to_dict()
-    rows = [(key, _value_at(values, key), docs.get(key, "")) for key in docs if key not in ("agent", "env")]
+    hidden = ("agent", "env", "preset", *source.get("ignores", ()))
+    rows = [
+        (key, _value_at(values, key), docs[key])
+        for key in docs
+        if not any(key == name or key.startswith(f"{name}.") for name in hidden)
+    ]
     print_table(
-        f"Recipe for {chosen}",
+        f"Recipe for {chosen}" + (f", preset {preset}" if preset else ""),
         ("key", "value", "meaning"),
         rows,
         note="set one: key=value after catzoo train",
     )
+    if presets and preset is None:
+        known = ", ".join(f"{name} ({about.get('for', '*')})" for name, about in presets.items())
+        console.print(f"presets, by --preset: {known}\n")
     print_scores(agent)
 
 

@@ -27,6 +27,7 @@ from catzoo.zoo.catalogue import find_recipe, know_losses, recipe_source
 from catzoo.zoo.console import say
 from catzoo.zoo.games import expand
 from catzoo.zoo.gathering import print_scores
+from catzoo.zoo.machine import WORKERS, usable_cores
 from catzoo.zoo.runs import Run
 from catzoo.zoo.training import default_folder, finished_result
 
@@ -219,13 +220,14 @@ def _train(
         tell(f"{done} of {len(jobs)} runs {'is' if done == 1 else 'are'} finished already")
     if not todo:
         return failures
-    threads = threads_each(min(workers, len(todo)))
+    workers = min(workers, len(todo))
+    threads = threads_each(workers)
     waiting = list(todo)
     with Board(len(jobs), done, steps[0], steps[0] - steps[1], tell) as board, _crew() as crew:
         while waiting or crew:
             while waiting and len(crew) < workers:
                 job = waiting.pop(0)
-                crew.append(_start(job, threads))
+                crew.append(_start(job, threads, workers))
                 board.begin(job.run, job.recipe.steps)
             for worker in _wait(crew, board):
                 crew.remove(worker)
@@ -239,8 +241,6 @@ def _train(
 
 def threads_each(workers: int) -> int:
     """Threads for each of so many workers, so that they do not fight for cores."""
-    from catzoo.zoo.environments import usable_cores
-
     return max(usable_cores() // workers, 1)
 
 
@@ -266,7 +266,7 @@ def _crew() -> Iterator[list[Worker]]:
                 worker.process.wait()
 
 
-def _start(job: Job, threads: int) -> Worker:
+def _start(job: Job, threads: int, workers: int) -> Worker:
     """A process of its own for a job, with its output in the log."""
     arguments = dict(job.arguments)
     if not 0 < job.recipe.compute.threads <= threads:
@@ -282,7 +282,7 @@ def _start(job: Job, threads: int) -> Worker:
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **limits, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, **limits, WORKERS: str(workers), "PYTHONUNBUFFERED": "1"},
             process_group=0,  # Ctrl-C on the terminal is for the parent, which passes it on
         )
     assert process.stdin is not None

@@ -38,8 +38,8 @@ def train(
         preset: one of the recipe's presets, such as `atari-100k`, see `catzoo show`.
         steps: agent steps in all; the recipe's own by default.
         seed: seeds everything; 0 by default.
-        run_dir: the run's folder; `runs/AGENT-ENV[-PRESET]-LOSS-sSEED` by default. If a run of the same recipe
-            is there already, it goes on from its newest checkpoint.
+        run_dir: the run's folder; `runs/AGENT-ENV[-PRESET]-LOSS-sSEED` by default. If a run of the same
+            recipe is there already, it goes on from its newest checkpoint.
         overrides: `key=value` strings or nested mappings over the recipe.
         wandb: a Weights & Biases project to log to as well.
 
@@ -87,8 +87,8 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
         return _train_recipe(recipe, run, wandb)
     except torch.OutOfMemoryError:
         raise RecipeError(
-            "the GPU is out of memory: lower batch_size, num_envs or network.width, or keep the replay in main "
-            "memory with replay.place=memory"
+            "the GPU is out of memory: lower batch_size, num_envs or network.width, or keep the replay in "
+            "main memory with replay.place=memory"
         ) from None
 
 

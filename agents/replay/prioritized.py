@@ -24,6 +24,9 @@ from torchrl.data.replay_buffers.storages import Storage
 
 from catzoo.agents.replay.sum_tree import HostSumTree, make_tree
 
+TENSORS = ("leaves", "sums", "max_priority")
+"""Of a sampler's state; the rest are numbers."""
+
 
 @dataclass(frozen=True)
 class Priorities:
@@ -70,8 +73,10 @@ class Prioritized(Sampler):
 
     @property
     def default_priority(self) -> Tensor:
-        """What new transitions get, after the exponent."""
-        return self.max_priority
+        """The TD error of the largest priority so far, which TorchRL's buffers give to new transitions."""
+        if self.alpha == 0:
+            return torch.ones_like(self.max_priority)
+        return self.max_priority ** (1 / self.alpha) - self.eps
 
     def sample(self, storage: Storage, batch_size: int) -> tuple[Tensor, dict]:
         """Slots [S], and the importance weights [S], float64, under TorchRL's key `priority_weight`."""
@@ -142,6 +147,7 @@ class Prioritized(Sampler):
         """Priorities, the largest so far, and the exponents."""
         return {
             "leaves": self.tree.leaves.clone(),
+            "sums": self.tree.sums,
             "max_priority": self.max_priority.clone(),
             "alpha": self.alpha,
             "beta": self.beta,
@@ -152,14 +158,14 @@ class Prioritized(Sampler):
         """Restores them; ValueError for another capacity."""
         if len(state_dict["leaves"]) != self.capacity:
             raise ValueError(f"priorities of {len(state_dict['leaves'])} slots, not {self.capacity}")
-        self.tree.load(state_dict["leaves"])
+        self.tree.load(state_dict["leaves"], state_dict["sums"])
         self.max_priority.copy_(state_dict["max_priority"])
         self.alpha, self.beta, self.eps = (float(state_dict[name]) for name in ("alpha", "beta", "eps"))
 
     def dumps(self, path: str | Path) -> None:
         """Writes a folder of memory-mapped tensors and JSON."""
         state = self.state_dict()
-        tensors = {name: state.pop(name) for name in ("leaves", "max_priority")}
+        tensors = {name: state.pop(name) for name in TENSORS}
         TensorDict(tensors, batch_size=[]).memmap(str(path), copy_existing=True)
         Path(path, "priorities.json").write_text(json.dumps(state), encoding="utf-8")
 
@@ -167,4 +173,4 @@ class Prioritized(Sampler):
         """Reads it."""
         state = json.loads(Path(path, "priorities.json").read_text(encoding="utf-8"))
         tensors = TensorDict.load_memmap(str(path))
-        self.load_state_dict(state | {name: tensors[name] for name in ("leaves", "max_priority")})
+        self.load_state_dict(state | {name: tensors[name] for name in TENSORS})

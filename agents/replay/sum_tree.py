@@ -83,12 +83,21 @@ class SumTree:
             index = index // self.fan_out
             above[index] = level.view(-1, self.fan_out).index_select(0, index).sum(1)
 
-    def load(self, leaves: Tensor) -> None:
-        """Replaces all leaves [L]."""
+    @property
+    def sums(self) -> Tensor:
+        """What stands above the leaves, in one tensor: recomputed it would differ by roundings."""
+        return torch.cat([*self.levels[1:], self.root])
+
+    def load(self, leaves: Tensor, sums: Tensor | None = None) -> None:
+        """Replaces all leaves [L], and the sums above them by those of a tree of the same shape."""
         self.leaves.copy_(leaves)
         for level, above in zip(self.levels, [*self.levels[1:], self.root], strict=True):
-            sums = level.view(-1, self.fan_out).sum(1)
-            above[: len(sums)] = sums
+            added = level.view(-1, self.fan_out).sum(1)
+            above[: len(added)] = added
+        if sums is not None and len(sums) == len(self.sums):
+            sizes = [len(level) for level in (*self.levels[1:], self.root)]
+            for above, saved in zip((*self.levels[1:], self.root), sums.split(sizes), strict=True):
+                above.copy_(saved)
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Leaves in proportion to their priority, one of each of `count` strata of equal mass, shuffled.

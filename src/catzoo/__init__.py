@@ -1,7 +1,8 @@
 """Catzoo: deep RL agents whose value functions classify instead of regress.
 
-`train`, `evaluate` and `watch` do what the commands of those names do (`evaluate` is `catzoo eval`).
-They are imported on first use, so that `import catzoo` stays light.
+`train`, `evaluate` and `watch` do what the commands of those names do (`evaluate` is `catzoo eval`),
+`train_many` trains a list of games, and `gather` reads the scores of many runs. They are imported on first
+use, so that `import catzoo` stays light.
 """
 
 from __future__ import annotations
@@ -13,18 +14,22 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from catzoo.zoo.evaluation import evaluate
+    from catzoo.zoo.gathering import gather
+    from catzoo.zoo.many import train_many
     from catzoo.zoo.runs import load_agent
     from catzoo.zoo.training import train
     from catzoo.zoo.watching import watch
 
 _LAZY = {
     "evaluate": "catzoo.zoo.evaluation",
+    "gather": "catzoo.zoo.gathering",
     "load_agent": "catzoo.zoo.runs",
     "train": "catzoo.zoo.training",
+    "train_many": "catzoo.zoo.many",
     "watch": "catzoo.zoo.watching",
 }
 
-__all__ = ["__version__", "evaluate", "load_agent", "train", "watch"]
+__all__ = ["__version__", "evaluate", "gather", "load_agent", "train", "train_many", "watch"]
 
 
 def __getattr__(name: str) -> Any:

@@ -28,6 +28,11 @@ def make(corridor, *, overlap=True, seed=0, env=None, **network):
     return agent
 
 
+def run(agent):
+    while agent.steps < agent.total_steps:
+        agent.iterate()
+
+
 def weights(network):
     return torch.cat([parameter.detach().flatten().clone() for parameter in network.parameters()])
 
@@ -94,9 +99,9 @@ def test_a_crash_of_the_environment_reaches_the_caller(corridor):
 
     env = SyncVectorEnv([lambda: Corridor(50, fail_at=20)], autoreset_mode=AutoresetMode.SAME_STEP)
     agent = make(corridor, env=env)
+    agent.total_steps = 80
     with pytest.raises(RuntimeError, match="the corridor collapsed"):
-        for _ in range(20):
-            agent.iterate()
+        run(agent)
     agent.close()
 
 

@@ -36,7 +36,11 @@ def read(tmp_path):
 def test_rows_are_complete_appended_and_resumed(tmp_path):
     said = []
     rows = bench(tmp_path, said)
-    assert [(row["library"], row["loss"]) for row in rows] == [("catzoo", "huber"), ("catzoo", "hl_gauss")]
+    assert [(row["library"], row["loss"]) for row in rows] == [
+        ("catzoo", "huber"),
+        ("catzoo", "hl_gauss"),
+        ("catzoo pqn", "hl_gauss"),
+    ]
     for row in rows:
         assert tuple(row) == COLUMNS
         assert row["steps_per_second"] > 0
@@ -44,13 +48,13 @@ def test_rows_are_complete_appended_and_resumed(tmp_path):
         assert isinstance(row["mean_return"], float)
         assert row["versions"].startswith("catzoo=")
         assert row["command"].startswith("catzoo bench training --env CartPole-v1")
-    assert len(read(tmp_path)) == 2
+    assert len(read(tmp_path)) == 3
 
     again = bench(tmp_path, said, seeds=2)
-    assert again[:2] == rows, "what was there is read back, not measured again"
-    assert [row["seed"] for row in again] == [0, 0, 1, 1]
-    assert len(read(tmp_path)) == 4
-    assert sum("was there" in line for line in said) == 2
+    assert again[:3] == rows, "what was there is read back, not measured again"
+    assert [row["seed"] for row in again] == [0, 0, 0, 1, 1, 1]
+    assert len(read(tmp_path)) == 6
+    assert sum("was there" in line for line in said) == 3
 
 
 def test_other_parts_and_the_table(tmp_path, capsys, monkeypatch):
@@ -62,9 +66,14 @@ def test_other_parts_and_the_table(tmp_path, capsys, monkeypatch):
     assert len({row["updates"] for row in overhead if row["seed"] == 0}) == 1
     learner = {(row["variant"], row["threads"]) for row in rows if row["part"] == "learner"}
     assert len(learner) == 8
-    for loss in ("huber", "hl_gauss"):
-        shares = [row["share"] for row in rows if row["part"] == "share" and row["loss"] == loss]
-        assert sum(shares) == pytest.approx(1, abs=1e-3)
+    sides = {(row["library"], row["loss"]) for row in rows if row["part"] == "share"}
+    assert sides == {("catzoo", "huber"), ("catzoo", "hl_gauss"), ("catzoo pqn", "hl_gauss")}
+    for side in sides:
+        own = [row for row in rows if row["part"] == "share" and (row["library"], row["loss"]) == side]
+        spent = {row["variant"]: row["share"] for row in own}
+        assert sum(spent.values()) == pytest.approx(1, abs=1e-3)
+        assert all(spent[name] > 0 for name in ("environment", "policy", "learner", "Lightning"))
+        assert (spent["replay"] > 0) == (side[0] == "catzoo")
     print_table(rows)
     shown = capsys.readouterr().out
     assert "Lightning against the bare loop" in shown

@@ -83,8 +83,8 @@ def print_table(rows: Sequence[Row]) -> None:
         print_columns(f"{learner[0]['env']}: learner alone", ("learner", "threads", "updates/s"), cells)
     share = [row for row in rows if row["part"] == "share"]
     if share:
-        cells = [(row["loss"], row["variant"], f"{row['share']:.1%}") for row in share]
-        print_columns(f"{share[0]['env']}: where the time goes", ("loss", "piece", "share"), cells)
+        cells = [(f"{row['library']} {row['loss']}", row["variant"], f"{row['share']:.1%}") for row in share]
+        print_columns(f"{share[0]['env']}: where the time goes", ("side", "piece", "share"), cells)
 
 
 def _print_sides(sides: Sequence[Row]) -> None:

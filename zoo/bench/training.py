@@ -9,8 +9,8 @@
 
 What is the same for every library: network, batch, updates per step, replay, exploration schedule,
 optimizer, target update interval, cores and threads, no double Q-learning. The libraries' loss is `huber`
-(Stable-Baselines3 and TorchRL: smooth L1); ours runs with `hl_gauss` as well. `catzoo pqn` is another agent, by its own
-recipe: its rate stands beside the others, its work is not theirs.
+(Stable-Baselines3 and TorchRL: smooth L1); ours runs with `hl_gauss` as well. `catzoo pqn` is another agent,
+by its own recipe: its rate stands beside the others, its work is not theirs.
 
 What differs: how a library collects. Ours steps `num_envs` environments together and updates in bursts;
 `sb3` and `torchrl` step one, as their users do. `sb3-vec` is Stable-Baselines3 with as many environments

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensordict import TensorDict
-from torchrl.data import LazyTensorStorage, ReplayBuffer
+from torchrl.data import LazyTensorStorage, ReplayBuffer, TensorDictReplayBuffer
 
 from catzoo.agents.replay import HostSumTree, Priorities, Prioritized, SumTree
 
@@ -84,6 +84,19 @@ def test_sums_are_sums_and_zero_never_comes(kind, data, size, fan_out, widest):
         index, _ = tree._find(share)
         assert ((index >= 0) & (index < size)).all()
         assert (truth[index] > 0).all()
+
+
+@pytest.mark.parametrize("kind", TREES)
+def test_a_loaded_tree_is_the_same_to_the_last_bit(kind):
+    leaves = torch.rand(1000, dtype=torch.float64)
+    tree, other, wider = (kind(1000, fan_out=fan_out, widest=20) for fan_out in (8, 8, 16))
+    for index in torch.randperm(1000).split(7):
+        tree.set(index, leaves[index])
+    for one in (other, wider):
+        one.load(tree.leaves, tree.sums)
+        assert torch.equal(one.leaves, leaves)
+        assert_consistent(one)
+    assert torch.equal(other.sums, tree.sums)
 
 
 def test_both_trees_find_the_same():
@@ -219,6 +232,20 @@ def test_it_is_a_sampler_of_torchrl_and_survives_a_checkpoint(tmp_path):
     for x, weight in samples[1:]:
         assert torch.equal(x, samples[0][0])
         assert torch.equal(weight, samples[0][1])
+
+
+def test_torchrls_tensordict_buffer_takes_it_too():
+    buffer = TensorDictReplayBuffer(
+        storage=LazyTensorStorage(30), sampler=Prioritized(30, Priorities(alpha=0.7)), batch_size=16
+    )
+    buffer.extend(TensorDict({"x": torch.arange(10)}, [10]))
+    sample = buffer.sample()
+    buffer.update_priority(sample["index"], torch.full((16,), 7.0))
+    buffer.extend(TensorDict({"x": torch.arange(10)}, [10]))
+    leaves = buffer.sampler.tree.leaves[:20]
+    truth = torch.ones(20, dtype=torch.float64)
+    truth[10:] = truth[sample["index"]] = 7.001**0.7
+    torch.testing.assert_close(leaves, truth, rtol=1e-6, atol=0)
 
 
 def test_another_capacity_is_refused():

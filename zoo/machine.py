@@ -1,0 +1,37 @@
+"""What of this machine a run may use, when it is not alone on it."""
+
+from __future__ import annotations
+
+import os
+
+WORKERS = "CATZOO_WORKERS"
+"""Environment variable: runs that share the machine. Set for the processes of `train_many`."""
+
+
+def usable_cores() -> int:
+    """Processor cores for this process: those it may run on, at most `OMP_NUM_THREADS` if that is set."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(threads)) if threads.isdigit() and int(threads) else cores
+
+
+def usable_memory() -> int | None:
+    """Bytes of main memory that this process may fill, or None where the system does not say.
+
+    Replays fill slowly: of several runs each may count on its share of the whole only, however much is free
+    when it begins.
+    """
+    sizes = {}
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            for line in file:
+                name, _, size = line.partition(":")
+                if name in ("MemTotal", "MemAvailable"):
+                    sizes[name] = int(size.split()[0]) * 1024
+    except OSError:
+        pass
+    if len(sizes) < 2:
+        return None
+    workers = os.environ.get(WORKERS, "1")
+    share = int(workers) if workers.isdigit() and int(workers) else 1
+    return sizes["MemAvailable"] if share == 1 else min(sizes["MemAvailable"], sizes["MemTotal"] // share)
