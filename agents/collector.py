@@ -145,7 +145,8 @@ class VectorCollector(BaseCollector):
             final = infos["final_obs"]
             for i in np.flatnonzero(done):
                 arrays["next_observation"][t, i] = final[i]
-        self._count(reward, done)
+        # Where a lost life is an end to learn from, the game goes on, and so does its score.
+        self._count(reward, done & ~infos["goes_on"] if "goes_on" in infos else done)
         self._resetting = np.zeros_like(done) if self.same_step else done
         self._observation = following
 

@@ -64,7 +64,7 @@ def build_env(recipe: Recipe, num_envs: int, *, training: bool = False, **render
     if training and recipe.life_loss_ends:
         if not recipe.env.startswith("ALE/"):
             raise RecipeError(f"life_loss_ends=true: {recipe.env} has no lives to lose, only ALE/ has")
-        options["episodic_life"] = True
+        options["life_loss_info"] = True
     return make_env(recipe.env, num_envs, options, **render)
 
 

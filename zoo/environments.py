@@ -22,7 +22,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from catzoo.hparams import RecipeError, nearest
 from catzoo.zoo.machine import usable_cores
@@ -136,7 +136,7 @@ def _make_atari(protocol: Protocol, num_envs: int) -> VectorEnv:
 
     spec = find_spec(protocol.env)
     try:
-        return AtariVectorEnv(
+        made = AtariVectorEnv(
             spec.kwargs["game"],
             num_envs,
             autoreset_mode=AutoresetMode.SAME_STEP,
@@ -144,6 +144,38 @@ def _make_atari(protocol: Protocol, num_envs: int) -> VectorEnv:
         )
     except Exception as error:
         raise RecipeError(f"{protocol.env}: env_options: {_short(error)}") from None
+    return LostLives(made) if protocol.settings.get("life_loss_info") else made
+
+
+class LostLives(VectorWrapper):
+    """Makes ALE's `life_loss_info` usable: a lost life terminates an episode, and the game goes on.
+
+    (Its `episodic_life` begins a new game instead, so that nothing behind the first life would be seen.) ALE
+    leaves `final_obs` unwritten where the game goes on; there it is the observation itself, as
+    `infos["goes_on"]` [N] says.
+    """
+
+    def __init__(self, env: VectorEnv) -> None:
+        super().__init__(env)
+        self.frame = np.zeros(env.num_envs, np.int64)
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        """As the environment's."""
+        observation, infos = self.env.reset(**kwargs)
+        self.frame = infos["episode_frame_number"].astype(np.int64)
+        return observation, infos
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """As the environment's, with `goes_on`."""
+        observation, reward, terminated, truncated, infos = self.env.step(actions)
+        frame = infos["episode_frame_number"].astype(np.int64)
+        infos["goes_on"] = terminated & ~truncated & (frame > self.frame)
+        self.frame = frame
+        if infos["goes_on"].any():
+            final = np.array(infos["final_obs"])
+            final[infos["goes_on"]] = observation[infos["goes_on"]]
+            infos["final_obs"] = final
+        return observation, reward, terminated, truncated, infos
 
 
 def _make_gymnasium(protocol: Protocol, num_envs: int, render: dict[str, Any]) -> VectorEnv:

@@ -5,7 +5,9 @@ import csv
 import torch
 
 from catzoo.losses import LOSSES
+from catzoo.zoo.bench import gpu_loop
 from catzoo.zoo.bench.gpu import COLUMNS, bench_gpu, measure
+from catzoo.zoo.catalogue import find_recipe
 
 
 def test_dry_run(tmp_path):
@@ -17,6 +19,30 @@ def test_dry_run(tmp_path):
     assert {row["what"] for row in rows if row["part"] == "losses"} == {f"td {name}" for name in LOSSES}
     assert {row["variant"] for row in rows if row["part"] == "learner"} == {"eager", "bf16"}
     assert all(0 < row["p20_us"] <= row["p50_us"] <= row["p80_us"] for row in rows)
+
+
+def test_loops_run_dry(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_loop, "AGENTS", (("rainbow", "hl_gauss"), ("nobody", "mse"), ("pqn", "hl_gauss")))
+    monkeypatch.setattr(
+        gpu_loop,
+        "loop_recipe",
+        lambda agent, loss, env, compute: find_recipe(
+            {"nobody": "pqn"}.get(agent, agent),
+            env,
+            loss,
+            [
+                {"compute": compute, "steps": 10**9},
+                # the one agent breaks, the others learn at once
+                {"batch_size": 10**6} if agent == "nobody" else {},
+                {"learning_starts": 100} if agent == "rainbow" else {},
+            ],
+        ),
+    )
+    rows = gpu_loop.bench_loops(tmp_path, torch.device("cpu"), "CartPole-v1", seconds=0.1)
+    assert [row["agent"] for row in rows] == ["rainbow", "rainbow", "pqn", "pqn"]
+    with (tmp_path / "loops-gpu.csv").open(newline="") as file:
+        assert tuple(next(csv.reader(file))) == gpu_loop.COLUMNS
+    assert all(row["updates"] > 0 and row["frames_per_second"] > 0 for row in rows)
 
 
 def test_a_variant_that_fails_is_left_out_with_a_line(capsys):

@@ -9,6 +9,8 @@ with a line.
 |---|---|
 | losses | the whole TD loss with its gradient, each value loss, B 32…4096: eager, compiled, CUDA graph |
 | learner | one DQN update with the Nature CNN and with the MLP: eager, compiled, bf16, CUDA graph |
+
+Whole training loops are in `gpu_loop`, and follow.
 """
 
 from __future__ import annotations
@@ -184,6 +186,12 @@ def main() -> None:
         parser.exit(2, "no CUDA device: --device cpu for a dry run\n")
     with torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext():
         bench_gpu(arguments.out, device)
+        if find_spec("ale_py") and find_spec("torchrl") and find_spec("lightning"):
+            from catzoo.zoo.bench.gpu_loop import bench_loops
+
+            bench_loops(arguments.out, device)
+        else:
+            print("loops: not measured, ale_py, torchrl and lightning are needed")
 
 
 if __name__ == "__main__":

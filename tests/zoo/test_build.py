@@ -1,0 +1,143 @@
+"""From a recipe to live objects: every agent of the zoo, and what does not fit is refused in one line."""
+
+import itertools
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from catzoo.agents import PQN, OffPolicyAgent, QNetwork, VectorCollector
+from catzoo.agents.networks import is_noisy
+from catzoo.hparams import RecipeError, parse_override
+from catzoo.zoo import build, machine
+from catzoo.zoo.build import AGENTS, build_env, build_trainer, check_memory
+from catzoo.zoo.catalogue import agents, find_recipe
+from catzoo.zoo.training import train
+from environments_for_tests import Left
+
+
+def recipe(agent, env="CartPole-v1", *overrides, **options):
+    said = [parse_override(text) for text in (*overrides, "compute.device=cpu")]
+    return find_recipe(agent, env, overrides=said, **options)
+
+
+def test_every_recipe_has_an_agent():
+    assert set(agents()) == set(AGENTS)
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_every_agent_iterates(agent):
+    made = build_trainer(recipe(agent, "CartPole-v1", "steps=2000", "learning_starts=100")
+                         if agent != "pqn" else recipe(agent, "CartPole-v1", "steps=2000"))  # fmt: skip
+    while made.steps < 600:
+        made.iterate()
+    assert made.updates > 0
+    made.close()
+
+
+def test_rainbow_is_what_its_name_says():
+    made = build_trainer(recipe("rainbow"))
+    assert made.double
+    assert made.replay.prioritized
+    assert made.replay.n_step.n == 3
+    assert is_noisy(made.network)
+    assert isinstance(made.network, QNetwork)
+    assert type(made.network.head).__name__ == "DuelingHead"
+    made.close()
+
+
+def test_pqn_has_layer_norm_and_neither_replay_nor_target():
+    made = build_trainer(recipe("pqn"))
+    assert isinstance(made, PQN)
+    assert not isinstance(made, OffPolicyAgent)
+    assert any(isinstance(module, torch.nn.LayerNorm) for module in made.network.modules())
+    assert not hasattr(made, "target")
+    made.close()
+
+
+def test_a_replay_that_does_not_fit_says_how_much_would(monkeypatch):
+    monkeypatch.setattr(build, "usable_memory", lambda: 10**9)
+    asked = recipe("dqn", "ALE/Pong-v5", "replay.store=whole", "replay.capacity=200000")
+    with pytest.raises(RecipeError) as error:
+        build_trainer(asked)
+    text = str(error.value)
+    assert re.match(r"replay.capacity=200000 needs 11.3 GB and 1.0 GB are free for it in memory", text)
+    fits = int(re.search(r"at most (\d+) transitions fit; replay.store=frames", text)[1])
+    assert 15_000 < fits < 20_000
+    smaller = recipe("dqn", "ALE/Pong-v5", "replay.store=whole", f"replay.capacity={fits}")
+    env = build_env(smaller, 1)
+    check_memory(smaller, env)
+    env.close()
+
+
+def test_a_replay_on_disk_is_checked_against_the_disk(tmp_path, monkeypatch):
+    usage = type("Usage", (), {"free": 10**6})
+    monkeypatch.setattr(build.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(RecipeError, match=r"0\.0 GB are free on the disk of"):
+        build_trainer(recipe("dqn", "CartPole-v1", "replay.place=disk"), tmp_path / "run" / "replay")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_lost_life_ends_an_episode_in_training_and_the_game_goes_on():
+    asked = recipe("dqn", "ALE/Breakout-v5", preset="atari-100k")
+    assert asked.life_loss_ends
+    ends = {}
+    for training in (True, False):
+        env = build_env(asked, 1, training=training)
+        collector = VectorCollector(env, Fire(), frames_per_batch=50, seed=1)
+        steps = [collector.rollout() for _ in range(12)]
+        rollout = torch.cat(steps, dim=1)
+        ended = rollout["next", "terminated"][0, :, 0].nonzero()[:, 0].tolist()
+        ends[training] = (ended, [episode.length for episode in collector.take_finished()])
+        for t in ended:  # what follows a step is the environment's own, garbage nowhere
+            final = rollout["next", "observation"][0, t]
+            assert torch.equal(final[:3], rollout["observation"][0, t][1:])
+        collector.shutdown()
+    lives, games = ends[True]
+    assert len(lives) >= 4 * len(games) > 0
+    assert games == ends[False][1]  # the same games, whatever ends the episodes
+    assert [length - 1 for length in itertools.accumulate(games)] == ends[False][0] == lives[4::5]
+
+
+class Fire(Left):
+    """Serves and does not move: five lives are soon lost."""
+
+    def forward(self, observation):
+        return np.ones(len(observation), np.int64)
+
+
+def test_no_lives_no_loss_of_them():
+    with pytest.raises(RecipeError, match="life_loss_ends=true: CartPole-v1 has no lives"):
+        build_env(recipe("dqn", "CartPole-v1", "life_loss_ends=true"), 1, training=True)
+
+
+def test_a_batch_larger_than_a_rollout_is_one_line():
+    with pytest.raises(RecipeError, match="CartPole-v1: batch_size=1000 is more than the 512 steps"):
+        build_trainer(recipe("pqn", "CartPole-v1", "batch_size=1000"))
+
+
+def test_overlap_follows_the_machine_where_the_recipe_leaves_it_open(monkeypatch):
+    asked = recipe("dqn", "CartPole-v1", "compute.overlap=null")
+    for cores, expected in ((1, False), (2, True)):
+        monkeypatch.setattr(build, "usable_cores", lambda cores=cores: cores)
+        assert build.overlaps(asked) is expected
+    assert not build.overlaps(recipe("dqn", "CartPole-v1", "compute.overlap=false"))
+
+
+def test_a_gpu_without_memory_is_one_line(tmp_path, monkeypatch):
+    def out_of_memory(*args):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore lines")
+
+    monkeypatch.setattr(build, "build_trainer", out_of_memory)
+    with pytest.raises(RecipeError, match=r"^the GPU is out of memory: lower batch_size, .*$"):
+        train("dqn", "CartPole-v1", run_dir=tmp_path / "run")
+
+
+def test_runs_that_share_a_machine_share_its_memory_and_cores(monkeypatch):
+    alone = machine.usable_memory()
+    monkeypatch.setenv(machine.WORKERS, "4")
+    if alone is not None:
+        assert machine.usable_memory() < alone
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert machine.usable_cores() == 1
