@@ -159,8 +159,8 @@ class ComputeConfig:
 
     device: str = "auto"
     """`auto` takes a GPU if there is one; else a torch device such as cpu or cuda:0."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16: autocast for the networks inside the update; acting and the value loss stay in fp32."""
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    """bf16: autocast for the networks inside the update; auto: on a CPU that has it, else fp32."""
     channels_last: bool = False
     """NHWC memory for convolutional networks."""
     compile: bool = False

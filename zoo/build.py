@@ -25,7 +25,7 @@ from catzoo.agents import (
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.losses import ValueLoss, make_value_loss
 from catzoo.zoo.environments import canonical, make_env, stream_seed
-from catzoo.zoo.machine import usable_cores, usable_memory
+from catzoo.zoo.machine import has_bf16, usable_cores, usable_memory
 
 AGENTS: dict[str, Callable[..., Agent]] = {"dqn": DQN, "rainbow": DQN, "pqn": PQN}
 """The class behind each recipe file; Rainbow is DQN with its options together."""
@@ -131,11 +131,17 @@ def training_options(recipe: Recipe, folder: Path | None = None) -> TrainingOpti
             "lr": recipe.optimizer.lr,
             "eps": recipe.optimizer.eps,
             "max_grad_norm": recipe.optimizer.max_grad_norm,
-            "autocast": torch.bfloat16 if recipe.compute.precision == "bf16" else None,
+            "autocast": torch.bfloat16 if _wants_bf16(recipe) else None,
             "compile": recipe.compute.compile,
             "cuda_graph": recipe.compute.cuda_graph,
         },
     )
+
+
+def _wants_bf16(recipe: Recipe) -> bool:
+    if recipe.compute.precision == "auto":
+        return build_device(recipe).type == "cpu" and has_bf16()
+    return recipe.compute.precision == "bf16"
 
 
 def overlaps(recipe: Recipe) -> bool:

@@ -15,6 +15,16 @@ def usable_cores() -> int:
     return min(cores, int(threads)) if threads.isdigit() and int(threads) else cores
 
 
+def has_bf16() -> bool:
+    """Whether the processor has bf16 arithmetic (AVX-512 BF16, AMX, or Arm's)."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+            flags = {word for line in file if line.startswith(("flags", "Features")) for word in line.split()}
+    except OSError:
+        return False
+    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
 def usable_memory() -> int | None:
     """Bytes of main memory that this process may fill, or None where the system does not say.
 

@@ -125,6 +125,13 @@ def test_overlap_follows_the_machine_where_the_recipe_leaves_it_open(monkeypatch
     assert not build.overlaps(recipe("dqn", "CartPole-v1", "compute.overlap=false"))
 
 
+@pytest.mark.parametrize("has", [False, True])
+def test_auto_precision_is_bf16_where_the_processor_has_it(monkeypatch, has):
+    monkeypatch.setattr(build, "has_bf16", lambda: has)
+    options = build.training_options(recipe("dqn", "CartPole-v1", "compute.precision=auto"))
+    assert options.learner["autocast"] == (torch.bfloat16 if has else None)
+
+
 def test_a_gpu_without_memory_is_one_line(tmp_path, monkeypatch):
     def out_of_memory(*args):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore lines")

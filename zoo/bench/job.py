@@ -91,7 +91,7 @@ def bench_recipe(job: Job, **compute: Any) -> Recipe:
     said: dict[str, Any] = {
         "steps": job.steps,
         "seed": job.seed,
-        "compute": {"device": "cpu", "threads": job.threads, **compute},
+        "compute": {"device": "cpu", "threads": job.threads, "precision": "fp32", **compute},
     }
     if job.library == "catzoo pqn":  # as its recipe says: there is no one to do the same work as
         return find_recipe("pqn", job.env, job.loss, [said])
