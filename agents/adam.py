@@ -49,9 +49,14 @@ class FusedAdam:
     def step(self, gradients: Sequence[Tensor]) -> None:
         """Moves every parameter by its gradient."""
         torch._foreach_add_(self.steps, 1)
+        # The kernel walks memory, and a gradient may lie in another order than its parameter.
+        aligned = [
+            gradient if gradient.stride() == own.stride() else torch.empty_like(own).copy_(gradient)
+            for own, gradient in zip(self.parameters, gradients, strict=True)
+        ]
         torch._fused_adam_(
             self.parameters,
-            list(gradients),
+            aligned,
             self.first,
             self.second,
             [],

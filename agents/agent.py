@@ -152,14 +152,16 @@ class Agent(pl.LightningModule):
 
     def begin_anew(self) -> None:
         """Called when a continued run opens new episodes: what was open before has ended."""
+        # A rollout that was collected ahead is not part of a checkpoint: its steps are collected again.
+        self.collector.frames = self.steps
 
     def iterate(self) -> None:
         """Collect and learn: one iteration, the whole of training."""
         rollout, episodes = self.rollouts.next(self.options.exploration(self.steps), self.updates)
+        if self.options.anneal and self.total_steps:
+            self.learner.set_lr(max(1.0 - self.steps / self.total_steps, 0.0))
         self.steps += int(rollout["collector", "mask"].sum())
         self._book(episodes)
-        if self.options.anneal:
-            self.learner.set_lr(max(1.0 - self.steps / self.total_steps, 0.0))
         self.learn_from(rollout)
         if self.steps - self._last_row[1] >= self.options.log_every:
             self.log_row()

@@ -15,6 +15,7 @@ import torch
 
 from catzoo.agents.agent import Agent
 from catzoo.agents.checkpoint import Checkpoints
+from catzoo.agents.evaluation import evaluation_mode
 from catzoo.losses import CategoricalLoss, ValueLoss
 
 
@@ -147,9 +148,11 @@ class SupportMonitor(pl.Callback):
         assert self.report is not None
         assert agent.last_batch is not None
         batch = agent.last_batch
-        outputs_BAK = agent.network(batch.observation)
+        with evaluation_mode(agent):  # two passes of a noisy network would not fit together
+            outputs_BAK = agent.network(batch.observation)
+            td_error_B = agent.update(batch)[1]
         chosen_BK = outputs_BAK[torch.arange(len(batch.action), device=outputs_BAK.device), batch.action]
-        target_B = agent.value_loss.decode(chosen_BK) + agent.update(batch)[1]
+        target_B = agent.value_loss.decode(chosen_BK) + td_error_B
         targets = target_B.float().cpu().numpy()
         self.report.targets.append(targets)
         self.report.returns = [

@@ -16,6 +16,9 @@ from torchrl.checkpoint import Checkpoint, CheckpointError, CheckpointRotation, 
 from catzoo.agents.agent import Agent
 from catzoo.agents.collector import Episode
 
+FORMAT = 2
+"""Of what a checkpoint holds."""
+
 
 class _Counters:
     """The agent's own counters, as a component."""
@@ -26,6 +29,7 @@ class _Counters:
     def state_dict(self) -> dict[str, Any]:
         agent = self.agent
         return {
+            "format": FORMAT,
             "steps": agent.steps,
             "updates": agent.updates,
             "num_episodes": agent.num_episodes,
@@ -33,13 +37,13 @@ class _Counters:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        if state.get("format") != FORMAT:
+            raise CheckpointError("written by another version of catzoo: begin anew in another folder")
         agent = self.agent
         agent.steps, agent.updates = int(state["steps"]), int(state["updates"])
         agent.num_episodes = int(state["num_episodes"])
         agent.recent.clear()
         agent.recent.extend(Episode(*episode) for episode in state["recent"])
-        # A rollout that was collected ahead is not part of a checkpoint: it is collected again.
-        agent.collector.frames = agent.steps
 
 
 class Checkpoints:
@@ -55,10 +59,10 @@ class Checkpoints:
         self.agent = agent
         self.rotation = CheckpointRotation(folder, keep_last=keep, prefix="step")
         self.checkpoint = Checkpoint(
+            counters=_Counters(agent),  # first: it knows the format of all
             agent=agent,
             collector=agent.collector,
             **agent.components(),
-            counters=_Counters(agent),
             random=GlobalRNGState(),
         )
 

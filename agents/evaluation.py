@@ -6,7 +6,8 @@ the first episodes to finish would favour short ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -64,16 +65,28 @@ def evaluate_agent(
     episodes: int,
     *,
     seed: int,
+    epsilon: float = 0.0,
     progress: Callable[[int], None] | None = None,
 ) -> list[float]:
-    """Returns of the agent's greedy policy, noisy layers silent; see `evaluate_policy`."""
+    """Returns of the agent's greedy policy, noisy layers silent; see `evaluate_policy`.
+
+    `epsilon` is the share of random actions: with a little of it the episodes of a deterministic game differ.
+    """
     num_actions = int(env.single_action_space.n)
-    policy = EpsilonGreedy(agent.network, agent.value_loss.decode, num_actions)
-    policy.epsilon = 0.0
+    policy = EpsilonGreedy(agent.network, agent.value_loss.decode, num_actions, seed=seed)
+    policy.epsilon = epsilon
     device = next(agent.network.parameters()).device
-    training = agent.network.training
-    agent.network.eval()
-    try:
+    with evaluation_mode(agent):
         return evaluate_policy(policy, env, episodes, seed=seed, device=device, progress=progress)
+
+
+@contextmanager
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Puts a module and its parts in evaluation mode, in which noisy layers are silent, and back."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
     finally:
-        agent.network.train(training)
+        for part, training in modes.items():
+            part.training = training

@@ -124,6 +124,7 @@ class _GraphedSteps:
     def __init__(self, steps: Burst) -> None:
         self.run_steps = steps
         self.calls = 0
+        self.pool: Any = None
         self.graphs: dict[int, tuple[torch.cuda.CUDAGraph, Batch, tuple[Tensor, Tensor]]] = {}
 
     def __call__(self, batches: Batch) -> tuple[Tensor, Tensor]:
@@ -149,17 +150,23 @@ class _GraphedSteps:
         return loss_K.clone(), error_KB.clone()  # the next replay overwrites the graph's own
 
     def _warm_up(self, batches: Batch) -> tuple[Tensor, Tensor]:
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
+        device = batches.action.device
+        stream = torch.cuda.Stream(device)
+        stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):
             outputs = self.run_steps(batches)
-        torch.cuda.current_stream().wait_stream(stream)
+        torch.cuda.current_stream(device).wait_stream(stream)
         return outputs
 
     def _capture(self, batches: Batch, size: int) -> None:
         inputs = Batch(*(None if tensor is None else tensor.clone() for tensor in batches))
         graph = torch.cuda.CUDAGraph()
+        # One pool for all sizes: they never run at once, and what a graph leaves is copied out at once.
+        self.pool = self.pool or torch.cuda.graph_pool_handle()
         # Records without running: the replay that follows counts. A collecting thread may go on meanwhile.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        with (
+            torch.cuda.device(inputs.action.device),
+            torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"),
+        ):
             outputs = self.run_steps(inputs)
         self.graphs[size] = (graph, inputs, outputs)

@@ -50,6 +50,7 @@ class OffPolicyAgent(Agent):
 
     def begin_anew(self) -> None:
         """Marks the steps that wait for their n-step return as truncated."""
+        super().begin_anew()
         self.replay.cut()
 
     def learn_from(self, rollout: TensorDictBase) -> None:

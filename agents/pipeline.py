@@ -81,7 +81,7 @@ class Ahead(OnDemand):
         policy.epsilon = epsilon
         torch._foreach_copy_(list(policy.network.parameters()), list(self.network.parameters()))
         self._begun_at = updates
-        ready = None if self.stream is None else torch.cuda.current_stream().record_event()
+        ready = None if self.stream is None else torch.cuda.current_stream(self.stream.device).record_event()
         self.under_way = self.thread.submit(self._collect_on_stream, ready)
 
     def _collect_on_stream(self, ready: torch.cuda.Event | None) -> Rollout:

@@ -63,11 +63,11 @@ class PQN(Agent):
         returns = self._returns(rollout).T.flatten()
         for _ in range(self.options.epochs):
             order = valid[torch.randperm(len(valid), device=device)]
-            index_KB = order[: len(order) // size * size].view(-1, size)
-            if len(index_KB):
-                batch = observation[index_KB]
-                reward = returns[index_KB]
-                self.learn(Batch(batch, action[index_KB], reward, torch.zeros_like(reward), batch))
+            # Reset steps leave a few too few for whole batches: some steps then come twice.
+            number = max(round(len(order) / size), 1)
+            index_KB = order[torch.arange(number * size, device=device) % len(order)].view(number, size)
+            batch, reward = observation[index_KB], returns[index_KB]
+            self.learn(Batch(batch, action[index_KB], reward, torch.zeros_like(reward), batch))
 
     @torch.no_grad()
     def _returns(self, rollout: TensorDictBase) -> Tensor:

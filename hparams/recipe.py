@@ -151,6 +151,8 @@ class EvalConfig:
     """Episodes of the final evaluation."""
     interim_episodes: int = bounded(20, at_least=1)
     """Episodes of each evaluation during training."""
+    epsilon: float = bounded(0.0, at_least=0, at_most=1)
+    """Share of random actions; in a deterministic game every episode would be the same without any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,12 +238,6 @@ class Recipe:
     exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
-
-    def __post_init__(self) -> None:
-        if self.replay.capacity < self.batch_size:
-            raise RecipeError(
-                f"replay.capacity={self.replay.capacity} must be at least batch_size={self.batch_size}"
-            )
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain data, without the value-loss keys that were left to the loss's default."""

@@ -93,6 +93,12 @@ def build_agent(recipe: Recipe, env: VectorEnv, folder: Path | None = None) -> A
         )
     except ValueError as error:
         raise RecipeError(f"{recipe.env}: {error}") from None
+    if recipe.random_shift and (not network.is_image or network.move_channels):
+        shape = list(env.single_observation_space.shape)
+        raise RecipeError(
+            f"random_shift={recipe.random_shift} needs images with their channels first, such as Atari's; "
+            f"{recipe.env} has {shape}"
+        )
     kind = AGENTS[recipe.agent]
     options = {"double": recipe.double} if kind is DQN else {}
     return kind(network, value_loss, training_options(recipe, folder), **options).to(device)
@@ -151,6 +157,16 @@ def overlaps(recipe: Recipe) -> bool:
     return build_device(recipe).type == "cuda" or usable_cores() > 1
 
 
+def resolved_compute(recipe: Recipe) -> dict[str, Any]:
+    """What the recipe's `compute` came to on this machine, where it leaves something open."""
+    return {
+        "device": str(build_device(recipe)),
+        "precision": "bf16" if _wants_bf16(recipe) else "fp32",
+        "overlap": overlaps(recipe),
+        "threads": torch.get_num_threads(),
+    }
+
+
 def build_trainer(recipe: Recipe, folder: Path | None = None) -> Agent:
     """The agent with its environments, collector, replay and learner: `agent.iterate()` trains.
 
@@ -165,7 +181,7 @@ def build_trainer(recipe: Recipe, folder: Path | None = None) -> Agent:
     try:
         agent = build_agent(recipe, env, folder)
         if isinstance(agent, OffPolicyAgent):
-            check_memory(recipe, env, folder)
+            check_replay(recipe, env, folder)
         agent.total_steps = recipe.steps
         agent.attach(
             env,
@@ -175,20 +191,32 @@ def build_trainer(recipe: Recipe, folder: Path | None = None) -> Agent:
         )
     except RecipeError:
         raise
-    except (ValueError, RuntimeError, MemoryError) as error:
+    except (ValueError, TypeError, RuntimeError, MemoryError) as error:
         raise RecipeError(f"{recipe.env}: {' '.join(str(error).split())[:200]}") from None
     return agent
 
 
-def check_memory(recipe: Recipe, env: VectorEnv, folder: Path | None = None) -> None:
+def check_replay(recipe: Recipe, env: VectorEnv, folder: Path | None = None) -> None:
     """Refuses a replay that cannot fit where it is to lie, before anything is allocated.
 
     Raises:
-        RecipeError: it does not fit; says how much it needs and how many transitions would.
+        RecipeError: it does not fit (how much it needs and how many transitions would), is smaller than a
+            batch, or is to store frames of what are no frame stacks.
     """
     space, replay = env.single_observation_space, recipe.replay
+    if replay.capacity < recipe.batch_size:
+        raise RecipeError(
+            f"replay.capacity={replay.capacity} must be at least batch_size={recipe.batch_size}"
+        )
+    if replay.store == "frames" and (len(space.shape) != 3 or space.dtype != np.uint8):
+        raise RecipeError(
+            f"replay.store=frames needs stacks of uint8 frames; {recipe.env} has {list(space.shape)} of "
+            f"{space.dtype}: use replay.store=whole"
+        )
     itemsize = 4 if space.dtype == "float64" else space.dtype.itemsize  # as the collector stores it
-    needed = replay_bytes(replay.capacity, space.shape, itemsize, store=replay.store)
+    needed = replay_bytes(
+        replay.capacity, space.shape, itemsize, store=replay.store, prioritized=replay.prioritized
+    )
     available, where = _room(recipe, folder)
     if available is not None and needed > available:
         fits = int(replay.capacity * available / needed)
@@ -203,8 +231,11 @@ def check_memory(recipe: Recipe, env: VectorEnv, folder: Path | None = None) -> 
 def _room(recipe: Recipe, folder: Path | None) -> tuple[int | None, str]:
     """Free bytes for a replay, or None where nobody can tell, and of what."""
     if recipe.replay.place == "disk":
-        there = next(path for path in (folder or Path()).absolute().parents if path.exists())
-        return shutil.disk_usage(there).free, f"on the disk of {there}"
+        folder = (folder or Path()).absolute()
+        there = next(path for path in folder.parents if path.exists())
+        # What an earlier start left is written over.
+        own = sum(file.stat().st_blocks * 512 for file in folder.rglob("*") if file.is_file())
+        return shutil.disk_usage(there).free + own, f"on the disk of {there}"
     device = build_device(recipe)
     if recipe.replay.place == "device" and device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0], "on the GPU"

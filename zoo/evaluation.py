@@ -64,7 +64,9 @@ def evaluate_trained(
     env = build_env(recipe, min(episodes, MAX_ENVS))
     try:
         first = stream_seed(recipe.seed if seed is None else seed, purpose)
-        return evaluate_agent(agent, env, episodes, seed=first, progress=progress)
+        return evaluate_agent(
+            agent, env, episodes, seed=first, epsilon=recipe.eval.epsilon, progress=progress
+        )
     finally:
         env.close()
 
@@ -84,7 +86,7 @@ def result_of(recipe: Recipe, scores: Sequence[float]) -> dict[str, Any]:
         "std_return": float(np.std(scores)),
         "episodes": len(scores),
         "returns": list(scores),
-        "policy": "greedy",
+        "policy": f"epsilon-greedy, {recipe.eval.epsilon:g}" if recipe.eval.epsilon else "greedy",
         "protocol": protocol_of(recipe.env, recipe.env_options).to_dict(),
         "versions": versions(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),

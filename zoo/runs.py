@@ -34,7 +34,16 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Version of the folder's layout."""
-MAY_DIFFER = ("steps", "eval", "checkpoint_every", "log_every", "compute.device", "compute.threads")
+MAY_DIFFER = (
+    "steps",
+    "eval",
+    "checkpoint_every",
+    "log_every",
+    "compute.device",
+    "compute.threads",
+    "compute.precision",
+    "compute.overlap",
+)
 """Keys that a continued run may change."""
 
 

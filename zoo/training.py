@@ -94,7 +94,7 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
 
 def _train_recipe(recipe: Recipe, run: Run, wandb: str | None) -> dict[str, Any]:
     from catzoo.agents import Checkpoints, SupportMonitor
-    from catzoo.zoo.build import build_trainer
+    from catzoo.zoo.build import build_trainer, resolved_compute
     from catzoo.zoo.evaluation import evaluate_trained, result_of
     from catzoo.zoo.metrics import cut_after
     from catzoo.zoo.plots import learning_curve
@@ -118,6 +118,7 @@ def _train_recipe(recipe: Recipe, run: Run, wandb: str | None) -> dict[str, Any]
         run.save_weights(agent)
         result = result_of(recipe, evaluate_trained(agent, recipe, recipe.eval.episodes))
         result["run_dir"] = str(run.path)
+        result["compute"] = resolved_compute(recipe)
         result["advice"] = monitor.advice()
         result["train_return"] = agent.metrics.get("train/return")
         learning_curve(run, result)

@@ -95,8 +95,15 @@ class QNetwork(nn.Module):
             self.to(memory_format=torch.channels_last)
 
     def forward(self, observation: Tensor) -> Tensor:
-        """Observation [B, ...] of any dtype to outputs [B, A, K]."""
-        return self.head(self.features(observation))
+        """Observation [B, ...] of any dtype to outputs [B, A, K], in float32 under autocast too.
+
+        A scalar value of 8 to 16 would be rounded to 1/16 in bf16, which bins would not notice.
+        """
+        features = self.features(observation)
+        if not torch.is_autocast_enabled(features.device.type):
+            return self.head(features)
+        with torch.autocast(features.device.type, enabled=False):
+            return self.head(features.float())
 
     def features(self, observation: Tensor) -> Tensor:
         """Observation [B, ...] to what the head sees, [B, F]."""

@@ -181,8 +181,8 @@ class Replay:
             self.buffer.dumps(path / "buffer")
         if self.frames is not None:
             self.frames.dumps(path / "frames")
-        window = {"needs": torch.from_numpy(self.window.needs)}
-        TensorDict(window, batch_size=[]).memmap(str(path / "window"), copy_existing=True)
+            window = {"needs": torch.from_numpy(self.window.needs)}
+            TensorDict(window, batch_size=[]).memmap(str(path / "window"), copy_existing=True)
         if self.n_step.waiting is not None:
             self.n_step.waiting.memmap(str(path / "waiting"), copy_existing=True)
         counters = {"count": self.window.count, "first": self.window.first}
@@ -206,8 +206,8 @@ class Replay:
             self.buffer.empty()
         if self.frames is not None:
             self.frames.loads(path / "frames")
-        self.window.count, self.window.first = saved["count"], saved["first"]
-        self.window.needs[:] = TensorDict.load_memmap(str(path / "window"))["needs"].numpy()
+            self.window.count, self.window.first = saved["count"], saved["first"]
+            self.window.needs[:] = TensorDict.load_memmap(str(path / "window"))["needs"].numpy()
         waiting = path / "waiting"
         # Cloned: `cut` writes into these steps, and the checkpoint must stay as it is.
         self.n_step.waiting = TensorDict.load_memmap(str(waiting)).clone() if waiting.exists() else None

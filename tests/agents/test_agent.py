@@ -4,8 +4,9 @@ import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
+from torchrl.checkpoint import CheckpointError
 
-from catzoo.agents import DQN, Checkpoints, Evaluation, LinearSchedule, QNetwork, TrainingOptions
+from catzoo.agents import DQN, Checkpoints, Evaluation, LinearSchedule, QNetwork, TrainingOptions, checkpoint
 from catzoo.losses import HLGauss
 
 
@@ -153,6 +154,16 @@ def test_the_newest_readable_checkpoint_is_taken(corridor, tmp_path):
     assert len(kept) == 2
     (tmp_path / kept[-1] / "manifest.json").write_text("{")
     assert Checkpoints(tmp_path, make(corridor)).restore() == steps[1]
+
+
+def test_a_checkpoint_of_another_version_says_so(corridor, tmp_path, monkeypatch):
+    agent = make(corridor)
+    fit(agent)
+    monkeypatch.setattr(checkpoint, "FORMAT", 1)
+    Checkpoints(tmp_path, agent).save()
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match="written by another version of catzoo"):
+        Checkpoints(tmp_path, make(corridor)).restore()
 
 
 def test_no_checkpoint_is_no_error(corridor, tmp_path):

@@ -43,6 +43,23 @@ class Collector:
     recent = ()
 
 
+def test_noise_is_not_in_the_targets_and_the_random_stream_is_left_alone():
+    loss = HLGauss(-1, 1, 11)
+    agent = DQN(QNetwork((3,), 2, loss.num_outputs, noisy=True), loss)
+    agent.collector = Collector()
+    agent.last_batch = Batch(
+        torch.randn(64, 3), torch.zeros(64).long(), torch.zeros(64), torch.ones(64), torch.randn(64, 3)
+    )
+    state = torch.get_rng_state()
+    monitor = SupportMonitor(loss)
+    row = monitor.look(agent)
+    assert row == monitor.look(agent)
+    assert row["support/below"] == row["support/above"] == 0.0  # a value is never outside its own support
+    assert torch.equal(torch.get_rng_state(), state)
+    assert agent.network.training
+    assert agent.target.training
+
+
 @pytest.mark.parametrize("loss", [HLGauss(-1, 1, 11), TwoHot(-1, 1, 11), C51(-1, 1, 11)])
 def test_it_reads_the_targets_of_the_last_batch(loss):
     agent = DQN(QNetwork((3,), 2, loss.num_outputs), loss)

@@ -79,6 +79,16 @@ def test_reset_steps_are_no_transitions(corridor):
     assert seen[0].reward.numel() == agent.steps == 8 - 1 + 8 - 1  # each corridor spends one step on a reset
 
 
+def test_a_rollout_with_reset_steps_still_fills_its_batches(corridor):
+    agent = make(corridor, mode=AutoresetMode.NEXT_STEP, batch_size=16, epochs=1)
+    seen = []
+    agent.learn = lambda batches: seen.append(batches)
+    agent.iterate()
+    assert seen[0].reward.shape == (1, 16)
+    pairs = list(zip(seen[0].observation.flatten().tolist(), seen[0].reward.flatten().tolist(), strict=True))
+    assert len(set(pairs)) >= 14 - 4  # 14 transitions, of which the corridors share a few; two come twice
+
+
 def test_rewards_are_clipped_for_learning(corridor):
     agent = make(corridor, reward_clip=1.0, gamma=0.0)
     seen = []
@@ -93,7 +103,7 @@ def test_the_learning_rate_falls_to_zero(corridor):
     while agent.steps < agent.total_steps:
         agent.iterate()
         rates.append(agent.learner.optimizer.lr)
-    assert rates == pytest.approx([3e-3 * (1 - 16 * (i + 1) / 400) for i in range(len(rates))], abs=1e-12)
+    assert rates == pytest.approx([3e-3 * (1 - 16 * i / 400) for i in range(len(rates))], abs=1e-12)
 
 
 def test_a_batch_larger_than_a_rollout_is_refused(corridor):

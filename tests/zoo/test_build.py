@@ -1,5 +1,6 @@
 """From a recipe to live objects: every agent of the zoo, and what does not fit is refused in one line."""
 
+import dataclasses
 import itertools
 import re
 
@@ -11,8 +12,9 @@ from catzoo.agents import PQN, OffPolicyAgent, QNetwork, VectorCollector
 from catzoo.agents.networks import is_noisy
 from catzoo.hparams import RecipeError, parse_override
 from catzoo.zoo import build, machine
-from catzoo.zoo.build import AGENTS, build_env, build_trainer, check_memory
+from catzoo.zoo.build import AGENTS, build_env, build_trainer, check_replay
 from catzoo.zoo.catalogue import agents, find_recipe
+from catzoo.zoo.evaluation import evaluate_trained
 from catzoo.zoo.training import train
 from environments_for_tests import Left
 
@@ -56,6 +58,43 @@ def test_pqn_has_layer_norm_and_neither_replay_nor_target():
     made.close()
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("network.name=impala", "network.experts=2"),
+        ("network.name=resnet18", "network.width=0.25"),
+        ("network.name=transformer",),
+        ("network.layer_norm=true", "noisy=true"),
+    ],
+)
+def test_every_network_plays_atari(overrides):
+    asked = recipe("dqn", "ALE/Pong-v5", *overrides)
+    env = build_env(asked, 2)
+    made = build.build_agent(asked, env)
+    observation, _ = env.reset(seed=0)
+    assert made.act(torch.from_numpy(observation)).shape == (2,)
+    env.close()
+
+
+def test_networks_that_do_not_fit_are_one_line():
+    with pytest.raises(RecipeError, match=r"^CartPole-v1: network.experts=2 does not fit network.name=mlp"):
+        build_trainer(recipe("dqn", "CartPole-v1", "network.experts=2"))
+
+
+def test_data_efficient_options_work_together():
+    asked = recipe(
+        "rainbow", "ALE/Pong-v5", "learning_starts=64", "batch_size=4", "replay.capacity=500",
+        "network.width=0.125", "updates_per_step=1", preset="atari-100k-resets",
+    )  # fmt: skip
+    asked = dataclasses.replace(asked, reset_every=16, target_update_every=4)
+    made = build_trainer(asked)
+    while made.updates < 40:
+        made.iterate()
+    assert {int(step) for step in made.learner.optimizer.steps} == {made.updates % 16}
+    assert made.options.random_shift == 4
+    made.close()
+
+
 def test_a_replay_that_does_not_fit_says_how_much_would(monkeypatch):
     monkeypatch.setattr(build, "usable_memory", lambda: 10**9)
     asked = recipe("dqn", "ALE/Pong-v5", "replay.store=whole", "replay.capacity=200000")
@@ -67,7 +106,7 @@ def test_a_replay_that_does_not_fit_says_how_much_would(monkeypatch):
     assert 15_000 < fits < 20_000
     smaller = recipe("dqn", "ALE/Pong-v5", "replay.store=whole", f"replay.capacity={fits}")
     env = build_env(smaller, 1)
-    check_memory(smaller, env)
+    check_replay(smaller, env)
     env.close()
 
 
@@ -110,6 +149,50 @@ class Fire(Left):
 def test_no_lives_no_loss_of_them():
     with pytest.raises(RecipeError, match="life_loss_ends=true: CartPole-v1 has no lives"):
         build_env(recipe("dqn", "CartPole-v1", "life_loss_ends=true"), 1, training=True)
+
+
+@pytest.mark.parametrize(
+    ("agent", "env", "overrides", "words"),
+    [
+        (
+            "dqn",
+            "CartPole-v1",
+            ["replay.store=frames"],
+            "replay.store=frames needs stacks of uint8 frames; Cart",
+        ),
+        ("dqn", "CartPole-v1", ["random_shift=1"], "random_shift=1 needs images with their channels first"),
+        ("dqn", "MinAtar/Breakout", ["random_shift=1"], "MinAtar/Breakout has [10, 10, 4]"),
+        ("dqn", "CartPole-v1", ["replay.capacity=10"], "replay.capacity=10 must be at least batch_size=128"),
+    ],
+)
+def test_what_does_not_fit_together_is_one_line(agent, env, overrides, words):
+    with pytest.raises(RecipeError, match=re.escape(words)) as error:
+        build_trainer(recipe(agent, env, *overrides))
+    assert "\n" not in str(error.value)
+
+
+def test_a_replay_on_disk_may_write_over_its_own_files(tmp_path, monkeypatch):
+    (tmp_path / "replay").mkdir()
+    (tmp_path / "replay" / "frames.uint8").write_bytes(bytes(20_000_000))
+    usage = type("Usage", (), {"free": 1_000_000})
+    monkeypatch.setattr(build.shutil, "disk_usage", lambda path: usage)
+    asked = recipe("dqn", "CartPole-v1", "replay.place=disk")
+    env = build_env(asked, 1)
+    check_replay(asked, env, tmp_path / "replay")  # 100,000 transitions of 48 bytes
+    env.close()
+
+
+def test_episodes_of_a_deterministic_game_differ():
+    asked = recipe("dqn", "ALE/Breakout-v5", "eval.epsilon=0.2", preset="atari-100k")
+    env = build_env(asked, 1)
+    made = build.build_agent(asked, env)
+    env.close()
+    asked = dataclasses.replace(asked, env_options={**asked.env_options, "max_num_frames_per_episode": 800})
+    scores = evaluate_trained(made, asked, 12)
+    assert len(set(scores)) > 1
+    assert scores == evaluate_trained(made, asked, 12)
+    greedy = dataclasses.replace(asked, eval=dataclasses.replace(asked.eval, epsilon=0.0))
+    assert len(set(evaluate_trained(made, greedy, 6))) == 1
 
 
 def test_a_batch_larger_than_a_rollout_is_one_line():
