@@ -56,6 +56,15 @@ def failing(capsys, *words):
         ("train sac --env CartPole-v1,Acrobot-v1", "unknown agent 'sac'"),
         ("train dqn --env CartPole-v1,Acrobot-v1 optimizer.lrr=3", "did you mean optimizer.lr"),
         ("train dqn --env CartPole-v1,Acrobot-v1 --wandb x", "catzoo[wandb]"),
+        ("train pqn --env CartPole-v1 replay.capacity=5", "replay does not apply to pqn"),
+        ("train dqn --env ALE/Pong-v5 --preset atari100k", "did you mean atari-100k"),
+        (
+            "train dqn --env CartPole-v1 --preset atari-100k",
+            "preset atari-100k is for ALE/*, not for CartPole-v1",
+        ),
+        ("train dqn --env ALE/Pung-v5", "did you mean ALE/Pong-v5"),
+        ("show dqn --preset fast", "unknown preset 'fast'"),
+        ("bench replay --parts speed", "known are priorities, store, memory"),
         ("scores nowhere", "no such folder"),
         ("scores .", "no run in it"),
         ("scores", "RUNS_FOLDER"),
@@ -83,6 +92,12 @@ def test_list_and_show_name_what_there_is(capsys):
     shown = capsys.readouterr().out
     assert "value_loss.num_bins" in shown
     assert "c51" in shown
+    assert "atari-100k (ALE/*)" in shown
+    assert main(["show", "pqn", "--preset", "atari-100k"]) == 0
+    shown = capsys.readouterr().out
+    assert "Recipe for ALE/*, preset atari-100k" in shown
+    assert "100000" in shown
+    assert "replay.capacity" not in shown  # it has none
 
 
 def test_every_key_has_a_meaning():
