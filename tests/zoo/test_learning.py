@@ -25,25 +25,47 @@ def test_cartpole_is_solved_with_every_loss(tmp_path, loss):
 
 
 @pytest.mark.slow
-def test_minatar_breakout_learns(tmp_path):
+@pytest.mark.parametrize("agent", ["rainbow", "pqn"])
+@pytest.mark.parametrize("loss", ["mse", "hl_gauss"])
+def test_cartpole_is_solved_by_every_agent(tmp_path, agent, loss):
+    result = train(agent, "CartPole-v1", loss=loss, run_dir=tmp_path / "run")
+    assert result["mean_return"] >= 475
+
+
+def test_pqn_is_on_its_way_after_100k_steps(tmp_path):
+    result = train(
+        "pqn",
+        "CartPole-v1",
+        steps=100_000,
+        run_dir=tmp_path / "run",
+        overrides=["eval.every=0", "eval.episodes=20", "exploration.decay_steps=10000"],
+    )
+    assert result["mean_return"] > 100  # random play: 22
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("agent", ["dqn", "rainbow", "pqn"])
+def test_minatar_breakout_learns(tmp_path, agent):
     pytest.importorskip("minatar")
     result = train(
-        "dqn", "MinAtar/Breakout", loss="hl_gauss", steps=100_000, run_dir=tmp_path / "run",
+        agent, "MinAtar/Breakout", loss="hl_gauss", steps=100_000, run_dir=tmp_path / "run",
         overrides=["eval.every=0", "eval.episodes=20"],
     )  # fmt: skip
     assert result["train_return"] >= 4.0  # random play: 0.5
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("agent", ["dqn", "rainbow", "pqn"])
 @pytest.mark.parametrize("game", ["Pong", "Breakout"])
-def test_atari_trains_evaluates_and_films(tmp_path, game):
+def test_atari_trains_evaluates_and_films(tmp_path, agent, game):
     from catzoo.zoo.evaluation import evaluate
     from catzoo.zoo.watching import watch
 
     run = tmp_path / "run"
     train(
-        "dqn", f"ALE/{game}-v5", steps=4_000, run_dir=run,
-        overrides=["learning_starts=1000", "replay.capacity=5000", "eval.episodes=1"],
+        agent, f"ALE/{game}-v5", steps=4_000, run_dir=run,
+        overrides=["eval.episodes=1"]
+        + (["learning_starts=1000", "replay.capacity=5000"] if agent != "pqn" else ["num_envs=16"]),
     )  # fmt: skip
     assert evaluate(run, episodes=1)["episodes"] == 1
     assert watch(run, tmp_path / "film.gif", max_steps=60)["steps"] == 60
