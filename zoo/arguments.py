@@ -168,7 +168,7 @@ def _add_train(commands: Any) -> None:
         "--run-dir",
         metavar="DIR",
         type=Path,
-        help="default runs/AGENT-ENV-LOSS-sSEED; of several runs the folder they are in, default runs",
+        help="default runs/AGENT-ENV[-PRESET]-LOSS-sSEED; of several runs the folder they are in: runs",
     )
     train.add_argument("--wandb", metavar="PROJECT", help="log to this Weights & Biases project as well")
     train.add_argument(
@@ -263,7 +263,7 @@ def _add_bench(commands: Any) -> None:
         nargs="+",
         choices=("priorities", "store", "memory"),
         default=("priorities", "store", "memory"),
-        help="priorities, store, memory; default all; memory takes 7.4 GB",
+        help="priorities, store, memory; default all; memory takes 7.2 GB",
     )
     replay.add_argument("--out", metavar="DIR", type=Path, help="where replay.csv goes, written anew")
     kernels = _add(

@@ -25,7 +25,7 @@ from catzoo.agents import (
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.losses import ValueLoss, make_value_loss
 from catzoo.zoo.environments import canonical, make_env, stream_seed
-from catzoo.zoo.machine import has_bf16, usable_cores, usable_memory
+from catzoo.zoo.machine import has_bf16, usable_cores, usable_memory, workers
 
 AGENTS: dict[str, Callable[..., Agent]] = {"dqn": DQN, "rainbow": DQN, "pqn": PQN}
 """The class behind each recipe file; Rainbow is DQN with its options together."""
@@ -235,8 +235,9 @@ def _room(recipe: Recipe, folder: Path | None) -> tuple[int | None, str]:
         there = next(path for path in folder.parents if path.exists())
         # What an earlier start left is written over.
         own = sum(file.stat().st_blocks * 512 for file in folder.rglob("*") if file.is_file())
-        return shutil.disk_usage(there).free + own, f"on the disk of {there}"
+        return shutil.disk_usage(there).free // workers() + own, f"on the disk of {there}"
     device = build_device(recipe)
     if recipe.replay.place == "device" and device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0], "on the GPU"
+        free, total = torch.cuda.mem_get_info(device)
+        return min(free, total // workers()), "on the GPU"
     return usable_memory(), "for it in memory"

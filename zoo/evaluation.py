@@ -12,7 +12,7 @@ import numpy as np
 from catzoo.hparams import Recipe
 from catzoo.zoo.environments import protocol_of, stream_seed
 from catzoo.zoo.intervals import bootstrap_interval
-from catzoo.zoo.runs import Run, load_agent, versions
+from catzoo.zoo.runs import Run, cpu_model, load_agent, versions
 
 MAX_ENVS = 20
 """Environments that an evaluation steps together."""
@@ -89,5 +89,6 @@ def result_of(recipe: Recipe, scores: Sequence[float]) -> dict[str, Any]:
         "policy": f"epsilon-greedy, {recipe.eval.epsilon:g}" if recipe.eval.epsilon else "greedy",
         "protocol": protocol_of(recipe.env, recipe.env_options).to_dict(),
         "versions": versions(),
+        "cpu": cpu_model(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }

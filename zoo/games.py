@@ -92,6 +92,8 @@ def _offer_sets(word: str) -> None:
 
     if word.lower() in SETS or word in gym.registry or "/" in word or ":" in word:
         return
+    if word.lower().startswith("atari-100k"):
+        raise RecipeError(f"{word} is no set of games but a preset: --env atari-26 --preset {word.lower()}")
     hint = nearest(word, [*SETS, *gym.registry])
     if any(hint.endswith(f"{name}?") for name in SETS):
         raise RecipeError(f"unknown environment {word}{hint}; sets are {', '.join(SETS)}")

@@ -10,8 +10,9 @@ from typing import Any
 
 from catzoo.hparams import RecipeError, read_yaml
 from catzoo.zoo.console import print_table, say
+from catzoo.zoo.intervals import FEW, mean_interval
 from catzoo.zoo.rows import write_rows
-from catzoo.zoo.runs import MAY_DIFFER, Run, flat
+from catzoo.zoo.runs import INCIDENTAL, Run, flat
 
 Row = dict[str, Any]
 Folders = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -31,8 +32,8 @@ def gather(folders: Folders) -> list[Row]:
     Returns:
         One mapping per environment, agent, loss, number of steps, protocol and recipe, in the order of the
         folders: these, `differs` (keys in which the recipe differs from its neighbours), `seeds` (how many),
-        `mean_return` (of the greedy policy, over seeds), `low_95` and `high_95` (95 % percentile bootstrap
-        of that mean), and `interval`, what was resampled: `seeds`, or `episodes` where there is but one seed.
+        `mean_return` (of the greedy policy, over seeds), `low_95` and `high_95` (see `mean_interval`), and
+        `interval`, what it is over: `seeds`, or `episodes` (bootstrap) where there is but one seed.
 
     Raises:
         RecipeError: no such folder, no run in it, or a corrupt run.
@@ -48,8 +49,6 @@ def print_scores(folders: Folders, out: Path | None = None) -> list[Row]:
     """
     runs = find_runs(folders)
     finished, copies = _finished(runs)
-    if out is not None:
-        _write(finished, out)
     rows = _summarise(finished)
     if rows:
         _print(rows)
@@ -59,6 +58,7 @@ def print_scores(folders: Folders, out: Path | None = None) -> list[Row]:
     if copies:
         say(f"{copies} of {len(runs)} runs repeat a recipe and seed, and count once")
     if out is not None:
+        _write(finished, out)
         say(f"{out}: a row for each of {len(finished)} finished runs")
     return rows
 
@@ -102,6 +102,9 @@ def _finished(runs: Sequence[Run]) -> tuple[list[tuple[Run, Row]], int]:
         settings = _settings(run) if result is not None else {}
         if result is None or result["steps"] < settings["steps"]:
             continue
+        # What `auto` and `null` came to where the run was made.
+        settings |= {f"compute.{name}": result.get("compute", {}).get(name, settings.get(f"compute.{name}"))
+                     for name in ("precision", "overlap")}  # fmt: skip
         if NEEDED - result.keys():
             raise RecipeError(f"{run.result_file}: corrupt; delete it to evaluate again")
         key = json.dumps([{name: result[name] for name in ("env", "agent", "loss", "seed", "steps")},
@@ -112,8 +115,11 @@ def _finished(runs: Sequence[Run]) -> tuple[list[tuple[Run, Row]], int]:
 
 
 def _settings(run: Run) -> Row:
-    """The dotted keys of a run's recipe, as they stand in its file."""
-    values = read_yaml(run.recipe_file)
+    """The dotted keys of a run's recipe; as they stand in its file if this version cannot read it."""
+    try:
+        return flat(run.recipe().to_dict())
+    except RecipeError:
+        values = read_yaml(run.recipe_file)
     values.pop("catzoo", None)
     settings = flat(values)
     if not isinstance(settings.get("steps"), int):
@@ -122,8 +128,8 @@ def _settings(run: Run) -> Row:
 
 
 def _identity(settings: Row) -> Row:
-    """What makes two runs the same experiment: all but the seed and what a continued run may change."""
-    return {key: value for key, value in settings.items() if key != "seed" and not key.startswith(MAY_DIFFER)}
+    """What makes two runs the same experiment: all but the seed and what is incidental."""
+    return {key: value for key, value in settings.items() if key != "seed" and not key.startswith(INCIDENTAL)}
 
 
 def _summarise(runs: Sequence[tuple[Run, Row]]) -> list[Row]:
@@ -148,11 +154,7 @@ def _differs(settings: Row, others: Sequence[Row]) -> str:
 
 def _over_seeds(results: Sequence[Row]) -> Row:
     scores = [float(result["mean_return"]) for result in results]
-    low, high = results[0]["interval_95"]
-    if len(scores) > 1:
-        from catzoo.zoo.intervals import bootstrap_interval  # only then: it costs NumPy's import
-
-        low, high = bootstrap_interval(scores)
+    low, high = mean_interval(scores) if len(scores) > 1 else results[0]["interval_95"]
     return {
         "seeds": len(scores),
         "mean_return": sum(scores) / len(scores),
@@ -166,7 +168,7 @@ def _print(rows: Sequence[Row]) -> None:
     differs = any(row["differs"] for row in rows)
     alone = any(row["interval"] == "episodes" for row in rows)
     columns = ["environment", "agent", "loss", "steps", *(["recipe"] if differs else []), "seeds",
-               "mean return", "95 % (bootstrap over seeds)", "protocol"]  # fmt: skip
+               "mean return", "95 % over seeds", "protocol"]  # fmt: skip
     cells = []
     for row in rows:
         interval = (
@@ -175,7 +177,12 @@ def _print(rows: Sequence[Row]) -> None:
         cells.append([row["env"], row["agent"], row["loss"], f"{row['steps']:,}",
                       *([row["differs"]] if differs else []), row["seeds"], f"{row['mean_return']:.1f}",
                       interval, row["protocol"]])  # fmt: skip
-    note = "* one seed: bootstrap over its episodes, which says nothing about other seeds" if alone else ""
+    few = any(1 < row["seeds"] < FEW for row in rows)
+    notes = [f"over fewer than {FEW} seeds: Student's t; else a bootstrap"] if few else []
+    notes += (
+        ["* one seed: bootstrap over its episodes, which says nothing about other seeds"] if alone else []
+    )
+    note = "\n".join(notes)
     print_table("Scores (greedy return, mean over seeds)", columns, cells, note=note)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import re
 import typing
 from itertools import pairwise
 from statistics import mean
@@ -77,18 +78,22 @@ def print_scores(agent: str | None = None) -> None:
     """Prints measured scores, aggregated over seeds."""
     groups: dict[tuple[str, ...], list[dict[str, str]]] = {}
     for row in scores(agent):
-        groups.setdefault((row["env"], row["agent"], row["loss"], row["steps"], row["protocol"]), []).append(
-            row
-        )
+        said = re.sub(r"^.* --seed \d+ ?", "", row["command"])  # what differs from the recipe
+        preset = re.search(r"--preset (\S+)", row["command"])
+        said = " ".join(filter(None, (preset and preset[1], said)))
+        key = (row["env"], row["agent"], row["loss"], row["steps"], row["protocol"], said)
+        groups.setdefault(key, []).append(row)
     if not groups:
         console.print("No scores measured yet.")
         return
     rows = []
-    for (env, name, loss, steps, protocol), runs in groups.items():
+    for (env, name, loss, steps, protocol, said), runs in groups.items():
         values = [float(run["mean_return"]) for run in runs]
         rows.append((env, name, loss, f"{int(steps):,}", len(values), f"{mean(values):.1f}",
-                     f"{min(values):.1f} … {max(values):.1f}", protocol))  # fmt: skip
-    columns = ("environment", "agent", "loss", "steps", "seeds", "return", "range", "protocol")
+                     f"{min(values):.1f} … {max(values):.1f}", protocol, said))  # fmt: skip
+    columns = ("environment", "agent", "loss", "steps", "seeds", "return", "range", "protocol", "recipe")
+    if not any(row[-1] for row in rows):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     print_table("Measured scores (greedy, mean over seeds)", columns, rows, note=f"every run: {SCORES}")
 
 

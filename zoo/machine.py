@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 
+PROCESS = 10**9
+"""Bytes that a process needs beside its replay."""
 WORKERS = "CATZOO_WORKERS"
 """Environment variable: runs that share the machine. Set for the processes of `train_many`."""
 
@@ -42,6 +45,19 @@ def usable_memory() -> int | None:
         pass
     if len(sizes) < 2:
         return None
-    workers = os.environ.get(WORKERS, "1")
-    share = int(workers) if workers.isdigit() and int(workers) else 1
-    return sizes["MemAvailable"] if share == 1 else min(sizes["MemAvailable"], sizes["MemTotal"] // share)
+    total, available = (min(sizes[name], _container_limit()) for name in ("MemTotal", "MemAvailable"))
+    return max(int(min(available, total // workers())) - PROCESS, 0)
+
+
+def workers() -> int:
+    """How many runs share this machine, this process one of them."""
+    number = os.environ.get(WORKERS, "")
+    return int(number) if number.isdigit() and int(number) else 1
+
+
+def _container_limit() -> float:
+    try:
+        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):  # none, or `max`
+        return math.inf

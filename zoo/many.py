@@ -6,18 +6,10 @@ any interruption. Seeds are outermost, so that an interrupted benchmark has whol
 
 from __future__ import annotations
 
-import contextlib
-import datetime
 import json
 import os
-import re
-import shlex
-import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,40 +17,23 @@ from catzoo.hparams import Recipe, RecipeError, loss_name, parse_override
 from catzoo.zoo.board import Board
 from catzoo.zoo.catalogue import find_recipe, know_losses, recipe_source
 from catzoo.zoo.console import say
+from catzoo.zoo.crew import (
+    COMMAND,
+    Job,
+    crew_of_workers,
+    environment,
+    last_words,
+    problem_of,
+    start,
+    threads_each,
+    wait_for,
+)
 from catzoo.zoo.games import expand
 from catzoo.zoo.gathering import print_scores
-from catzoo.zoo.machine import WORKERS, usable_cores
 from catzoo.zoo.runs import Run
 from catzoo.zoo.training import default_folder, finished_result
 
 Overrides = Iterable[str | Mapping[str, Any]]
-
-POLL = 0.1
-"""Seconds between looks at the processes."""
-LOOK = 1.0
-"""Seconds between looks at the metrics."""
-GRACE = 60.0
-"""Seconds that an interrupted worker has to end by itself."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run: its recipe, its folder, the log of its process, and the arguments of its `train`."""
-
-    recipe: Recipe
-    run: Run
-    log: Path
-    arguments: dict[str, Any]
-
-
-@dataclass
-class Worker:
-    """A process at work on a job."""
-
-    job: Job
-    process: subprocess.Popen[bytes]
-    log_start: int
-    """Bytes of the log that are from before."""
 
 
 def train_many(
@@ -114,7 +89,7 @@ def train_many(
     said = {"overrides": overrides, "wandb": wandb}
     jobs = [_job(recipe, parent, said) for recipe in recipes]
     todo = _unfinished(jobs, parent)
-    _check_environments(todo)
+    _check(todo, workers)
     _make_logs(parent, todo)
     failures = _train(jobs, todo, workers, progress)
     if progress is not None:
@@ -178,27 +153,52 @@ def _job(recipe: Recipe, parent: Path, said: Mapping[str, Any]) -> Job:
 
 
 def _unfinished(jobs: Sequence[Job], parent: Path) -> list[Job]:
-    """The jobs that are left to do; refuses folders that are somebody else's."""
-    if (parent / "recipe.yaml").exists():
+    """The jobs that are left to do; refuses folders that are somebody else's, or are two jobs' at once."""
+    try:
+        is_run = (parent / "recipe.yaml").exists()
+    except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
+        raise RecipeError(f"{str(parent)[:80]!r}: cannot be used: {error}") from None
+    if is_run:
         raise RecipeError(
             f"{parent} is a run folder: --run-dir of several runs is the folder that holds them"
         )
+    owners: dict[Path, Job] = {}
+    for job in jobs:
+        other = owners.setdefault(job.run.path, job)
+        if other is not job:
+            raise RecipeError(
+                f"{other.recipe.env} and {job.recipe.env} would share the folder {job.run.path}: train them "
+                "one by one, each with its own --run-dir"
+            )
     return [job for job in jobs if finished_result(job.run, job.recipe) is None]
 
 
-def _check_environments(jobs: Sequence[Job]) -> None:
-    """Makes every environment once, so that one of no use is refused now and not after hours of others."""
-    from catzoo.zoo.environments import make_env, protocol_of
+def _check(jobs: Sequence[Job], workers: int) -> None:
+    """Builds the first run of each family in a worker, so that what cannot work is refused now, and once.
 
-    seen = set()
+    Games of one family take the same options and have the same kinds of spaces.
+    """
+    from catzoo.zoo.environments import protocol_of
+
+    first: dict[tuple[str, str], Job] = {}
     for job in jobs:
-        env, options = job.recipe.env, job.recipe.env_options
-        protocol = protocol_of(env, options).name
-        # Games of one family take the same options and have the same kinds of spaces.
+        env, protocol = job.recipe.env, protocol_of(job.recipe.env, job.recipe.env_options).name
         family = protocol if protocol.startswith(("atari", "minatar")) else env
-        if family not in seen:
-            seen.add(family)
-            make_env(env, 1, options).close()
+        first.setdefault((family, job.recipe.value_loss.name), job)
+    if not first:
+        return
+    words = [{**job.arguments, "wandb": None} for job in first.values()]
+    workers = min(workers, len(jobs))
+    done = subprocess.run(
+        [*COMMAND, "check"],
+        input=json.dumps(words) + "\n",
+        capture_output=True,
+        text=True,
+        env=environment(threads_each(workers), workers),
+        check=False,
+    )
+    if done.returncode:
+        raise RecipeError(last_words(done.stderr) or f"a check ended with status {done.returncode}")
 
 
 def _make_logs(parent: Path, todo: Sequence[Job]) -> None:
@@ -223,110 +223,24 @@ def _train(
     workers = min(workers, len(todo))
     threads = threads_each(workers)
     waiting = list(todo)
-    with Board(len(jobs), done, steps[0], steps[0] - steps[1], tell) as board, _crew() as crew:
+    with Board(len(jobs), done, steps[0], steps[0] - steps[1], tell) as board, crew_of_workers() as crew:
         while waiting or crew:
             while waiting and len(crew) < workers:
                 job = waiting.pop(0)
-                crew.append(_start(job, threads, workers))
                 board.begin(job.run, job.recipe.steps)
-            for worker in _wait(crew, board):
+                try:
+                    crew.append(start(job, threads, workers))
+                except OSError as error:  # such as a full disk: this run's trouble, not the others'
+                    failures[job.run.path] = f"cannot be started: {error}"
+                    board.end(job.run, job.recipe.steps, _line(job, failures[job.run.path]), finished=False)
+            for worker in wait_for(crew, board) if crew else ():
                 crew.remove(worker)
-                job, problem = worker.job, _problem(worker)
+                job, problem = worker.job, problem_of(worker)
                 if problem is not None:
                     failures[job.run.path] = problem
                 line = _line(job, problem)
                 board.end(job.run, job.recipe.steps, line, finished=problem is None)
     return failures
-
-
-def threads_each(workers: int) -> int:
-    """Threads for each of so many workers, so that they do not fight for cores."""
-    return max(usable_cores() // workers, 1)
-
-
-@contextlib.contextmanager
-def _crew() -> Iterator[list[Worker]]:
-    """A list of workers; none of them outlives the block."""
-    crew: list[Worker] = []
-    try:
-        yield crew
-    except KeyboardInterrupt:
-        for worker in crew:
-            with contextlib.suppress(ProcessLookupError):
-                worker.process.send_signal(signal.SIGINT)
-        deadline = time.monotonic() + GRACE
-        for worker in crew:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                worker.process.wait(max(deadline - time.monotonic(), 0))
-        raise
-    finally:
-        for worker in crew:
-            if worker.process.poll() is None:
-                os.killpg(worker.process.pid, signal.SIGKILL)
-                worker.process.wait()
-
-
-def _start(job: Job, threads: int, workers: int) -> Worker:
-    """A process of its own for a job, with its output in the log."""
-    arguments = dict(job.arguments)
-    if not 0 < job.recipe.compute.threads <= threads:
-        arguments["overrides"] = [*arguments["overrides"], {"compute": {"threads": threads}}]
-    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
-    with job.log.open("a", encoding="utf-8") as log:
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        log.write(f"--- {now} {shlex.join(['train', job.recipe.agent, '--run-dir', str(job.run.path)])}\n")
-        log.flush()
-        start = log.tell()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "catzoo.zoo.worker"],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **limits, WORKERS: str(workers), "PYTHONUNBUFFERED": "1"},
-            process_group=0,  # Ctrl-C on the terminal is for the parent, which passes it on
-        )
-    assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError):  # it died at once: its exit status will say so
-        process.stdin.write(json.dumps(arguments).encode() + b"\n")
-        process.stdin.flush()  # and left open: its end is the parent's
-    return Worker(job, process, start)
-
-
-def _wait(crew: Sequence[Worker], board: Board) -> list[Worker]:
-    """Waits until some workers have ended, and returns them; shows meanwhile how far all are."""
-    looked = 0.0
-    while True:
-        ended = [worker for worker in crew if worker.process.poll() is not None]
-        for worker in ended:
-            assert worker.process.stdin is not None
-            with contextlib.suppress(BrokenPipeError):
-                worker.process.stdin.close()
-        if ended:
-            return ended
-        if time.monotonic() - looked >= LOOK:
-            looked = time.monotonic()
-            for worker in crew:
-                board.look(worker.job.run, worker.job.recipe.steps)
-        time.sleep(POLL)
-
-
-def _problem(worker: Worker) -> str | None:
-    """Why a worker's run has no result, in a few words; None if it has."""
-    status = worker.process.returncode
-    if status == 0:
-        return None
-    if status < 0:
-        name = signal.Signals(-status).name
-        hint = "; out of memory?" if name == "SIGKILL" else ""
-        return f"killed by {name}{hint}"
-    with worker.job.log.open("rb") as log:
-        log.seek(worker.log_start)
-        text = log.read().decode(errors="replace")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    # Libraries may have had something to say after the error.
-    named = [line for line in lines if re.match(r"catzoo: |[\w.]*(Error|Exception)\b", line)]
-    last = (named or lines or ["no message"])[-1].removeprefix("catzoo: ").removeprefix("error: ")
-    return f"exit status {status}: {last[:200]}"
 
 
 def _line(job: Job, problem: str | None) -> str:

@@ -45,6 +45,16 @@ MAY_DIFFER = (
     "compute.overlap",
 )
 """Keys that a continued run may change."""
+INCIDENTAL = (
+    "steps",
+    "eval.every",
+    "eval.interim_episodes",
+    "checkpoint_every",
+    "log_every",
+    "compute.device",
+    "compute.threads",
+)
+"""Keys that do not make another experiment: its result at so many steps is the same with any of them."""
 
 
 class Run:
@@ -200,13 +210,13 @@ def _lock(descriptor: int, path: Path) -> None:
         raise RecipeError(f"{path}: another process is training in this folder") from None
 
 
-def compare(before: Recipe, now: Recipe) -> dict[str, Any]:
-    """Keys that differ between two recipes, without `MAY_DIFFER`, and their values in `now`."""
+def compare(before: Recipe, now: Recipe, ignoring: tuple[str, ...] = MAY_DIFFER) -> dict[str, Any]:
+    """Keys that differ between two recipes, but for those that begin as in `ignoring`: values in `now`."""
     old, new = flat(before.to_dict()), flat(now.to_dict())
     return {
         key: new.get(key)
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and not key.startswith(MAY_DIFFER)
+        if old.get(key) != new.get(key) and not key.startswith(ignoring)
     }
 
 

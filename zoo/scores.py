@@ -5,19 +5,24 @@ One row a run, with everything that made the number; a run that is there already
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.zoo.catalogue import SCORES, find_recipe
 from catzoo.zoo.rows import read_rows, write_rows
-from catzoo.zoo.runs import Run, compare, cpu_model
+from catzoo.zoo.runs import INCIDENTAL, Run, compare
 
-KEY = ("env", "agent", "loss", "seed", "steps", "protocol")
+ORDER = ("env", "agent", "loss", "seed", "steps", "protocol")
+KEY = ("command",)
+"""A run that the same command made is the same run."""
 COLUMNS = [
-    *KEY,
+    *ORDER,
     "mean_return",
     "low_95",
     "high_95",
@@ -50,7 +55,7 @@ def score_of(run: Run) -> dict[str, str]:
         "versions": " ".join(
             f"{name}-{result['versions'][name]}" for name in ("catzoo", "torch", "torchrl", "gymnasium")
         ),
-        "cpu": cpu_model(),
+        "cpu": result.get("cpu", ""),
         "command": command_of(recipe),
     }
     return {key: str(row[key]) for key in COLUMNS}
@@ -60,12 +65,13 @@ def command_of(recipe: Recipe) -> str:
     """The command that makes this run, with whatever differs from the zoo's recipe."""
     loss, preset = recipe.value_loss.name, recipe.preset
     base = find_recipe(recipe.agent, recipe.env, loss, [{"seed": recipe.seed}], preset)
-    words = [f"catzoo train {recipe.agent} --env {recipe.env} --loss {loss}"]
-    words += [f"--preset {preset}"] if preset else []
-    words += [f"--steps {recipe.steps}"] if recipe.steps != base.steps else []
-    words += [f"--seed {recipe.seed}"]
-    words += [f"{key}={value}" for key, value in compare(base, recipe).items()]
-    return " ".join(words)
+    words = ["catzoo", "train", recipe.agent, "--env", recipe.env, "--loss", loss]
+    words += ["--preset", preset] if preset else []
+    words += ["--steps", str(recipe.steps)] if recipe.steps != base.steps else []
+    words += ["--seed", str(recipe.seed)]
+    for key, value in compare(base, recipe, INCIDENTAL).items():
+        words.append(f"{key}={yaml.safe_dump(value, default_flow_style=True).split(chr(10))[0]}")
+    return shlex.join(words)
 
 
 def record(runs: Sequence[Path], file: Path = SCORES) -> int:
@@ -74,7 +80,7 @@ def record(runs: Sequence[Path], file: Path = SCORES) -> int:
     for path in runs:
         row = score_of(Run(path))
         rows[tuple(row[key] for key in KEY)] = row
-    write_rows(file, COLUMNS, [rows[key] for key in sorted(rows)])
+    write_rows(file, COLUMNS, sorted(rows.values(), key=lambda row: [row[name] for name in (*ORDER, *KEY)]))
     return len(rows)
 
 

@@ -50,19 +50,31 @@ def train(
     Raises:
         RecipeError: anything wrong with what was asked for, in one line, before anything is written.
     """
-    if isinstance(overrides, str | Mapping):
-        overrides = [overrides]
-    said: list[Mapping[str, Any]] = [
-        parse_override(item) if isinstance(item, str) else item for item in overrides
-    ]
-    said += [{key: value} for key, value in (("steps", steps), ("seed", seed)) if value is not None]
-    recipe = find_recipe(agent, env, loss, said, preset)
+    recipe = recipe_of(agent, env, loss=loss, preset=preset, steps=steps, seed=seed, overrides=overrides)
     run = Run(run_dir if run_dir is not None else default_folder(recipe))
     finished = finished_result(run, recipe)
     if finished is None:
         return train_recipe(recipe, run, wandb=wandb)
     say(f"{run.path} is finished: it has {finished['steps']:,} steps, and more --steps goes on")
     return finished
+
+
+def recipe_of(
+    agent: str,
+    env: str,
+    *,
+    loss: str | None = None,
+    preset: str | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    overrides: Iterable[str | Mapping[str, Any]] = (),
+) -> Recipe:
+    """The recipe that `train` trains with these arguments."""
+    if isinstance(overrides, str | Mapping):
+        overrides = [overrides]
+    said = [parse_override(item) if isinstance(item, str) else item for item in overrides]
+    said += [{key: value} for key, value in (("steps", steps), ("seed", seed)) if value is not None]
+    return find_recipe(agent, env, loss, said, preset)
 
 
 def default_folder(recipe: Recipe) -> Path:

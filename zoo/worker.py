@@ -1,7 +1,8 @@
 """One run of many in a process of its own: `python -m catzoo.zoo.worker`, its job on standard input.
 
-The job is a line of JSON, the arguments of `train`. Standard input stays open after that line for as long as
-the parent lives: when it ends, however the parent did, this process has nothing to live for.
+The job is a line of JSON, the arguments of `train`; after the word `check` a list of them, which are only
+built. Standard input stays open after that line for as long as the parent lives: when it ends, however the
+parent did, this process has nothing to live for.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import threading
 from typing import Any
 
 
-def take_job() -> dict[str, Any]:
+def take_job() -> Any:
     """Reads the job, and from then on ends this process and its children when the parent is gone."""
     with open(0, "rb", buffering=0, closefd=False) as stream:
-        job: dict[str, Any] = json.loads(stream.readline())
+        job = json.loads(stream.readline())
     alive = os.dup(0)
     # Whoever asks a question of standard input gets an end of file, and not the thread's bytes.
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -39,10 +40,23 @@ def main() -> int:
     """Trains; returns the exit status that `catzoo train` would."""
     # A shell may have told the parent's children to ignore it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    job = take_job()
     from catzoo.zoo.cli import exit_status
 
+    if sys.argv[1:] == ["check"]:
+        return exit_status(lambda: _check(json.loads(sys.stdin.readline())), "train")
+    job = take_job()
     return exit_status(lambda: _train(job), "train")
+
+
+def _check(jobs: list[dict[str, Any]]) -> None:
+    from catzoo.zoo.build import build_trainer
+    from catzoo.zoo.runs import Run
+    from catzoo.zoo.training import recipe_of
+
+    for job in jobs:
+        folder = Run(job.pop("run_dir")).path / "replay"
+        job.pop("wandb")
+        build_trainer(recipe_of(**job), folder).close()
 
 
 def _train(job: dict[str, Any]) -> None:

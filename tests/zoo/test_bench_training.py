@@ -12,8 +12,9 @@ import torch
 from catzoo.hparams import RecipeError
 from catzoo.zoo.bench import training, worker
 from catzoo.zoo.bench.job import Greedy, Job, bench_recipe, burst
-from catzoo.zoo.bench.summary import interval, summarise
+from catzoo.zoo.bench.summary import summarise
 from catzoo.zoo.bench.training import COLUMNS, bench_training, print_table
+from catzoo.zoo.intervals import student_interval
 
 STEPS = 640
 ALL_PEERS = ("sb3", "sb3-vec", "torchrl")
@@ -207,6 +208,7 @@ def test_the_summary_pairs_neighbours():
             "loss": "huber",
             "seed": seed,
             "steps": 10,
+            "threads": 1,
             "steps_per_second": rate * (1 + seed),  # the machine doubles its speed; the ratio does not
             "updates": 1,
             "mean_return": float(seed),
@@ -218,4 +220,4 @@ def test_the_summary_pairs_neighbours():
     assert (ours["ratio"], ours["ratio_low"], ours["ratio_high"]) == (2.5, 2.5, 2.5)
     assert (ours["return_mean"], ours["steps_per_second"]) == (1.0, 50.0)
     assert ours["return_half_width"] == pytest.approx(4.303 / math.sqrt(3), abs=1e-3)
-    assert interval([1.0]) == (1.0, math.inf)
+    assert student_interval([1.0]) == (1.0, math.inf)

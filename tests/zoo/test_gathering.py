@@ -46,10 +46,8 @@ def test_means_and_intervals(runs):
     assert (first["protocol"], first["seeds"], first["interval"]) == ("classic-control", 3, "seeds")
     means = np.array([10.0, 20.0, 60.0])
     assert np.isclose(first["mean_return"], means.mean())
-    draws = np.random.default_rng(7).integers(3, size=(100_000, 3))
-    expected = np.quantile(means[draws].mean(1), (0.025, 0.975))
-    # Three seeds have ten different means: the quantiles are among them, whoever draws.
-    assert np.allclose((first["low_95"], first["high_95"]), expected)
+    half_width = 4.3027 * means.std(ddof=1) / np.sqrt(3)  # Student's t, two degrees of freedom
+    assert np.allclose((first["low_95"], first["high_95"]), (30 - half_width, 30 + half_width), atol=0.01)
     assert (second["seeds"], second["interval"], second["mean_return"]) == (1, "episodes", 3.0)
     assert [second["low_95"], second["high_95"]] == Run(runs / "b").result()["interval_95"]
 
@@ -58,7 +56,8 @@ def test_the_command_prints_what_is_there_and_what_is_not(runs, tmp_path, capsys
     out = tmp_path / "new" / "scores.csv"
     assert main(["scores", str(runs), "--out", str(out)]) == 0
     said = capsys.readouterr().out
-    assert "bootstrap over seeds" in said
+    assert "95 % over seeds" in said
+    assert "over fewer than 10 seeds: Student's t" in said
     assert "30.0" in said
     assert "* one seed: bootstrap over its episodes" in said
     assert "1 of 5 runs is not finished" in said
@@ -80,6 +79,41 @@ def test_other_recipes_are_not_mixed_in(runs, capsys):
     assert (other["seeds"], other["mean_return"], other["differs"]) == (1, 100.0, "gamma=0.9")
     assert main(["scores", str(runs)]) == 0
     assert "gamma=0.9" in capsys.readouterr().out
+
+
+def test_many_seeds_are_resampled(tmp_path):
+    scores = np.random.default_rng(3).normal(size=12)
+    for seed, score in enumerate(scores):
+        made(tmp_path / str(seed), [float(score)], seed=seed)
+    (row,) = gather(tmp_path)
+    draws = np.random.default_rng(7).choice(scores, size=(20_000, 12)).mean(1)
+    assert np.allclose((row["low_95"], row["high_95"]), np.quantile(draws, (0.025, 0.975)), atol=0.05)
+
+
+def test_what_changes_a_result_is_another_experiment(tmp_path):
+    for name, changes in {
+        "plain": {},
+        "bf16": {"compute": {"precision": "bf16"}},
+        "ahead": {"compute": {"overlap": True}},
+        "evaluated": {"eval": {"epsilon": 0.5}},
+    }.items():
+        made(tmp_path / name, [1.0], **changes)
+    assert [row["seeds"] for row in gather(tmp_path)] == [1, 1, 1, 1]
+
+
+def test_auto_is_what_it_came_to(tmp_path):
+    for seed, precision in enumerate(("bf16", "bf16", "fp32")):
+        run = made(tmp_path / str(seed), [1.0], seed=seed, compute={"precision": "auto"})
+        run.save_result({**run.result(), "compute": {"precision": precision, "overlap": False}})
+    assert [row["seeds"] for row in gather(tmp_path)] == [2, 1]
+
+
+def test_runs_of_an_earlier_version_are_the_same_experiment(tmp_path):
+    run = made(tmp_path / "old", [1.0])
+    lines = run.recipe_file.read_text().splitlines(keepends=True)
+    run.recipe_file.write_text("".join(line for line in lines if not line.startswith(("noisy", "preset"))))
+    made(tmp_path / "new", [2.0], seed=1)
+    assert [row["seeds"] for row in gather(tmp_path)] == [2]
 
 
 def test_a_run_counts_once(runs, capsys):

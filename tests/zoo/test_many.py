@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from catzoo.hparams import RecipeError
-from catzoo.zoo import board, many
+from catzoo.zoo import board, crew, many
 from catzoo.zoo.catalogue import find_recipe
 from catzoo.zoo.cli import main
 from catzoo.zoo.environments import usable_cores
@@ -170,7 +170,7 @@ def test_workers_share_the_cores(history):
 
 def test_finished_runs_are_only_counted(history, monkeypatch, capsys):
     monkeypatch.chdir(history["folder"])
-    monkeypatch.setattr(many, "_start", lambda *_: pytest.fail("a run began again"))
+    monkeypatch.setattr(many, "start", lambda *_: pytest.fail("a run began again"))
     envs = ["games_for_many:Slow-v0", "CartPole-v1"]
     done = train_many("dqn", envs, losses=["MSE"], steps=600, overrides=TINY)
     said = capsys.readouterr().out
@@ -198,11 +198,15 @@ def test_finished_runs_are_only_counted(history, monkeypatch, capsys):
         ({"steps": 0}, "steps=0"),
         ({"envs": "ALE/Pong-v5", "overrides": ["env_options={frameskip: abc}"]}, "env_options"),
         ({"wandb": "x"}, "catzoo[wandb]"),
+        ({"envs": "atari-100k"}, "--env atari-26 --preset atari-100k"),
+        ({"overrides": ["network.experts=2"]}, "network.experts=2 does not fit"),
+        ({"overrides": ["replay.capacity=10"]}, "replay.capacity=10 must be at least"),
+        ({"overrides": ["life_loss_ends=true"]}, "has no lives to lose"),
     ],
 )
 def test_mistakes_are_refused_before_anything_starts(tmp_path, monkeypatch, keywords, words):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    monkeypatch.setattr(many, "_start", lambda *_: pytest.fail("a run began"))
+    monkeypatch.setattr(many, "start", lambda *_: pytest.fail("a run began"))
     arguments = {"agent": "dqn", "envs": "CartPole-v1,Acrobot-v1", **keywords}
     with pytest.raises(RecipeError) as caught:
         train_many(arguments.pop("agent"), arguments.pop("envs"), run_dir=tmp_path / "runs", **arguments)
@@ -229,12 +233,23 @@ def saved(path, **changes):
     ],
 )
 def test_folders_of_others_are_refused_before_anything_starts(tmp_path, monkeypatch, prepare, words):
-    monkeypatch.setattr(many, "_start", lambda *_: pytest.fail("a run began"))
+    monkeypatch.setattr(many, "start", lambda *_: pytest.fail("a run began"))
     prepare(tmp_path / "runs")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(RecipeError, match=words):
         train_many("dqn", "CartPole-v1,Acrobot-v1", losses="mse", seeds=2, run_dir=tmp_path / "runs")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_name_that_no_system_takes(tmp_path):
+    with pytest.raises(RecipeError, match="cannot be used"):
+        train_many("dqn", "CartPole-v1,Acrobot-v1", run_dir=tmp_path / ("x" * 300))
+
+
+def test_two_runs_never_share_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(many, "default_folder", lambda recipe: Path("same"))
+    with pytest.raises(RecipeError, match="CartPole-v1 and Acrobot-v1 would share the folder"):
+        train_many("dqn", "CartPole-v1,Acrobot-v1", run_dir=tmp_path)
 
 
 @pytest.fixture
@@ -282,7 +297,7 @@ def test_one_run_without_the_new_options_is_trained_here(monkeypatch):
 
 
 def test_a_share_is_at_least_one_thread(monkeypatch):
-    monkeypatch.setattr("catzoo.zoo.environments.usable_cores", lambda: 8)
+    monkeypatch.setattr("catzoo.zoo.crew.usable_cores", lambda: 8)
     assert [threads_each(workers) for workers in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
 
 
@@ -290,18 +305,48 @@ def test_a_killed_worker_is_named(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     process.kill()
     process.wait()
-    job = many.Job(find_recipe("dqn", "CartPole-v1"), Run(tmp_path), tmp_path / "log", {})
-    assert many._problem(many.Worker(job, process, 0)) == "killed by SIGKILL; out of memory?"
+    job = crew.Job(find_recipe("dqn", "CartPole-v1"), Run(tmp_path), tmp_path / "log", {})
+    assert crew.problem_of(crew.Worker(job, process, 0)) == "killed by SIGKILL; out of memory?"
+
+
+def ended(tmp_path, status):
+    process = subprocess.Popen([sys.executable, "-c", f"raise SystemExit({status})"])
+    process.wait()
+    job = crew.Job(find_recipe("dqn", "CartPole-v1"), Run(tmp_path), tmp_path / "log", {})
+    return crew.Worker(job, process, 0)
+
+
+def test_a_worker_without_a_result_or_a_log_is_a_failure_and_no_crash(tmp_path):
+    assert crew.problem_of(ended(tmp_path, 0)) == "ended without a result"
+    (tmp_path / "result.json").write_text("{")
+    assert crew.problem_of(ended(tmp_path, 0)) == "ended without a result"
+    assert "its log cannot be read" in crew.problem_of(ended(tmp_path, 1))
+
+
+def test_the_end_of_a_long_log_is_read(tmp_path):
+    (tmp_path / "log").write_text("ValueError: early\n" + "x" * crew.TAIL + "\nTypeError: late\nbye\n")
+    assert crew.problem_of(ended(tmp_path, 3)) == "exit status 3: TypeError: late"
+
+
+def test_a_run_that_cannot_be_started_is_one_failure(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(many, "start", full)
+    monkeypatch.setattr(many, "_check", lambda *_: None)
+    runs = train_many("dqn", "CartPole-v1,Acrobot-v1", run_dir=tmp_path, progress=None)
+    assert len(runs) == 2
+    assert all("No space left on device" in run["error"] for run in runs)
 
 
 def test_no_worker_outlives_an_error(tmp_path):
-    job = many.Job(find_recipe("dqn", "CartPole-v1"), Run(tmp_path), tmp_path / "log", {})
+    job = crew.Job(find_recipe("dqn", "CartPole-v1"), Run(tmp_path), tmp_path / "log", {})
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
     process = subprocess.Popen(sleep, process_group=0)
 
     def fail():
-        with many._crew() as crew:
-            crew.append(many.Worker(job, process, 0))
+        with crew.crew_of_workers() as working:
+            working.append(crew.Worker(job, process, 0))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -1,9 +1,12 @@
 """Scores carry the command that made them, and a run counts once."""
 
+import shlex
+
 import pytest
 
-from catzoo.hparams import RecipeError
+from catzoo.hparams import RecipeError, parse_override
 from catzoo.zoo.catalogue import find_recipe
+from catzoo.zoo.cli import parse
 from catzoo.zoo.evaluation import result_of
 from catzoo.zoo.metrics import read_rows
 from catzoo.zoo.runs import Run
@@ -39,6 +42,28 @@ def test_the_command_says_what_differs():
     assert command_of(recipe) == (
         "catzoo train dqn --env CartPole-v1 --loss mse --steps 7 --seed 2 gamma=0.9"
     )
+
+
+def test_the_command_makes_the_recipe():
+    overrides = ["gamma=0.9", "reward_clip=null", "network.hidden=[64, 64]", "compute.precision=bf16",
+                 "eval.epsilon=0.25", "eval.episodes=3", "env_options={a: b c}"]  # fmt: skip
+    recipe = find_recipe("dqn", "CartPole-v1", "mse", [parse_override(text) for text in overrides])
+    said = parse(shlex.split(command_of(recipe))[1:])
+    again = find_recipe(
+        said.agent, said.env, said.loss, [parse_override(text) for text in said.overrides], said.preset
+    )
+    assert again == recipe
+
+
+def test_presets_are_other_runs(tmp_path):
+    for preset in ("atari-100k", "atari-100k-resets"):
+        recipe = find_recipe("rainbow", "ALE/Pong-v5", preset=preset)
+        run = Run(tmp_path / preset)
+        run.path.mkdir()
+        run.save_recipe(recipe)
+        run.save_result({**result_of(recipe, [1.0]), "train_return": 3.0})
+        rows = record([run.path], tmp_path / "scores.csv")
+    assert rows == 2
 
 
 def test_unfinished_runs_are_refused(tmp_path):

@@ -49,10 +49,11 @@ def measure_loop(recipe: Recipe, seconds: float) -> Row:
         while agent.updates < 64:  # graphs are captured and kernels chosen by then
             agent.iterate()
         steps, updates, start = agent.steps, agent.updates, time.perf_counter()
-        while (spent := time.perf_counter() - start) < seconds:
-            agent.iterate()
-            if agent.learner.device.type == "cuda":
-                torch.cuda.synchronize()  # or the clock would stop while work is queued
+        while time.perf_counter() - start < seconds:
+            agent.iterate()  # acting waits for the GPU, so little is ever queued
+        if agent.learner.device.type == "cuda":
+            torch.cuda.synchronize()
+        spent = time.perf_counter() - start
     finally:
         agent.close()
     steps, updates = agent.steps - steps, agent.updates - updates

@@ -63,7 +63,7 @@ def bench_replay(
         capacities: of the priorities.
         batches: K batches of B, in one call.
         stored: capacity of `store`, transitions.
-        filled: capacity of `memory`, transitions; 7.4 GB for a million.
+        filled: capacity of `memory`, transitions; 7.2 GB for a million.
         budget: seconds of timing for the sides of one line together.
         command: how this was asked for, for the rows.
         progress: gets a line for every row.

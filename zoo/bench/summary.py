@@ -9,21 +9,9 @@ from typing import Any
 
 from catzoo.zoo.console import console
 from catzoo.zoo.console import print_table as print_columns
+from catzoo.zoo.intervals import student_interval
 
 Row = dict[str, Any]
-
-STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-"""97.5 % quantiles of Student's t for 1, 2, 3 … degrees of freedom."""
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and half-width of its 95 % interval (Student's t); infinite for a single value."""
-    mean, freedom = statistics.fmean(values), len(values) - 1
-    if freedom < 1:
-        return mean, math.inf
-    # Beyond the table: off by less than 1 %.
-    quantile = STUDENT[freedom - 1] if freedom <= len(STUDENT) else 1.96 + 2.5 / freedom
-    return mean, quantile * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def compare(rows: Sequence[Row], library: str, loss: str, base: str, base_loss: str) -> list[float]:
@@ -47,25 +35,31 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
     Stable-Baselines3 (speed) or to the bare loop (overhead). `return_mean` with `return_half_width`, the
     95 % interval over seeds.
     """
-    sides = dict.fromkeys(
-        (row["part"], row["env"], row["library"], row["loss"], row["steps"]) for row in rows
-    )
-    return [_side(rows, *side) for side in sides if side[0] in ("speed", "overhead")]
+    work = ("part", "env", "steps", "threads")
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        if row["part"] in ("speed", "overhead"):
+            groups.setdefault(tuple(row[name] for name in work), []).append(row)
+    return [
+        dict(zip(work, key, strict=True)) | _side(group, library, loss)
+        for key, group in groups.items()
+        for library, loss in dict.fromkeys((row["library"], row["loss"]) for row in group)
+    ]
 
 
-def _side(rows: Sequence[Row], part: str, env: str, library: str, loss: str, steps: int) -> Row:
-    group = [row for row in rows if (row["part"], row["env"], row["steps"]) == (part, env, steps)]
+def _side(group: Sequence[Row], library: str, loss: str) -> Row:
+    """What one side's rows say beside the others that did the same work."""
     own = [row for row in group if row["library"] == library and row["loss"] == loss]
-    side: Row = {"part": part, "env": env, "library": library, "loss": loss, "steps": steps, "runs": len(own)}
+    side: Row = {"library": library, "loss": loss, "runs": len(own)}
     for column in ("steps_per_second", "updates"):
         side[column] = statistics.median(row[column] for row in own)
-    base = ("sb3", "huber") if part == "speed" else ("bare loop", loss)
+    base = ("sb3", "huber") if group[0]["part"] == "speed" else ("bare loop", loss)
     ratios = compare(group, library, loss, *base)
-    if ratios:
+    if ratios and library != "catzoo pqn":  # whose work is another
         side |= {"ratio": statistics.median(ratios), "ratio_low": min(ratios), "ratio_high": max(ratios)}
     returns = [row["mean_return"] for row in own if isinstance(row.get("mean_return"), float)]
     if returns:
-        side["return_mean"], side["return_half_width"] = interval(returns)
+        side["return_mean"], side["return_half_width"] = student_interval(returns)
     return side
 
 
@@ -102,7 +96,7 @@ def _print_sides(sides: Sequence[Row]) -> None:
         for side in sides
     ]
     print_columns(
-        f"{sides[0]['env']}: whole training runs of {sides[0]['steps']:,} steps",
+        f"{sides[0]['env']}: whole training runs of {sides[0]['steps']:,} steps, {sides[0]['threads']} cores",
         ("side", "runs", "steps/s", "x sb3 (range)", "updates", "return ± 95 %"),
         cells,
         "steps/s: median over seeds; ratio: median over neighbouring runs; return: greedy, same episodes",

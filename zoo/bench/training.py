@@ -12,6 +12,8 @@ optimizer, target update interval, cores and threads, no double Q-learning. The 
 (Stable-Baselines3 and TorchRL: smooth L1); ours runs with `hl_gauss` as well. `catzoo pqn` is another agent,
 by its own recipe: its rate stands beside the others, its work is not theirs.
 
+With more than one core ours also collects in a thread while it learns, on Atari, as its recipe says there.
+
 What differs: how a library collects. Ours steps `num_envs` environments together and updates in bursts;
 `sb3` and `torchrl` step one, as their users do. `sb3-vec` is Stable-Baselines3 with as many environments
 as ours, and answers how much of the ratio is the vectorising. Nobody logs to a file.
@@ -98,13 +100,14 @@ def bench_training(
         peers: of `sb3`, `sb3-vec` and `torchrl`; those that are not installed, or cannot run the
             environment, are left out with a line that says so.
         out: a CSV file, or a folder for `training-ENV.csv`; rows are appended as they come, and what is
-            there already is not measured again. None: nothing is written.
+            there already, from the last day and the same versions, is not measured again. None: nothing is
+            written.
         parts: of `speed`, `overhead`, `learner` and `share`.
         progress: gets one line for every measurement.
         episodes: greedy episodes after each run of `speed`; 0: none.
         cores: that each side of `speed` and `share` may use, as threads of torch or of the environment.
         compile: the learner's measurement with torch.compile as well.
-        isolate: every run in a fresh process, on one core; False is for tests.
+        isolate: every run in a fresh process, on cores of its own; False is for tests.
 
     Returns:
         The rows of all that was asked for, old and new; see `COLUMNS`.
@@ -121,11 +124,11 @@ def bench_training(
     done = _read(file)
     command = (
         f"catzoo bench training --env {env} --steps {steps} --seeds {seeds} --cores {cores} "
-        f"--parts {' '.join(parts)}"
+        f"--episodes {episodes} --parts {' '.join(parts)} --peers {' '.join(peers)}"
     )
     rows: list[Row] = []
     for number, job in enumerate(jobs, 1):
-        known = [row for row in done if tuple(str(row[name]) for name in KEY) == job.key]
+        known = [row for row in done if tuple(str(row[name]) for name in KEY) == job.key and _is_fresh(row)]
         fresh = [] if known else _measure(job, command, isolate)
         _append(file, fresh)
         rows += known or fresh
@@ -184,6 +187,12 @@ def _can_run(peer: str, env: str, progress: Callable[[str], None]) -> bool:
         progress(f"{peer}: left out: it has no network like ours for {env}")
         return False
     return True
+
+
+def _is_fresh(row: Row) -> bool:
+    """Whether a row can stand beside one of today: the same versions, within a day."""
+    age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(row["date"])
+    return row["versions"] == _versions() and age < datetime.timedelta(days=1)
 
 
 def _measure(job: Job, command: str, isolate: bool) -> list[Row]:

@@ -1,0 +1,164 @@
+"""Processes at work on runs, several at a time; none of them outlives the block that holds them."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from catzoo.hparams import Recipe, RecipeError
+from catzoo.zoo.board import Board
+from catzoo.zoo.machine import WORKERS, usable_cores
+from catzoo.zoo.runs import Run
+
+POLL = 0.1
+"""Seconds between looks at the processes."""
+LOOK = 1.0
+"""Seconds between looks at the metrics."""
+COMMAND = [sys.executable, "-P", "-m", "catzoo.zoo.worker"]
+"""-P: the working directory is for the user's packages, and hides none of the library's."""
+TAIL = 65_536
+"""Bytes at a log's end that are searched for what went wrong."""
+GRACE = 60.0
+"""Seconds that an interrupted worker has to end by itself."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: its recipe, its folder, the log of its process, and the arguments of its `train`."""
+
+    recipe: Recipe
+    run: Run
+    log: Path
+    arguments: dict[str, Any]
+
+
+@dataclass
+class Worker:
+    """A process at work on a job."""
+
+    job: Job
+    process: subprocess.Popen[bytes]
+    log_start: int
+    """Bytes of the log that are from before."""
+
+
+def threads_each(workers: int) -> int:
+    """Threads for each of so many workers, so that they do not fight for cores."""
+    return max(usable_cores() // workers, 1)
+
+
+@contextlib.contextmanager
+def crew_of_workers() -> Iterator[list[Worker]]:
+    """A list of workers; none of them outlives the block."""
+    crew: list[Worker] = []
+    try:
+        yield crew
+    except KeyboardInterrupt:
+        for worker in crew:
+            with contextlib.suppress(ProcessLookupError):
+                worker.process.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + GRACE
+        for worker in crew:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.process.wait(max(deadline - time.monotonic(), 0))
+        raise
+    finally:
+        for worker in crew:
+            if worker.process.poll() is None:
+                os.killpg(worker.process.pid, signal.SIGKILL)
+                worker.process.wait()
+
+
+def environment(threads: int, workers: int) -> dict[str, str]:
+    """Of a process that shares the machine."""
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    return {**os.environ, **limits, WORKERS: str(workers), "PYTHONUNBUFFERED": "1"}
+
+
+def start(job: Job, threads: int, workers: int) -> Worker:
+    """A process of its own for a job, with its output in the log."""
+    arguments = dict(job.arguments)
+    if not 0 < job.recipe.compute.threads <= threads:
+        arguments["overrides"] = [*arguments["overrides"], {"compute": {"threads": threads}}]
+    with job.log.open("a", encoding="utf-8") as log:
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        log.write(f"--- {now} {shlex.join(['train', job.recipe.agent, '--run-dir', str(job.run.path)])}\n")
+        log.flush()
+        start = log.tell()
+        process = subprocess.Popen(
+            COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment(threads, workers),
+            process_group=0,  # Ctrl-C on the terminal is for the parent, which passes it on
+        )
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # it died at once: its exit status will say so
+        process.stdin.write(json.dumps(arguments).encode() + b"\n")
+        process.stdin.flush()  # and left open: its end is the parent's
+    return Worker(job, process, start)
+
+
+def wait_for(crew: Sequence[Worker], board: Board) -> list[Worker]:
+    """Waits until some workers have ended, and returns them; shows meanwhile how far all are."""
+    looked = 0.0
+    while True:
+        ended = [worker for worker in crew if worker.process.poll() is not None]
+        for worker in ended:
+            assert worker.process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):
+                worker.process.stdin.close()
+        if ended:
+            return ended
+        if time.monotonic() - looked >= LOOK:
+            looked = time.monotonic()
+            for worker in crew:
+                board.look(worker.job.run, worker.job.recipe.steps)
+        time.sleep(POLL)
+
+
+def problem_of(worker: Worker) -> str | None:
+    """Why a worker's run has no result, in a few words; None if it has."""
+    status = worker.process.returncode
+    if status == 0:
+        return None if _has_result(worker.job) else "ended without a result"
+    if status < 0:
+        name = signal.Signals(-status).name
+        hint = "; out of memory?" if name == "SIGKILL" else ""
+        return f"killed by {name}{hint}"
+    try:
+        with worker.job.log.open("rb") as log:
+            log.seek(max(worker.log_start, log.seek(0, os.SEEK_END) - TAIL))
+            text = log.read().decode(errors="replace")
+    except OSError as error:
+        text = f"its log cannot be read: {error}"
+    return f"exit status {status}: {last_words(text) or 'no message'}"
+
+
+def _has_result(job: Job) -> bool:
+    try:
+        return "interval_95" in (job.run.result() or {})
+    except RecipeError:
+        return False
+
+
+def last_words(text: str) -> str:
+    """The line of a process's output that says what went wrong, or the last one."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    # Libraries may have had something to say after the error.
+    named = [line for line in lines if re.match(r"catzoo: |[\w.]*(Error|Exception)\b", line)]
+    last = (named or lines or [""])[-1]
+    return last.removeprefix("catzoo: ").removeprefix("error: ")[:200]
