@@ -74,7 +74,10 @@ def parse_override(text: str) -> dict[str, Any]:
         raise RecipeError(
             f"{text!r}: overrides are written key=value, such as optimizer.lr=1e-4 (command line)"
         )
-    if key not in keys_of(Recipe) and not any(name.startswith(key + ".") for name in keys_of(Recipe)):
+    known = keys_of(Recipe)
+    # An environment's own options are not ours to know.
+    own = key.startswith("env_options.") and not key.endswith(".")
+    if not own and key not in known and not any(name.startswith(key + ".") for name in known):
         raise RecipeError(unknown_key(key, Recipe, "", "command line"))
     try:
         parsed = yaml.safe_load(value)

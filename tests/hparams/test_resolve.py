@@ -100,6 +100,14 @@ def test_override_values_are_yaml():
     assert parse_override("reward_clip=null") == {"reward_clip": None}
 
 
+def test_one_option_of_an_environment_leaves_the_others():
+    source = {**SOURCE, "defaults": {**SOURCE["defaults"], "env_options": {"a": 1, "b": 2}}}
+    recipe = resolve(source, env="X-v0", overrides=[parse_override("env_options.b=c d")])
+    assert recipe.env_options == {"a": 1, "b": "c d"}
+    with pytest.raises(RecipeError, match=r"unknown key env_options\."):
+        parse_override("env_options.=3")
+
+
 def test_two_names_for_the_loss_must_agree():
     with pytest.raises(RecipeError, match="disagree"):
         resolved("CartPole-v1", "mse", "value_loss.name=c51")
