@@ -68,7 +68,6 @@ def test_sigma_replaces_the_recipes_ratio():
         (["value_loss.v_min=200"], "v_min=200 must be below value_loss.v_max=100"),
         (["value_loss.num_bins=1"], "value_loss.num_bins=1: must be at least 2"),
         (["steps=-5"], "steps=-5: must be at least 1"),
-        (["batch_size=1000000"], "replay.capacity"),
         (["value_loss.name=hlgaus"], "did you mean hl_gauss"),
         (["value_loss.name=mse", "value_loss.num_bins=5"], "num_bins does not apply to mse"),
     ],
