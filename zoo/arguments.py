@@ -232,9 +232,9 @@ def _add_bench(commands: Any) -> None:
         "--parts",
         metavar="PART",
         nargs="+",
-        choices=("speed", "overhead", "learner", "share"),
+        choices=("speed", "overhead", "learner", "share", "pipeline"),
         default=("speed", "overhead", "learner", "share"),
-        help="speed, overhead, learner, share; default all",
+        help="speed, overhead, learner, share, pipeline; default all but the last",
     )
     training.add_argument(
         "--peers",

@@ -61,7 +61,13 @@ def test_rows_are_complete_appended_and_resumed(tmp_path):
 def test_other_parts_and_the_table(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(worker, "ROUND_SECONDS", 0.0)
     monkeypatch.setattr(worker, "LEARNER_ROUNDS", 1)
-    rows = bench(tmp_path, [], steps=320, parts=("overhead", "learner", "share"))
+    rows = bench(tmp_path, [], steps=320, cores=2, parts=("overhead", "learner", "share", "pipeline"))
+    pipeline = [row for row in rows if row["part"] == "pipeline"]
+    assert [row["variant"] for row in pipeline] == [
+        f"{threads} threads, {how}" for threads in (1, 2) for how in ("in turn", "collecting ahead")
+    ]
+    updates = [row["updates"] for row in pipeline]
+    assert max(updates) - min(updates) <= 2  # as the number of resets among the steps differs
     overhead = [row for row in rows if row["part"] == "overhead"]
     assert [row["library"] for row in overhead[:4]] == ["bare loop", "catzoo", "catzoo", "bare loop"]
     assert len({row["updates"] for row in overhead if row["seed"] == 0}) == 1
@@ -79,6 +85,7 @@ def test_other_parts_and_the_table(tmp_path, capsys, monkeypatch):
     shown = capsys.readouterr().out
     assert "Lightning against the bare loop" in shown
     assert "channels_last" in shown
+    assert "2 threads, collecting ahead" in shown
 
 
 def test_a_fresh_process_measures_the_same_work():

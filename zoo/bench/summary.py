@@ -75,6 +75,17 @@ def print_table(rows: Sequence[Row]) -> None:
             for row in learner
         ]
         print_columns(f"{learner[0]['env']}: learner alone", ("learner", "threads", "updates/s"), cells)
+    pipeline = [row for row in rows if row["part"] == "pipeline"]
+    if pipeline:
+        cells = [
+            (
+                name,
+                f"{statistics.median(r['steps_per_second'] for r in pipeline if r['variant'] == name):,.0f}",
+            )
+            for name in dict.fromkeys(row["variant"] for row in pipeline)
+        ]
+        title = f"{pipeline[0]['env']}: threads and overlap, {pipeline[0]['threads']} cores"
+        print_columns(title, ("torch", "steps/s"), cells, "median over seeds")
     share = [row for row in rows if row["part"] == "share"]
     if share:
         cells = [(f"{row['library']} {row['loss']}", row["variant"], f"{row['share']:.1%}") for row in share]

@@ -6,6 +6,7 @@
 | overhead | Lightning's loop against a bare `while agent.steps < total: agent.iterate()`, same pieces |
 | learner | updates a second of the Nature CNN on random frames, in fp32, channels_last and bf16 |
 | share | where a run's time goes: environment, policy, replay, learner, Lightning |
+| pipeline | whole runs by threads of torch, collecting in turn with the learner and ahead of it |
 
 What is the same for every library: network, batch, updates per step, replay, exploration schedule,
 optimizer, target update interval, cores and threads, no double Q-learning. The libraries' loss is `huber`
@@ -72,7 +73,7 @@ NUMBERS = {
     ),
 }
 PEERS = ("sb3", "sb3-vec", "torchrl")
-PARTS = ("speed", "overhead", "learner", "share")
+PARTS = ("speed", "overhead", "learner", "share", "pipeline")
 PIXELS = "ALE/Pong-v5"
 """Where the learner's shapes come from, whatever the environment of the other parts."""
 
@@ -102,7 +103,7 @@ def bench_training(
         out: a CSV file, or a folder for `training-ENV.csv`; rows are appended as they come, and what is
             there already, from the last day and the same versions, is not measured again. None: nothing is
             written.
-        parts: of `speed`, `overhead`, `learner` and `share`.
+        parts: of `speed`, `overhead`, `learner`, `share` and `pipeline`.
         progress: gets one line for every measurement.
         episodes: greedy episodes after each run of `speed`; 0: none.
         cores: that each side of `speed` and `share` may use, as threads of torch or of the environment.
@@ -165,6 +166,9 @@ def _jobs(
         for threads in (1, 2):
             for library in ("catzoo", "catzoo compiled") if compile else ("catzoo",):
                 yield Job("learner", PIXELS, library, "hl_gauss", 0, 0, threads)
+    if "pipeline" in parts:
+        for seed in range(seeds):
+            yield Job("pipeline", env, "catzoo", "hl_gauss", seed, steps, cores)
     if "share" in parts:
         for library, loss in (("catzoo", "huber"), ("catzoo", "hl_gauss"), ("catzoo pqn", "hl_gauss")):
             yield Job("share", env, library, loss, 0, min(steps, 20_000), cores)
@@ -278,6 +282,9 @@ def _line(job: Job, rows: Sequence[Row]) -> str:
     if job.part == "learner":
         rates = ", ".join(f"{row['variant']} {row['updates_per_second']:.1f}" for row in rows)
         return f"learner: {job.library}, {job.threads} threads, updates/s: {rates}"
+    if job.part == "pipeline":
+        rates = ", ".join(f"{row['variant']} {row['steps_per_second']:,.0f}" for row in rows)
+        return f"{what}, steps/s: {rates}"
     if job.part == "share":
         return f"{what}: " + ", ".join(f"{row['variant']} {row['share']:.0%}" for row in rows)
     score = rows[0]["mean_return"]

@@ -228,11 +228,27 @@ def _timed(function: Callable[..., Any], spent: dict[str, float], name: str) -> 
     return wrapper
 
 
+def pipeline(job: Job) -> list[Row]:
+    """Whole runs with 1, 2, 4 … of the job's cores as torch's threads, collecting in turn and ahead."""
+    recipe = bench_recipe(job, precision="auto")
+    rows = []
+    for threads in [1 << power for power in range(job.threads.bit_length())]:
+        for ahead in (False, True):
+            torch.set_num_threads(threads)
+            compute = dataclasses.replace(recipe.compute, threads=threads, overlap=ahead)
+            variant = dataclasses.replace(recipe, compute=compute)
+            train_ours(warm_up(variant))
+            name = f"{threads} threads, {'collecting ahead' if ahead else 'in turn'}"
+            rows.append(_timing(job, train_ours(variant)) | {"variant": name})
+    return rows
+
+
 PARTS: dict[str, Callable[[Job], list[Row]]] = {
     "speed": speed,
     "overhead": speed,
     "learner": learner,
     "share": share,
+    "pipeline": pipeline,
 }
 
 
