@@ -205,6 +205,8 @@ def test_overlap_follows_the_machine_where_the_recipe_leaves_it_open(monkeypatch
     for cores, expected in ((1, False), (2, True)):
         monkeypatch.setattr(build, "usable_cores", lambda cores=cores: cores)
         assert build.overlaps(asked) is expected
+        every_core = recipe("dqn", "CartPole-v1", "compute.overlap=null", "compute.threads=0")
+        assert not build.overlaps(every_core)
     assert not build.overlaps(recipe("dqn", "CartPole-v1", "compute.overlap=false"))
 
 
