@@ -6,7 +6,7 @@ OUT    ?= results-gpu
 DEMO   := runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow lint types check gpu clean
+.PHONY: help demo test slow faults lint types check gpu clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -28,6 +28,9 @@ test: $(VENV)/.ready ## the tests, without the slow and the GPU ones
 
 slow: $(VENV)/.ready ## the learning tests, minutes each
 	$(BIN)/python -m pytest -q -m slow
+
+faults: $(VENV)/.ready ## the fault tests at full length, about 30 minutes
+	CATZOO_LONG=1 $(BIN)/python -m pytest -q -s tests/faults
 
 lint: $(VENV)/.ready ## ruff, lint and format
 	$(BIN)/ruff check .

@@ -1,9 +1,9 @@
 """Lightning agents, and what feeds them: networks, collector, replay, exploration, callbacks."""
 
-from catzoo.agents.agent import Agent, TrainingOptions
+from catzoo.agents.agent import Agent, NotFiniteError, TrainingOptions
 from catzoo.agents.augmentation import random_shift
-from catzoo.agents.callbacks import Checkpointing, Evaluation, SupportMonitor, SupportReport
-from catzoo.agents.checkpoint import Checkpoints
+from catzoo.agents.callbacks import BestWeights, Checkpointing, Evaluation, SupportMonitor, SupportReport
+from catzoo.agents.checkpoints import Checkpoints
 from catzoo.agents.collector import Episode, VectorCollector
 from catzoo.agents.dqn import DQN
 from catzoo.agents.evaluation import evaluate_agent, evaluate_policy
@@ -22,6 +22,7 @@ __all__ = [
     "TORSOS",
     "Agent",
     "Batch",
+    "BestWeights",
     "Checkpointing",
     "Checkpoints",
     "Episode",
@@ -30,6 +31,7 @@ __all__ = [
     "Learner",
     "LinearSchedule",
     "NStep",
+    "NotFiniteError",
     "OffPolicyAgent",
     "Priorities",
     "QNetwork",

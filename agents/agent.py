@@ -21,7 +21,6 @@ Logged metrics (`step` is the number of agent steps learned from):
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -70,6 +69,20 @@ class TrainingOptions:
     """Of prioritised replay."""
     learner: dict[str, Any] = field(default_factory=lambda: {"lr": 2.5e-4, "eps": 3.125e-4})
     """Keyword arguments of `Learner`."""
+
+
+class NotFiniteError(FloatingPointError):
+    """A loss that is NaN or infinite.
+
+    Args:
+        step, update: agent steps and gradient steps by then, that one included.
+        loss: what it was.
+        batch: [B, ...], what it was the loss of.
+    """
+
+    def __init__(self, step: int, update: int, loss: float, batch: Batch) -> None:
+        super().__init__(f"the loss is {loss} at step {step}, update {update}")
+        self.step, self.update, self.loss, self.batch = step, update, loss, batch
 
 
 class Agent(pl.LightningModule):
@@ -122,12 +135,13 @@ class Agent(pl.LightningModule):
         self.to(device)
         options = self.options
         acting = copy.deepcopy(self.network) if options.overlap else self.network
+        policy = EpsilonGreedy(acting, self.value_loss.decode, int(env.single_action_space.n), seed=seed)
         if options.overlap:  # its own stream: two threads must not share one
-            set_noise_generator(acting, torch.Generator(device).manual_seed(seed))
-        num_actions = int(env.single_action_space.n)
+            policy.noise = torch.Generator(device).manual_seed(seed)
+            set_noise_generator(acting, policy.noise)
         self.collector = VectorCollector(
             env,
-            EpsilonGreedy(acting, self.value_loss.decode, num_actions, seed=seed),
+            policy,
             frames_per_batch=rollout_length * env.num_envs,
             device=device,
             seed=seed,
@@ -137,23 +151,49 @@ class Agent(pl.LightningModule):
         self.rollouts = (Ahead if options.overlap else OnDemand)(self.collector, self.network)
         self.learner = Learner(self.update, self.network.parameters(), **options.learner)
         self.last_batch: Batch | None = None
+        self._unchecked: tuple[Batch, Tensor] | None = None
         self._losses: list[Tensor] = []
         self._td_error_B: Tensor | None = None
-        self._last_row = (time.perf_counter(), 0)
+        self._last_row = 0
+        self._rate_since = (time.perf_counter(), 0)
 
     def components(self) -> dict[str, Any]:
-        """What a checkpoint saves of the agent beside its parameters, counters and collector, by name."""
-        return {"learner": self.learner}
+        """What a checkpoint saves of the agent beside its parameters and its progress, by name."""
+        return {"collector": self.collector, "rollouts": self.rollouts, "learner": self.learner}
+
+    def progress(self) -> dict[str, Any]:
+        """Counters, and what the next row of metrics will say, as plain data and tensors."""
+        return {
+            "steps": self.steps,
+            "updates": self.updates,
+            "num_episodes": self.num_episodes,
+            "recent": [tuple(episode) for episode in self.recent],
+            "metrics": self.metrics,
+            "last_row": self._last_row,
+            "losses": self._losses,
+            "td_error": self._td_error_B,
+        }
+
+    def load_progress(self, progress: dict[str, Any]) -> None:
+        """Restores `progress`."""
+        self.steps, self.updates = int(progress["steps"]), int(progress["updates"])
+        self.num_episodes = int(progress["num_episodes"])
+        self.recent.clear()
+        self.recent.extend(Episode(*episode) for episode in progress["recent"])
+        self.metrics, self._last_row = progress["metrics"], int(progress["last_row"])
+        device = self.learner.device
+        self._losses = [loss_K.to(device) for loss_K in progress["losses"]]
+        td_error_B = progress["td_error"]
+        self._td_error_B = None if td_error_B is None else td_error_B.to(device)
 
     @property
     def has_experience(self) -> bool:
         """Whether there is anything that a checkpoint could go on from."""
         return self.steps > 0
 
-    def begin_anew(self) -> None:
-        """Called when a continued run opens new episodes: what was open before has ended."""
-        # A rollout that was collected ahead is not part of a checkpoint: its steps are collected again.
-        self.collector.frames = self.steps
+    def cut(self) -> None:
+        """Called when a continued run opens new episodes: those that were open end, as truncated."""
+        self.rollouts.cut()
 
     def iterate(self) -> None:
         """Collect and learn: one iteration, the whole of training."""
@@ -163,7 +203,7 @@ class Agent(pl.LightningModule):
         self.steps += int(rollout["collector", "mask"].sum())
         self._book(episodes)
         self.learn_from(rollout)
-        if self.steps - self._last_row[1] >= self.options.log_every:
+        if self.steps - self._last_row >= self.options.log_every:
             self.log_row()
 
     def _book(self, episodes: list[Episode]) -> None:
@@ -178,21 +218,50 @@ class Agent(pl.LightningModule):
 
     def learn(self, batches: Batch) -> Tensor:
         """One update for each of K batches [K, B, ...], in order; returns the TD errors [K, B]."""
+        self.check_losses()
         loss_K, td_error_KB = self.learner.steps(batches)
+        self._unchecked = (batches, loss_K)
         self._losses.append(loss_K)
         self._td_error_B = td_error_KB[-1]
         self.last_batch = batches.at(-1)
         self.updates += len(loss_K)
         return td_error_KB
 
+    def check_losses(self) -> None:
+        """Stops if a loss of the last burst is not finite.
+
+        Called when its successor is due, and before anything is saved: by then the numbers are there, and
+        asking for them stalls no GPU.
+
+        Raises:
+            NotFiniteError: with the batch.
+        """
+        if self._unchecked is None:
+            return
+        (batches, loss_K), self._unchecked = self._unchecked, None
+        bad = (~loss_K.isfinite()).nonzero()
+        if len(bad):
+            index = int(bad[0])
+            update = self.updates - len(loss_K) + index + 1
+            raise NotFiniteError(self.steps, update, float(loss_K[index]), batches.at(index))
+
     @torch.no_grad()
     def act(self, observation: Tensor) -> Tensor:
         """Greedy actions [B] for observations [B, ...]."""
         return self.value_loss.decode(self.network(observation)).argmax(dim=-1)
 
+    def recent_return(self) -> float | None:
+        """Mean return of the last 100 training episodes, undiscounted; None before the first has ended."""
+        return sum(episode.score for episode in self.recent) / len(self.recent) if self.recent else None
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the parameters and buffers, on the CPU."""
+        return {name: tensor.detach().to("cpu", copy=True) for name, tensor in self.state_dict().items()}
+
     def log_row(self) -> None:
         """Gathers the metrics of the module's table and sends them to every logger."""
-        now, then = time.perf_counter(), self._last_row
+        self.check_losses()
+        now, then = time.perf_counter(), self._rate_since
         row = {
             "train/episodes": self.num_episodes,
             "train/epsilon": self.rollouts.epsilon,
@@ -201,25 +270,20 @@ class Agent(pl.LightningModule):
             "time/steps_per_second": (self.steps - then[1]) / max(now - then[0], 1e-9),
         }
         if self.recent:
-            row["train/return"] = sum(episode.score for episode in self.recent) / len(self.recent)
+            row["train/return"] = self.recent_return()
             row["train/length"] = sum(episode.length for episode in self.recent) / len(self.recent)
         if self._td_error_B is not None and self._losses:
             row["train/loss"] = torch.cat(self._losses).mean().item()
-            if not math.isfinite(row["train/loss"]):
-                raise FloatingPointError(
-                    f"the loss is not finite at step {self.steps}: look at the rewards, observations and "
-                    "optimizer.lr"
-                )
             row["train/td_error"] = self._td_error_B.abs().mean().item()
             self._losses.clear()
         self.metrics = row
-        self._last_row = (now, self.steps)
+        self._last_row, self._rate_since = self.steps, (now, self.steps)
         for logger in self.loggers if self._trainer is not None else ():
             logger.log_metrics(row, step=self.steps)
 
     def on_train_start(self) -> None:
         """Rates count from here, also in a run that goes on."""
-        self._last_row = (time.perf_counter(), self.steps)
+        self._rate_since = (time.perf_counter(), self.steps)
 
     def training_step(self, token: None, index: int) -> None:
         """Lightning's step: one iteration. The token carries nothing."""

@@ -14,9 +14,12 @@ import numpy as np
 import torch
 
 from catzoo.agents.agent import Agent
-from catzoo.agents.checkpoint import Checkpoints
+from catzoo.agents.checkpoints import Checkpoints
 from catzoo.agents.evaluation import evaluation_mode
 from catzoo.losses import CategoricalLoss, ValueLoss
+
+SEEN = 100_000
+"""Targets that the advice on a support goes by."""
 
 
 class EverySteps(pl.Callback):
@@ -62,16 +65,28 @@ class Evaluation(EverySteps):
 
 
 class Checkpointing(EverySteps):
-    """Saves every so many steps.
+    """Saves every so many steps, and when it is asked to stop.
 
     Args:
         every: agent steps.
         checkpoints: where.
+        stopping: says whether training is to stop here.
     """
 
-    def __init__(self, every: int, checkpoints: Checkpoints) -> None:
+    def __init__(
+        self, every: int, checkpoints: Checkpoints, stopping: Callable[[], bool] = lambda: False
+    ) -> None:
         super().__init__(every)
-        self.checkpoints = checkpoints
+        self.checkpoints, self.stopping = checkpoints, stopping
+
+    def on_train_batch_end(self, trainer: pl.Trainer, agent: Agent, *_: Any) -> None:
+        """Saves when it is time, and in between writes what is worth it."""
+        super().on_train_batch_end(trainer, agent)
+        if self.stopping():
+            self.act(agent)
+            trainer.should_stop = True
+        else:
+            self.checkpoints.spill()
 
     def act(self, agent: Agent) -> None:
         """Saves, the row of metrics at hand included."""
@@ -80,21 +95,58 @@ class Checkpointing(EverySteps):
         self.checkpoints.save()
 
 
+class BestWeights(EverySteps):
+    """Keeps the weights at which the last 100 training episodes, or all so far, had the best mean return.
+
+    The best of many looks at noisy returns is too good to be true as a score: whoever uses these weights
+    plays anew.
+
+    Args:
+        every: agent steps between looks.
+    """
+
+    def __init__(self, every: int) -> None:
+        super().__init__(every)
+        self.score: float | None = None
+        self.steps = 0
+        self.weights: dict[str, torch.Tensor] = {}
+
+    def act(self, agent: Agent) -> None:
+        """Looks, and keeps a copy if these are the best."""
+        score = agent.recent_return()
+        if score is not None and (self.score is None or score > self.score):
+            self.score, self.steps, self.weights = score, agent.steps, agent.weights()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The weights and whose they are."""
+        return {"score": self.score, "steps": self.steps, "weights": self.weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores them."""
+        self.score, self.steps, self.weights = state["score"], state["steps"], state["weights"]
+
+
 @dataclass
 class SupportReport:
     """How well a support fits the targets that were learned from."""
 
     v_min: float
     v_max: float
-    targets: list[np.ndarray] = field(default_factory=list)
-    returns: list[float] = field(default_factory=list)
+    targets: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    """The newest `SEEN` of those that were looked at."""
+    returns: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    """Of episodes, discounted; as many."""
+
+    def add(self, targets: np.ndarray, returns: Sequence[float]) -> None:
+        """Takes more of both."""
+        self.targets = np.concatenate([self.targets, targets])[-SEEN:]
+        self.returns = np.concatenate([self.returns, returns])[-SEEN:]
 
     def clipped(self) -> tuple[float, float]:
         """Share of the targets below v_min and above v_max."""
-        if not self.targets:
+        if not len(self.targets):
             return 0.0, 0.0
-        targets = np.concatenate(self.targets)
-        return float((targets < self.v_min).mean()), float((targets > self.v_max).mean())
+        return float((self.targets < self.v_min).mean()), float((self.targets > self.v_max).mean())
 
     def advice(self) -> str | None:
         """One line with a better v_min and v_max if more than 1 % was clipped."""
@@ -103,7 +155,7 @@ class SupportReport:
             return None
         # A clipped target says only that the support is too short, not by how much: the next values are
         # confined to it too. Episode returns are not.
-        seen = np.concatenate([*self.targets, np.asarray(self.returns)])
+        seen = np.concatenate([self.targets, self.returns])
         low, high = float(np.quantile(seen, 0.001)), float(np.quantile(seen, 0.999))
         margin = 0.1 * max(high - low, 1e-3)
         parts, change = [], []
@@ -131,6 +183,10 @@ class SupportMonitor(pl.Callback):
             self.report = SupportReport(float(self.support.v_min), float(self.support.v_max))
         self._seen: dict[str, float] = {}
 
+    def on_train_start(self, trainer: pl.Trainer, agent: Agent) -> None:
+        """The row that a continued run has from its checkpoint was looked at before that was saved."""
+        self._seen = agent.metrics
+
     def on_train_batch_end(self, trainer: pl.Trainer, agent: Agent, *_: Any) -> None:
         """Looks at the last batch once per row of metrics."""
         if self.report is None or agent.metrics is self._seen:
@@ -154,11 +210,7 @@ class SupportMonitor(pl.Callback):
         chosen_BK = outputs_BAK[torch.arange(len(batch.action), device=outputs_BAK.device), batch.action]
         target_B = agent.value_loss.decode(chosen_BK) + td_error_B
         targets = target_B.float().cpu().numpy()
-        self.report.targets.append(targets)
-        self.report.returns = [
-            *self.report.returns[-10_000:],
-            *(episode.discounted for episode in agent.recent),
-        ]
+        self.report.add(targets, [episode.discounted for episode in agent.recent])
         mass_K = chosen_BK.float().softmax(-1).mean(0)
         return {
             "support/below": float((targets < self.report.v_min).mean()),
@@ -166,6 +218,15 @@ class SupportMonitor(pl.Callback):
             "support/low_mass": mass_K[0].item(),
             "support/high_mass": mass_K[-1].item(),
         }
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was seen so far."""
+        return {} if self.report is None else {"targets": self.report.targets, "returns": self.report.returns}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores it."""
+        if self.report is not None:
+            self.report.targets, self.report.returns = state["targets"], state["returns"]
 
     def advice(self) -> str | None:
         """See `SupportReport.advice`; None for losses without a support."""

@@ -27,6 +27,11 @@ from tensordict import TensorDict, TensorDictBase
 from torch import nn
 from torchrl.collectors import BaseCollector
 
+from catzoo.agents.simulators import restore_simulator, simulator_state
+
+OPEN = ("_observation", "_resetting", "_score", "_discounted", "_length")
+"""What the collector knows of the open episodes."""
+
 
 class Episode(NamedTuple):
     """A finished training episode."""
@@ -88,6 +93,8 @@ class VectorCollector(BaseCollector):
         self.device = torch.device(device)
         self.gamma, self.reward_clip = gamma, math.inf if reward_clip is None else reward_clip
         self.frames = 0
+        self.resumed = False
+        """Whether the open episodes are those of a checkpoint."""
         self.finished: list[Episode] = []
         self._seed = seed
         self._observation: np.ndarray | None = None
@@ -203,14 +210,25 @@ class VectorCollector(BaseCollector):
                     own[name].copy_(value)
 
     def state_dict(self) -> OrderedDict:
-        """The count of steps and the exploration. A simulator's state is not in it: see `load_state_dict`."""
-        return OrderedDict(frames=self.frames, exploration=self.policy.get_extra_state())
+        """The counts, the exploration, and, where it can be told, the state of the open episodes."""
+        state = OrderedDict(frames=self.frames, exploration=self.policy.get_extra_state(), open=None)
+        simulator = None if self._observation is None else simulator_state(self.env)
+        if simulator is not None:
+            state["open"] = {"simulator": simulator, **{name: np.array(getattr(self, name)) for name in OPEN}}
+        return state
 
     def load_state_dict(self, state_dict: OrderedDict) -> None:
-        """Restores them and starts new episodes with seeds that the run has not used."""
+        """Restores them; where episodes were not saved, new ones begin, with seeds not used before."""
         self.frames = state_dict["frames"]
         self.policy.set_extra_state(state_dict["exploration"])
+        saved = state_dict["open"]
+        self.resumed = saved is not None
         self.reset(self._seed + self.num_envs + self.frames)
+        if saved is None:
+            return
+        restore_simulator(self.env, saved["simulator"])
+        for name in OPEN:
+            setattr(self, name, np.array(saved[name]))
 
     def shutdown(
         self, timeout: float | None = None, close_env: bool = True, raise_on_error: bool = True

@@ -47,6 +47,8 @@ class EpsilonGreedy(nn.Module):
         self.num_actions = num_actions
         self.epsilon = 1.0
         self.random = np.random.default_rng(seed)
+        self.noise: torch.Generator | None = None
+        """The stream of the network's noisy layers, if it has one of its own."""
 
     @torch.no_grad()
     def forward(self, observation: Tensor) -> np.ndarray:
@@ -59,9 +61,12 @@ class EpsilonGreedy(nn.Module):
         return np.where(explore, anywhere, greedy.cpu().numpy())
 
     def get_extra_state(self) -> dict[str, Any]:
-        """The random stream's position."""
-        return {"random": self.random.bit_generator.state}
+        """The positions of the random streams."""
+        noise = None if self.noise is None else self.noise.get_state()
+        return {"random": self.random.bit_generator.state, "noise": noise}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Restores the random stream."""
+        """Restores the random streams."""
         self.random.bit_generator.state = state["random"]
+        if self.noise is not None and state["noise"] is not None:
+            self.noise.set_state(state["noise"])

@@ -40,7 +40,7 @@ class OffPolicyAgent(Agent):
         )
 
     def components(self) -> dict[str, Any]:
-        """The learner and the replay."""
+        """As `Agent.components`, and the replay."""
         return {**super().components(), "replay": self.replay}
 
     @property
@@ -48,10 +48,10 @@ class OffPolicyAgent(Agent):
         """Whether the replay holds a transition."""
         return len(self.replay) > 0
 
-    def begin_anew(self) -> None:
-        """Marks the steps that wait for their n-step return as truncated."""
-        super().begin_anew()
-        self.replay.cut()
+    def cut(self) -> None:
+        """Marks the steps that wait for their n-step return as truncated too."""
+        if not self.rollouts.cut():
+            self.replay.cut()
 
     def learn_from(self, rollout: TensorDictBase) -> None:
         """Stores a rollout and makes the updates that are due."""

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import contextlib
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import torch
 from tensordict import TensorDict
 from torch import nn
 
 from catzoo.agents.collector import Episode, VectorCollector
+from catzoo.agents.replay import flat_tensors, nested_tensors
 
 Rollout = tuple[TensorDict, list[Episode]]
 """Steps [N, T] in TorchRL's layout, and the episodes that ended in them."""
@@ -34,9 +36,14 @@ class OnDemand:
         self.network = network
         self.epsilon = 1.0
         self.policy_age = 0
+        self.pending: Rollout | None = None
+        """One that was collected before a checkpoint and not learned from."""
 
     def next(self, epsilon: float, updates: int) -> Rollout:
         """The next rollout, with the epsilon given; `updates` counts the gradient steps so far."""
+        if self.pending is not None:
+            rollout, self.pending = self.pending, None
+            return rollout
         self.epsilon = epsilon
         self.collector.policy.epsilon = epsilon
         return self._collect()
@@ -46,6 +53,36 @@ class OnDemand:
 
     def rest(self) -> None:
         """Waits until nothing is being collected."""
+
+    def waiting(self) -> Rollout | None:
+        """The rollout that is there and was not asked for yet."""
+        return self.pending
+
+    def cut(self) -> bool:
+        """Ends the episodes open in the rollout that waits, as truncated; False if there is none."""
+        if self.pending is None:
+            return False
+        following = self.pending[0]["next"]
+        following["truncated"][:, -1] |= ~following["terminated"][:, -1]
+        following["done"][:, -1] = True
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rollout that waits, once it is there."""
+        state: dict[str, Any] = {"epsilon": self.epsilon, "rollout": None}
+        waiting = self.waiting()
+        if waiting is not None:
+            state["rollout"] = flat_tensors(waiting[0])
+            state["episodes"] = [tuple(episode) for episode in waiting[1]]
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores it."""
+        self.epsilon = state["epsilon"]
+        self.pending = None
+        if state["rollout"] is not None:
+            episodes = [Episode(*episode) for episode in state["episodes"]]
+            self.pending = (nested_tensors(state["rollout"]), episodes)
 
 
 class Ahead(OnDemand):
@@ -65,10 +102,13 @@ class Ahead(OnDemand):
 
     def next(self, epsilon: float, updates: int) -> Rollout:
         """The rollout under way, after having started the one that follows it."""
-        if self.under_way is None:
-            self._begin(epsilon, updates)
-        assert self.under_way is not None
-        rollout = self.under_way.result()
+        if self.pending is not None:
+            rollout, self.pending = self.pending, None
+        else:
+            if self.under_way is None:
+                self._begin(epsilon, updates)
+            assert self.under_way is not None
+            rollout = self.under_way.result()
         self.policy_age = updates - self._begun_at
         self._begin(epsilon, updates)
         return rollout
@@ -94,3 +134,16 @@ class Ahead(OnDemand):
         """Waits until nothing is being collected; what was is kept for `next`."""
         if self.under_way is not None:
             self.under_way.exception()
+
+    def waiting(self) -> Rollout | None:
+        """As `OnDemand.waiting`, when it is there."""
+        return self.pending if self.under_way is None else self.under_way.result()
+
+    def state_dict(self) -> dict[str, Any]:
+        """As `OnDemand.state_dict`, with the age of the rollout's weights."""
+        return {**super().state_dict(), "begun_at": self._begun_at}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores it."""
+        super().load_state_dict(state)
+        self._begun_at = state.get("begun_at", 0)

@@ -11,7 +11,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from catzoo.hparams.schema import RecipeError, bounded, nearest
+from catzoo.hparams.schema import RecipeError, bounded, nearest, shown
 
 _SUPPORT = ("num_bins", "v_min", "v_max", "align")
 LOSS_KEYS: dict[str, tuple[str, ...]] = {
@@ -52,7 +52,7 @@ class ValueLossConfig:
     def __post_init__(self) -> None:
         if self.name not in LOSS_KEYS:
             hint = nearest(self.name, LOSS_KEYS)
-            raise RecipeError(f"unknown loss {self.name!r}: must be one of {', '.join(LOSS_KEYS)}{hint}")
+            raise RecipeError(f"unknown loss {shown(self.name)}: must be one of {', '.join(LOSS_KEYS)}{hint}")
         if self.sigma is not None and self.sigma_ratio is not None:
             raise RecipeError("value_loss.sigma and value_loss.sigma_ratio exclude each other: give one")
         if self.v_min is not None and self.v_max is not None and self.v_min >= self.v_max:

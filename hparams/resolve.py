@@ -16,10 +16,16 @@ from typing import Any
 import yaml
 
 from catzoo.hparams.recipe import LOSS_KEYS, Recipe, ValueLossConfig
-from catzoo.hparams.schema import RecipeError, build, keys_of, nearest, unknown_key
+from catzoo.hparams.schema import RecipeError, brief, build, keys_of, nearest, shown, unknown_key
 
 SECTIONS = {"agent", "description", "ignores", "defaults", "environments", "presets"}
 """Of a recipe file."""
+LARGEST_FILE = 10**6
+"""Bytes of a recipe file at most; the zoo's own have some thousand."""
+LONGEST = 10_000
+"""Characters of a value at most."""
+DEEPEST = 20
+"""Levels of lists and mappings at most."""
 
 
 def loss_name(name: str) -> str:
@@ -33,33 +39,81 @@ def loss_name(name: str) -> str:
         if known.lower().replace("_", "") == folded:
             return known
     hint = nearest(name, LOSS_KEYS)
-    raise RecipeError(f"unknown loss {name!r}: must be one of {', '.join(LOSS_KEYS)}{hint}")
+    raise RecipeError(f"unknown loss {shown(name)}: must be one of {', '.join(LOSS_KEYS)}{hint}")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A mapping from a YAML file, safely loaded.
+    """A mapping from a YAML file, safely loaded: it may come from anyone.
 
     Raises:
-        RecipeError: missing, unreadable, not YAML, or not a mapping.
+        RecipeError: missing, unreadable, too large, not YAML, not a mapping, or more than plain data.
     """
     try:
-        values = yaml.load(
-            path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        )
+        if path.exists() and not path.is_file():  # a pipe would wait for ever
+            raise RecipeError(f"{path}: is not a file")
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
+            raise RecipeError(f"{path}: not a recipe: larger than {LARGEST_FILE // 10**6} MB")
+        values = _plain_yaml(content.decode())
     except OSError as error:
         raise RecipeError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise RecipeError(f"{path}: is not a text file") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that no calendar has
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "malformed"
-        raise RecipeError(f"{path}{line}: not YAML: {problem}") from None
-    except RecursionError:
-        raise RecipeError(f"{path}: not a recipe: nested too deeply") from None
+        raise RecipeError(f"{path}{line}: not YAML: {brief(problem)}") from None
+    except (ValueError, OverflowError) as error:  # a date that no calendar has, a number of 5,000 digits
+        if isinstance(error, RecipeError):
+            raise
+        raise RecipeError(f"{path}: not YAML: a value that cannot be") from None
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: not a recipe: a mapping of keys was expected")
     return values
+
+
+def _plain_yaml(text: str) -> Any:
+    """Nested dictionaries, lists and scalars from YAML without references and tags.
+
+    A few aliases can stand for billions of values, and tags ask for types that no recipe has.
+
+    Raises:
+        YAMLError, ValueError, OverflowError: not that.
+    """
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    depth = 0
+    event: Any
+    for event in yaml.parse(text, Loader=loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise _refused("nested too deeply", event)
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+            raise _refused("references (& and *) are not for recipes", event)
+        if getattr(event, "tag", None) not in (None, "!"):
+            raise _refused(f"the tag {brief(event.tag)} is not for recipes", event)
+        if isinstance(event, yaml.ScalarEvent) and len(event.value) > LONGEST:
+            raise _refused(f"a value of more than {LONGEST} characters", event)
+    values = yaml.load(text, Loader=loader)
+    _check_keys(values)
+    return values
+
+
+def _refused(problem: str, event: Any) -> yaml.YAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+
+
+def _check_keys(value: Any) -> None:
+    """Refuses a key that is not a string, such as `on`, which YAML takes for true."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise yaml.MarkedYAMLError(problem=f"the key {shown(key)} must be a name: put it in quotes")
+            _check_keys(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_keys(inner)
 
 
 def parse_override(text: str) -> dict[str, Any]:
@@ -72,7 +126,7 @@ def parse_override(text: str) -> dict[str, Any]:
     key = key.strip()
     if not equals or not key:
         raise RecipeError(
-            f"{text!r}: overrides are written key=value, such as optimizer.lr=1e-4 (command line)"
+            f"{shown(text)}: overrides are written key=value, such as optimizer.lr=1e-4 (command line)"
         )
     known = keys_of(Recipe)
     # An environment's own options are not ours to know.
@@ -80,9 +134,15 @@ def parse_override(text: str) -> dict[str, Any]:
     if not own and key not in known and not any(name.startswith(key + ".") for name in known):
         raise RecipeError(unknown_key(key, Recipe, "", "command line"))
     try:
-        parsed = yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise RecipeError(f"{key}={value!r}: not a value that YAML can read (command line)") from None
+        parsed: Any = _plain_yaml(value) if len(value) <= LONGEST else None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        problem = getattr(error, "problem", None)
+        why = f": {brief(problem)}" if problem else ""
+        raise RecipeError(
+            f"{brief(key)}={shown(value)}: not a value that YAML can read{why} (command line)"
+        ) from None
+    if len(value) > LONGEST:
+        raise RecipeError(f"{brief(key)}: a value of more than {LONGEST} characters (command line)")
     for part in reversed(key.split(".")):
         parsed = {part: parsed}
     return parsed  # type: ignore[no-any-return]
@@ -121,11 +181,7 @@ def resolve(
     Raises:
         RecipeError: anything unknown, out of range or contradictory, in one line.
     """
-    unknown = set(source) - SECTIONS
-    if unknown:
-        raise RecipeError(
-            f"{where}: unknown section {sorted(unknown)[0]!r}; known: {', '.join(sorted(SECTIONS))}"
-        )
+    _check_source(source, where)
     sections = [source.get("defaults") or {}]
     sections += [
         section or {}
@@ -136,11 +192,15 @@ def resolve(
         sections.append(_preset(source, preset, env))
     said: dict[str, Any] = {}
     for override in overrides:
+        if not isinstance(override, Mapping):
+            raise RecipeError(f"{shown(override)}: an override is key=value or a mapping")
         said = merge(said, override)
     _refuse_ignored(said, source)
     for key in ("agent", "env", "preset"):
         if key in said:
-            raise RecipeError(f"{key}={said[key]!r}: the {key} is not an override, name it in its own place")
+            raise RecipeError(
+                f"{key}={shown(said[key])}: the {key} is not an override, name it in its own place"
+            )
     name = _loss_in_use(sections, loss, said)
     values: dict[str, Any] = {"agent": source.get("agent", "dqn"), "env": env, "preset": preset}
     for section in sections:
@@ -156,21 +216,59 @@ def resolve(
     return build(Recipe, merge(values, said), where="command line")
 
 
+def _check_source(source: Mapping[str, Any], where: str) -> None:
+    """Refuses a recipe file of another shape than the module says."""
+    unknown = [key for key in source if key not in SECTIONS]
+    if unknown:
+        raise RecipeError(
+            f"{where}: unknown section {shown(unknown[0])}; known: {', '.join(sorted(SECTIONS))}"
+        )
+    if not isinstance(source.get("agent", ""), str):
+        raise RecipeError(f"{where}: agent={shown(source['agent'])}: must be a name")
+    ignores = source.get("ignores") or []
+    if not isinstance(ignores, list) or not all(isinstance(key, str) for key in ignores):
+        raise RecipeError(f"{where}: ignores must be a list of keys")
+    groups = [_group(source, name, where) for name in ("environments", "presets")]
+    sections = [("defaults", _group(source, "defaults", where))]
+    sections += [(brief(name), _group(group, name, where)) for group in groups for name in group]
+    for name, section in sections:
+        if not isinstance(section.get("for", ""), str):
+            raise RecipeError(f"{where}: {name}.for={shown(section['for'])}: must be a name or a pattern")
+        losses = _group(section, "losses", f"{where}: {name}")
+        inner = [section, *(_group(losses, loss, f"{where}: {name}.losses") for loss in losses)]
+        for part in inner:
+            chosen = _group(part, "value_loss", f"{where}: {name}").get("name", "")
+            if not isinstance(chosen, str):
+                raise RecipeError(f"{where}: {name}: value_loss.name={shown(chosen)}: must be a name")
+
+
+def _group(values: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:
+    """The mapping under a name; an empty one where there is none."""
+    group = values.get(name)
+    if group is None:
+        return {}
+    if not isinstance(group, Mapping) or not all(isinstance(key, str) for key in group):
+        raise RecipeError(f"{where}: {brief(name)} must be a group of keys, not {shown(group, 40)}")
+    return group
+
+
 def _preset(source: Mapping[str, Any], name: str, env: str) -> Mapping[str, Any]:
     presets = source.get("presets") or {}
     if name not in presets:
-        known = ", ".join(presets) or "none"
+        known = brief(", ".join(presets), 200) or "none"
         raise RecipeError(
-            f"unknown preset {name!r}: {source.get('agent')} has {known}{nearest(name, presets)}"
+            f"unknown preset {shown(name)}: {source.get('agent')} has {known}{nearest(name, presets)}"
         )
     pattern = presets[name].get("for", "*")
     if not fnmatch.fnmatchcase(env, pattern):
-        raise RecipeError(f"preset {name} is for {pattern}, not for {env}")
+        raise RecipeError(f"preset {name} is for {brief(pattern)}, not for {brief(env)}")
     return presets[name]  # type: ignore[no-any-return]
 
 
 def _refuse_ignored(said: Mapping[str, Any], source: Mapping[str, Any], prefix: str = "") -> None:
     for key, value in said.items():
+        if not isinstance(key, str):
+            raise RecipeError(f"{prefix}{shown(key)}: a key must be a name (command line)")
         if prefix + key in (source.get("ignores") or ()):
             raise RecipeError(f"{prefix}{key} does not apply to {source.get('agent')} (command line)")
         if isinstance(value, Mapping):
@@ -182,7 +280,7 @@ def _loss_in_use(sections: Iterable[Mapping[str, Any]], loss: str | None, said: 
     if isinstance(named, Mapping) and "name" in named:
         override = loss_name(str(named["name"]))
         if loss is not None and loss_name(loss) != override:
-            raise RecipeError(f"--loss {loss} and value_loss.name={override} disagree (command line)")
+            raise RecipeError(f"--loss {brief(loss)} and value_loss.name={override} disagree (command line)")
         loss = override
     if loss is not None:
         return loss_name(loss)

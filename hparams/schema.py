@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import math
 import types
 import typing
@@ -16,6 +17,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+LONGEST_LIST = 100
+"""Items of a list at most."""
+LONGEST_NAME = 200
+"""Characters of a name at most."""
+LARGEST = 2**63
+"""Whole numbers are below it."""
 
 
 class RecipeError(ValueError):
@@ -31,17 +38,40 @@ def bounded(
     )
 
 
+def brief(text: str, longest: int = 80) -> str:
+    """A text for an error message: on one line, and not long."""
+    cut = text[: longest + 1]
+    line = cut if cut.isprintable() else repr(cut)[1:-1]
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def shown(value: Any, longest: int = 80) -> str:
+    """A value for an error message, as Python writes it, but for what is long."""
+    if isinstance(value, str):
+        return f"'{brief(value, longest)}'" if "'" not in value else brief(repr(value[:longest]), longest)
+    try:
+        return brief(repr(value), longest)
+    except (ValueError, RecursionError):  # a number of 5,000 digits, or lists in lists in lists
+        return f"a {type(value).__name__} too large to show"
+
+
 def nearest(word: str, allowed: Iterable[str]) -> str:
     """` (did you mean X?)` for the closest of `allowed`, or an empty string."""
     allowed = list(allowed)
     folded = {name.lower(): name for name in allowed}
-    close = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word[:100].lower(), folded, n=1, cutoff=0.6)
     return f"; did you mean {folded[close[0]]}?" if close else ""
+
+
+@functools.cache
+def types_of(schema: type) -> dict[str, Any]:
+    """The types of a dataclass's fields, by name."""
+    return typing.get_type_hints(schema)
 
 
 def keys_of(schema: type, prefix: str = "") -> list[str]:
     """Every dotted key of a dataclass, leaves only, in order of definition."""
-    hints = typing.get_type_hints(schema)
+    hints = types_of(schema)
     keys: list[str] = []
     for field in dataclasses.fields(schema):
         kind = hints[field.name]
@@ -62,7 +92,7 @@ def build(schema: type[T], values: Mapping[str, Any], *, where: str, prefix: str
     Raises:
         RecipeError: unknown key (with the nearest one), wrong type, or a value out of range.
     """
-    hints = typing.get_type_hints(schema)
+    hints = types_of(schema)  # type: ignore[arg-type]
     fields = {field.name: field for field in dataclasses.fields(schema)}  # type: ignore[arg-type]
     arguments: dict[str, Any] = {}
     for key, value in values.items():
@@ -88,13 +118,13 @@ def unknown_key(key: str, schema: type, prefix: str, where: str) -> str:
     allowed = keys_of(schema, prefix)
     hint = nearest(key, allowed)
     if not hint:  # the right leaf under the wrong parent: `lr` for `optimizer.lr`
-        leaf = key.rsplit(".", 1)[-1]
+        leaf = key.rsplit(".", 1)[-1][:100]
         by_leaf = {name.rsplit(".", 1)[-1]: name for name in allowed}
         close = difflib.get_close_matches(leaf, by_leaf, n=1, cutoff=0.6)
         hint = f"; did you mean {by_leaf[close[0]]}?" if close else ""
-    known = "" if hint else f"; known keys: {', '.join(allowed)}"
-    shown = key if key.isprintable() else repr(key)  # the message stays one line
-    return f"unknown key {shown} ({where}){hint}{known}"
+    names = ", ".join(allowed)
+    known = f"; known keys: {names}" if len(names) < 200 else "; catzoo show AGENT lists the keys"
+    return f"unknown key {brief(key)} ({where}){hint or known}"
 
 
 def convert(value: Any, kind: Any, metadata: Mapping[str, Any], key: str, where: str) -> Any:
@@ -107,26 +137,32 @@ def convert(value: Any, kind: Any, metadata: Mapping[str, Any], key: str, where:
         return convert(value, kind, metadata, key, where)
     if origin is typing.Literal:
         if value not in arguments:
-            hint = nearest(str(value), [str(argument) for argument in arguments])
+            hint = nearest(shown(value), [str(argument) for argument in arguments])
             allowed = ", ".join(str(argument) for argument in arguments)
-            raise RecipeError(f"{key}={value!r}: must be one of {allowed} ({where}){hint}")
+            raise RecipeError(f"{key}={shown(value)}: must be one of {allowed} ({where}){hint}")
         return value
     if origin is tuple:
         if not isinstance(value, list | tuple):
-            raise RecipeError(f"{key}={value!r}: must be a list such as [64, 64] ({where})")
+            raise RecipeError(f"{key}={shown(value)}: must be a list such as [64, 64] ({where})")
+        if len(value) > LONGEST_LIST:
+            raise RecipeError(f"{key} has {len(value)} items: must be at most {LONGEST_LIST} ({where})")
         return tuple(convert(item, arguments[0], metadata, key, where) for item in value)
     if origin is dict:
         if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-            raise RecipeError(f"{key}={value!r}: must be a mapping such as {{name: value}} ({where})")
+            raise RecipeError(f"{key}={shown(value)}: must be a mapping such as {{name: value}} ({where})")
         return dict(value)
     return _convert_scalar(value, kind, metadata, key, where)
 
 
 def _convert_scalar(value: Any, kind: Any, metadata: Mapping[str, Any], key: str, where: str) -> Any:
     wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}[kind]
-    wrong = RecipeError(f"{key}={value!r}: must be {wanted} ({where})")
-    if kind is bool or kind is str:
-        if not isinstance(value, kind):
+    wrong = RecipeError(f"{key}={shown(value)}: must be {wanted} ({where})")
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise wrong
+        return value
+    if kind is str:  # names end up in messages, and in the names of folders
+        if not isinstance(value, str) or not value.isprintable() or len(value) > LONGEST_NAME:
             raise wrong
         return value
     if isinstance(value, str):  # YAML 1.1 reads 1e-4 as a string
@@ -136,6 +172,8 @@ def _convert_scalar(value: Any, kind: Any, metadata: Mapping[str, Any], key: str
             raise wrong from None
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
         raise wrong
+    if (kind is int or isinstance(value, int)) and abs(value) >= LARGEST:
+        raise RecipeError(f"{key}={shown(value)}: must be a number below 2**63 ({where})")
     if kind is int:
         if value != int(value):
             raise wrong

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import math
 import re
 from pathlib import Path
 from typing import Any, NoReturn
@@ -79,6 +80,17 @@ def positive(text: str) -> int:
     value = whole(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} must be at least 1")
+    return value
+
+
+def minutes(text: str) -> float:
+    """A number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes such as 60 or 0.5")
     return value
 
 
@@ -212,6 +224,17 @@ def _add_eval_and_watch(commands: Any) -> None:
     watch.add_argument("--out", metavar="FILE", type=Path, required=True, help="an .mp4 or .gif file")
     watch.add_argument("--seed", metavar="N", type=natural, default=0, help="of the episode; default 0")
     watch.add_argument("--max-steps", metavar="N", type=positive, default=3_000, help="default 3000")
+    for command in (evaluate, watch):
+        command.add_argument(
+            "--best",
+            action="store_true",
+            help="the weights with the best mean return over 100 training episodes, instead of the last ones",
+        )
+        command.add_argument(
+            "--trust",
+            action="store_true",
+            help="import the package that the run's environment names, as in my_package:MyEnv-v0",
+        )
 
 
 def _add_bench(commands: Any) -> None:
@@ -266,6 +289,8 @@ def _add_bench(commands: Any) -> None:
         help="priorities, store, memory; default all; memory takes 7.2 GB",
     )
     replay.add_argument("--out", metavar="DIR", type=Path, help="where replay.csv goes, written anew")
+    _add_bench_checkpoint(kinds)
+    _add_bench_soak(kinds)
     kernels = _add(
         kinds,
         "kernels",
@@ -273,3 +298,48 @@ def _add_bench(commands: Any) -> None:
         EXAMPLES_KERNELS,
     )
     add_kernel_arguments(kernels, positive)
+
+
+def _add_bench_checkpoint(kinds: Any) -> None:
+    checkpoint = _add(
+        kinds,
+        "checkpoint",
+        "saving and restoring an Atari run with a full replay: how long training stands still, and the disk",
+        "  catzoo bench checkpoint --out results/\n"
+        "  catzoo bench checkpoint --parts dqn --transitions 100k --scratch /mnt/disk\n",
+    )
+    checkpoint.add_argument(
+        "--parts",
+        metavar="PART",
+        nargs="+",
+        choices=("dqn", "rainbow"),
+        default=("dqn", "rainbow"),
+        help="dqn (uniform replay), rainbow (prioritised); default both",
+    )
+    checkpoint.add_argument(
+        "--transitions",
+        metavar="N",
+        type=positive,
+        nargs="+",
+        default=(100_000, 1_000_000),
+        help="in the replay; default 100k 1M, which takes 7.2 GB of memory and 15 GB of disk",
+    )
+    checkpoint.add_argument(
+        "--scratch", metavar="DIR", type=Path, help="a folder on the disk to measure; default a temporary one"
+    )
+    checkpoint.add_argument("--out", metavar="DIR", type=Path, help="where checkpoint.csv goes, written anew")
+
+
+def _add_bench_soak(kinds: Any) -> None:
+    soak = _add(
+        kinds,
+        "soak",
+        "train for long, and see whether memory, threads, open files or processes grow or are left over",
+        "  catzoo bench soak --minutes 60 --out results/\n"
+        "  catzoo bench soak --minutes 5 --agent dqn --env CartPole-v1 --loss mse\n",
+    )
+    soak.add_argument("--minutes", metavar="N", type=minutes, default=60.0, help="of training; default 60")
+    soak.add_argument("--agent", metavar="AGENT", default="rainbow", help="default rainbow")
+    soak.add_argument("--env", metavar="ID", default="MinAtar/Breakout", help="default MinAtar/Breakout")
+    soak.add_argument("--loss", metavar="NAME", default="hl_gauss", help="default hl_gauss")
+    soak.add_argument("--out", metavar="DIR", type=Path, help="where soak.csv and soak.png go, written anew")

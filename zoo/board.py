@@ -57,14 +57,14 @@ class Board:
     ) -> None:
         self.bar.stop()
 
-    def begin(self, run: Run, steps: int) -> None:
-        """A run begins or goes on."""
-        self.begun += 1
+    def begin(self, run: Run, steps: int, *, again: bool = False) -> None:
+        """A run begins or goes on; `again` in this very command."""
+        self.begun += not again
         name = run.path.name
         self.lines[name] = self.bar.add_task(name, total=steps, count="", rate="starting", score="")
         self.look(run, steps)
         if not self.live:
-            self.tell(f"{self.begun}/{self.runs} begins: {name}")
+            self.tell(f"{self.begun}/{self.runs} begins{' again' if again else ''}: {name}")
 
     def look(self, run: Run, steps: int) -> None:
         """Reads how far a run is; costs a few kB of its metrics.csv."""

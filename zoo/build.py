@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,10 @@ from catzoo.zoo.machine import has_bf16, usable_cores, usable_memory, workers
 
 AGENTS: dict[str, Callable[..., Agent]] = {"dqn": DQN, "rainbow": DQN, "pqn": PQN}
 """The class behind each recipe file; Rainbow is DQN with its options together."""
+ACTING = 2
+"""Copies of the network that an agent has: its own and the target's."""
+LEARNING = 5
+"""And when it learns: the gradient and Adam's two moments too."""
 
 
 def build_value_loss(recipe: Recipe) -> ValueLoss:
@@ -68,17 +73,42 @@ def build_env(recipe: Recipe, num_envs: int, *, training: bool = False, **render
     return make_env(recipe.env, num_envs, options, **render)
 
 
-def build_agent(recipe: Recipe, env: VectorEnv, folder: Path | None = None) -> Agent:
-    """The agent for an environment's spaces, on the recipe's device, ready to act but not to learn."""
+def build_agent(recipe: Recipe, env: VectorEnv, folder: Path | None = None, *, copies: int = ACTING) -> Agent:
+    """The agent for an environment's spaces, on the recipe's device, ready to act but not to learn.
+
+    Args:
+        recipe: what to build.
+        env: with the spaces.
+        folder: for a replay on disk.
+        copies: of the network's size, what the memory must have room for.
+
+    Raises:
+        RecipeError: anything that does not fit together, or a network that does not fit into memory.
+    """
     if recipe.agent not in AGENTS:
-        raise RecipeError(f"unknown agent {recipe.agent!r}: the zoo has {', '.join(AGENTS)}")
+        raise RecipeError(f"unknown agent {recipe.agent!r:.80}: the zoo has {', '.join(AGENTS)}")
     torch.manual_seed(recipe.seed)
     device = build_device(recipe)
     if recipe.compute.threads:
         torch.set_num_threads(recipe.compute.threads)
     value_loss = build_value_loss(recipe)
+    check_network(recipe, env, value_loss, copies)
+    network = build_network(recipe, env, value_loss)
+    if recipe.random_shift and (not network.is_image or network.move_channels):
+        shape = list(env.single_observation_space.shape)
+        raise RecipeError(
+            f"random_shift={recipe.random_shift} needs images with their channels first, such as Atari's; "
+            f"{recipe.env} has {shape}"
+        )
+    kind = AGENTS[recipe.agent]
+    options = {"double": recipe.double} if kind is DQN else {}
+    return kind(network, value_loss, training_options(recipe, folder), **options).to(device)
+
+
+def build_network(recipe: Recipe, env: VectorEnv, value_loss: ValueLoss) -> QNetwork:
+    """The recipe's network, with new weights, on torch's default device."""
     try:
-        network = QNetwork(
+        return QNetwork(
             env.single_observation_space.shape,
             int(env.single_action_space.n),
             value_loss.num_outputs,
@@ -93,15 +123,26 @@ def build_agent(recipe: Recipe, env: VectorEnv, folder: Path | None = None) -> A
         )
     except ValueError as error:
         raise RecipeError(f"{recipe.env}: {error}") from None
-    if recipe.random_shift and (not network.is_image or network.move_channels):
-        shape = list(env.single_observation_space.shape)
+
+
+def check_network(recipe: Recipe, env: VectorEnv, value_loss: ValueLoss, copies: int) -> None:
+    """Refuses a network of which so many copies do not fit into memory, before anything is allocated.
+
+    Raises:
+        RecipeError: it does not fit, or its parts do not fit together.
+    """
+    try:
+        with torch.device("meta"):  # shapes without memory
+            network = build_network(recipe, env, value_loss)
+    except RuntimeError as error:
+        raise RecipeError(f"{recipe.env}: no such network: {str(error).splitlines()[0][:200]}") from None
+    needed = copies * sum(parameter.nbytes for parameter in network.parameters())
+    available = usable_memory()
+    if available is not None and needed > available:
         raise RecipeError(
-            f"random_shift={recipe.random_shift} needs images with their channels first, such as Atari's; "
-            f"{recipe.env} has {shape}"
+            f"{recipe.env}: the network needs {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free in "
+            "memory: lower network.hidden, network.width or value_loss.num_bins"
         )
-    kind = AGENTS[recipe.agent]
-    options = {"double": recipe.double} if kind is DQN else {}
-    return kind(network, value_loss, training_options(recipe, folder), **options).to(device)
 
 
 def training_options(recipe: Recipe, folder: Path | None = None) -> TrainingOptions:
@@ -182,7 +223,8 @@ def build_trainer(recipe: Recipe, folder: Path | None = None) -> Agent:
     """
     env = build_env(recipe, recipe.num_envs, training=True)
     try:
-        agent = build_agent(recipe, env, folder)
+        agent = build_agent(recipe, env, folder, copies=LEARNING)
+        check_rollout(recipe, env)
         if isinstance(agent, OffPolicyAgent):
             check_replay(recipe, env, folder)
         agent.total_steps = recipe.steps
@@ -197,6 +239,23 @@ def build_trainer(recipe: Recipe, folder: Path | None = None) -> Agent:
     except (ValueError, TypeError, RuntimeError, MemoryError) as error:
         raise RecipeError(f"{recipe.env}: {' '.join(str(error).split())[:200]}") from None
     return agent
+
+
+def check_rollout(recipe: Recipe, env: VectorEnv) -> None:
+    """Refuses rollouts that do not fit into memory."""
+    space, steps = env.single_observation_space, recipe.num_envs * recipe.rollout_length
+    needed = steps * (2 * math.prod(space.shape) * _itemsize(space) + 24)
+    available = usable_memory()
+    if available is not None and needed > available:
+        raise RecipeError(
+            f"num_envs={recipe.num_envs} times rollout_length={recipe.rollout_length} steps need "
+            f"{needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free in memory"
+        )
+
+
+def _itemsize(space: Any) -> int:
+    """Bytes of a number as the collector stores it."""
+    return 4 if space.dtype == "float64" else int(space.dtype.itemsize)
 
 
 def check_replay(recipe: Recipe, env: VectorEnv, folder: Path | None = None) -> None:
@@ -216,9 +275,8 @@ def check_replay(recipe: Recipe, env: VectorEnv, folder: Path | None = None) -> 
             f"replay.store=frames needs stacks of uint8 frames; {recipe.env} has {list(space.shape)} of "
             f"{space.dtype}: use replay.store=whole"
         )
-    itemsize = 4 if space.dtype == "float64" else space.dtype.itemsize  # as the collector stores it
     needed = replay_bytes(
-        replay.capacity, space.shape, itemsize, store=replay.store, prioritized=replay.prioritized
+        replay.capacity, space.shape, _itemsize(space), store=replay.store, prioritized=replay.prioritized
     )
     available, where = _room(recipe, folder)
     if available is not None and needed > available:

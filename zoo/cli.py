@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -73,7 +74,14 @@ def run_eval(arguments: argparse.Namespace) -> None:
 
     episodes = arguments.episodes or Run(arguments.run).recipe().eval.episodes
     with counting("evaluating", episodes) as progress:
-        result = evaluate(arguments.run, episodes=episodes, seed=arguments.seed, progress=progress)
+        result = evaluate(
+            arguments.run,
+            episodes=episodes,
+            seed=arguments.seed,
+            progress=progress,
+            best=arguments.best,
+            trust=arguments.trust,
+        )
     print_result(result)
 
 
@@ -91,6 +99,8 @@ def run_watch(arguments: argparse.Namespace) -> None:
             seed=arguments.seed,
             max_steps=arguments.max_steps,
             progress=progress,
+            best=arguments.best,
+            trust=arguments.trust,
         )
     console.print(f"{film['out']}: {film['steps']} steps, return {film['return']:g}")
 
@@ -121,6 +131,22 @@ def run_bench_replay(arguments: argparse.Namespace) -> None:
     bench_replay(arguments.out, parts=arguments.parts, command=command, progress=say)
 
 
+def run_bench_checkpoint(arguments: argparse.Namespace) -> None:
+    """`catzoo bench checkpoint`."""
+    from catzoo.zoo.bench.checkpoint import bench_checkpoint
+
+    settings = {key: value for key, value in vars(arguments).items() if key not in ("command", "kind")}
+    bench_checkpoint(command=shlex.join(["catzoo", *sys.argv[1:]]), **settings)
+
+
+def run_bench_soak(arguments: argparse.Namespace) -> None:
+    """`catzoo bench soak`."""
+    from catzoo.zoo.bench.soak import bench_soak
+
+    settings = {key: value for key, value in vars(arguments).items() if key not in ("command", "kind")}
+    bench_soak(command=shlex.join(["catzoo", *sys.argv[1:]]), **settings)
+
+
 def run_bench_kernels(arguments: argparse.Namespace) -> None:
     """`catzoo bench kernels`."""
     from catzoo.kernels.bench import BenchError, table
@@ -145,6 +171,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "bench training": run_bench_training,
     "bench kernels": run_bench_kernels,
     "bench replay": run_bench_replay,
+    "bench checkpoint": run_bench_checkpoint,
+    "bench soak": run_bench_soak,
 }
 """What each command runs; the words are in `arguments`."""
 
@@ -179,11 +207,12 @@ def exit_status(action: Callable[[], int | None], command: str) -> int:
     except FloatingPointError as error:
         print(f"catzoo: error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        goes_on = "; the same command goes on from the last checkpoint, if there was one"
-        goes_on = goes_on if command == "train" else ""
-        print(f"catzoo: stopped{goes_on}", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        step = getattr(stop, "step", None)
+        where = "" if step is None else f" at step {step:,}, which is saved"
+        goes_on = "; the same command goes on" if command == "train" else ""
+        print(f"catzoo: stopped{where}{goes_on}", file=sys.stderr)
+        return 128 + getattr(stop, "signum", signal.SIGINT)
     except BrokenPipeError:
         if command not in ("list", "show", "scores"):
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import math
 import os
 import re
 import shlex
@@ -21,6 +22,7 @@ from catzoo.hparams import Recipe, RecipeError
 from catzoo.zoo.board import Board
 from catzoo.zoo.machine import WORKERS, usable_cores
 from catzoo.zoo.runs import Run
+from catzoo.zoo.signals import sigterm_raises
 
 POLL = 0.1
 """Seconds between looks at the processes."""
@@ -32,6 +34,10 @@ TAIL = 65_536
 """Bytes at a log's end that are searched for what went wrong."""
 GRACE = 60.0
 """Seconds that an interrupted worker has to end by itself."""
+PATIENCE = 600.0
+"""Seconds without processor time after which a worker hangs: on a lock, or an environment that waits."""
+RESTARTS = 2
+"""Times that a run whose worker crashed or hung is started again, from its last checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,25 @@ class Worker:
     process: subprocess.Popen[bytes]
     log_start: int
     """Bytes of the log that are from before."""
+    hung: bool = False
+    """Whether it was killed for doing nothing."""
+    alive: tuple[float, float] = (0.0, math.inf)
+    """Its processor time when that last grew, and when that was."""
+
+    def look_for_life(self, now: float) -> None:
+        """Kills a worker that has used no processor time for too long."""
+        used = processor_seconds(self.process.pid)
+        if used is None or used > self.alive[0] or self.alive[1] == math.inf:
+            self.alive = (used or 0.0, now)
+        elif now - self.alive[1] > PATIENCE:
+            self.hung = True
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    @property
+    def crashed(self) -> bool:
+        """Whether it was ended by a signal, so that another attempt may fare better."""
+        return self.process.returncode is not None and self.process.returncode < 0
 
 
 def threads_each(workers: int) -> int:
@@ -64,7 +89,8 @@ def crew_of_workers() -> Iterator[list[Worker]]:
     """A list of workers; none of them outlives the block."""
     crew: list[Worker] = []
     try:
-        yield crew
+        with sigterm_raises():
+            yield crew
     except KeyboardInterrupt:
         for worker in crew:
             with contextlib.suppress(ProcessLookupError):
@@ -127,6 +153,7 @@ def wait_for(crew: Sequence[Worker], board: Board) -> list[Worker]:
             looked = time.monotonic()
             for worker in crew:
                 board.look(worker.job.run, worker.job.recipe.steps)
+                worker.look_for_life(looked)
         time.sleep(POLL)
 
 
@@ -135,6 +162,8 @@ def problem_of(worker: Worker) -> str | None:
     status = worker.process.returncode
     if status == 0:
         return None if _has_result(worker.job) else "ended without a result"
+    if worker.hung:
+        return f"hung: no processor time for {PATIENCE:.0f} s"
     if status < 0:
         name = signal.Signals(-status).name
         hint = "; out of memory?" if name == "SIGKILL" else ""
@@ -146,6 +175,17 @@ def problem_of(worker: Worker) -> str | None:
     except OSError as error:
         text = f"its log cannot be read: {error}"
     return f"exit status {status}: {last_words(text) or 'no message'}"
+
+
+def processor_seconds(pid: int) -> float | None:
+    """Processor time that a process has used, its threads included; None where nobody can tell."""
+    try:
+        fields = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        )
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _has_result(job: Job) -> bool:

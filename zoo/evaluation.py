@@ -12,7 +12,7 @@ import numpy as np
 from catzoo.hparams import Recipe
 from catzoo.zoo.environments import protocol_of, stream_seed
 from catzoo.zoo.intervals import bootstrap_interval
-from catzoo.zoo.runs import Run, cpu_model, load_agent, versions
+from catzoo.zoo.runs import cpu_model, load_agent, versions
 
 MAX_ENVS = 20
 """Environments that an evaluation steps together."""
@@ -24,6 +24,8 @@ def evaluate(
     episodes: int | None = None,
     seed: int | None = None,
     progress: Callable[[int], None] | None = None,
+    best: bool = False,
+    trust: bool = False,
 ) -> dict[str, Any]:
     """Scores the greedy policy of a finished run; nothing is written.
 
@@ -32,6 +34,8 @@ def evaluate(
         episodes: how many; the recipe's `eval.episodes` by default.
         seed: of the evaluation's environments; the run's own by default, which repeats its result.
         progress: called with the number of episodes done.
+        best: see `load_agent`.
+        trust: see `load_agent`.
 
     Returns:
         The same mapping as `result.json`.
@@ -39,13 +43,11 @@ def evaluate(
     Raises:
         RecipeError: not a finished run, or a corrupt one.
     """
-    recipe, agent = load_agent(run)
+    recipe, agent = load_agent(run, best=best, trust=trust)
     scores = evaluate_trained(agent, recipe, episodes or recipe.eval.episodes, seed=seed, progress=progress)
     result = result_of(recipe, scores)
-    stored = Run(run).result()
-    if stored is not None:
-        result["steps"] = stored["steps"]
-    return result
+    # The last iteration may have gone a few steps beyond those asked for.
+    return {**result, "steps": min(agent.steps or recipe.steps, recipe.steps)}
 
 
 def evaluate_trained(

@@ -6,13 +6,14 @@ import ast
 import dataclasses
 import inspect
 import re
-import typing
 from itertools import pairwise
 from statistics import mean
+from typing import Any
 
 import yaml
 
 from catzoo.hparams import LOSS_KEYS, Recipe
+from catzoo.hparams.schema import types_of
 from catzoo.zoo.catalogue import SCORES, agents, find_recipe, recipe_source, scores
 from catzoo.zoo.console import console, print_table
 
@@ -105,7 +106,7 @@ def field_docs() -> dict[str, str]:
 def _docs(schema: type, prefix: str) -> dict[str, str]:
     found: dict[str, str] = {}
     texts = _docstrings(schema)
-    hints = typing.get_type_hints(schema)
+    hints = types_of(schema)
     for item in dataclasses.fields(schema):
         kind, key = hints[item.name], prefix + item.name
         found |= _docs(kind, key + ".") if dataclasses.is_dataclass(kind) else {key: texts.get(item.name, "")}
@@ -122,8 +123,8 @@ def _docstrings(schema: type) -> dict[str, str]:
     return texts
 
 
-def _value_at(values: dict[str, typing.Any], key: str) -> str:
-    found: typing.Any = values
+def _value_at(values: dict[str, Any], key: str) -> str:
+    found: Any = values
     for part in key.split("."):
         found = found.get(part) if isinstance(found, dict) else None
     return yaml.safe_dump(found, default_flow_style=True).split("\n")[0] if found is not None else "–"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from catzoo.zoo.catalogue import find_recipe, know_losses, recipe_source
 from catzoo.zoo.console import say
 from catzoo.zoo.crew import (
     COMMAND,
+    RESTARTS,
     Job,
     crew_of_workers,
     environment,
@@ -53,7 +55,8 @@ def train_many(
 ) -> list[dict[str, Any]]:
     """Trains an agent on every environment with every loss and seed, several runs at a time.
 
-    Finished runs are skipped, interrupted ones go on, and one that fails does not stop the others. What a
+    Finished runs are skipped, interrupted ones go on, and one that fails does not stop the others; one whose
+    process crashes or hangs is started again twice, from its last checkpoint. What a
     process prints is in `PARENT/logs/RUN.log`; losses and environments that exist only in the caller's
     process are unknown there, `my_package:MyEnv-v0` is not.
 
@@ -222,12 +225,13 @@ def _train(
         return failures
     workers = min(workers, len(todo))
     threads = threads_each(workers)
-    waiting = list(todo)
+    waiting, attempts = list(todo), Counter[Path]()
     with Board(len(jobs), done, steps[0], steps[0] - steps[1], tell) as board, crew_of_workers() as crew:
         while waiting or crew:
             while waiting and len(crew) < workers:
                 job = waiting.pop(0)
-                board.begin(job.run, job.recipe.steps)
+                attempts[job.run.path] += 1
+                board.begin(job.run, job.recipe.steps, again=attempts[job.run.path] > 1)
                 try:
                     crew.append(start(job, threads, workers))
                 except OSError as error:  # such as a full disk: this run's trouble, not the others'
@@ -236,7 +240,9 @@ def _train(
             for worker in wait_for(crew, board) if crew else ():
                 crew.remove(worker)
                 job, problem = worker.job, problem_of(worker)
-                if problem is not None:
+                if problem is not None and worker.crashed and attempts[job.run.path] <= RESTARTS:
+                    waiting.insert(0, job)
+                elif problem is not None:
                     failures[job.run.path] = problem
                 line = _line(job, problem)
                 board.end(job.run, job.recipe.steps, line, finished=problem is None)

@@ -33,8 +33,8 @@ class CSVMetrics(Logger):
         self.columns: list[str] = []
         self.pending: dict[str, Any] = {}
         if path.exists():
-            with path.open(newline="", encoding="utf-8") as file:
-                self.columns = next(csv.reader(file), [])
+            rows = read_rows(path)
+            self.columns = list(rows[0]) if rows else []
 
     @property
     def name(self) -> str:

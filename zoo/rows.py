@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from contextlib import suppress
 from pathlib import Path
 
 TAIL = 8192
@@ -11,11 +12,12 @@ TAIL = 8192
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file; none if it is missing."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        return list(csv.DictReader(file))
+    """The rows of a CSV file, as far as they can be read; none if it is missing."""
+    rows: list[dict[str, str]] = []
+    if path.exists():
+        with path.open(newline="", encoding="utf-8", errors="replace") as file, suppress(csv.Error):
+            rows.extend(csv.DictReader(file))
+    return rows
 
 
 def write_rows(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
@@ -28,12 +30,19 @@ def write_rows(path: Path, columns: list[str], rows: list[dict[str, str]]) -> No
     temporary.replace(path)
 
 
+def step_of(row: dict[str, str]) -> int | None:
+    """The step of a row; None if it is not a number, or the row is torn."""
+    step = row.get("step") or ""
+    whole = None not in row.values() and None not in row
+    return int(step) if whole and step.isascii() and step.isdecimal() and len(step) < 19 else None
+
+
 def cut_after(path: Path, step: int) -> None:
-    """Drops the rows after `step`: they belong to work that a continued run does again."""
+    """Drops the rows after `step`, which belong to work that a continued run does again, and torn ones."""
     rows = read_rows(path)
-    kept = [row for row in rows if row.get("step", "").isdigit() and int(row["step"]) <= step]
-    if len(kept) < len(rows):
-        write_rows(path, list(rows[0]), kept)
+    kept = [row for row in rows if (own := step_of(row)) is not None and own <= step]
+    if len(kept) < len(rows) or (rows and not path.read_bytes().endswith(b"\n")):
+        write_rows(path, [column for column in rows[0] if column], kept)
 
 
 def newest_row(path: Path, column: str) -> dict[str, str]:

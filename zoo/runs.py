@@ -7,8 +7,10 @@
 | episodes.csv | every training episode: step, return, length |
 | checkpoints/ | what a continued run needs |
 | weights.safetensors | network (and target network) at the end |
+| weights-best.safetensors | the same at the best mean training return |
 | result.json | greedy evaluation: mean return, every episode's return, steps, seed, protocol, versions |
 | learning_curve.png | the picture |
+| not_finite.safetensors | the batch whose loss was not a number, where that ended the run |
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import dataclasses
 import json
 import os
 import platform
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -27,13 +30,27 @@ import yaml
 
 from catzoo import __version__
 from catzoo.hparams import Recipe, RecipeError, build, read_yaml
+from catzoo.hparams.schema import brief, shown
 from catzoo.zoo.catalogue import know_losses
 
 if TYPE_CHECKING:
-    from catzoo.agents import Agent
+    from torch import Tensor
+
+    from catzoo.agents import Agent, Batch, BestWeights
 
 FORMAT = 1
 """Version of the folder's layout."""
+LARGEST_RESULT = 1 << 26
+"""Bytes of a result.json that is read."""
+DTYPES = {
+    "torch.float32": "F32",
+    "torch.float64": "F64",
+    "torch.int64": "I64",
+    "torch.int32": "I32",
+    "torch.uint8": "U8",
+    "torch.bool": "BOOL",
+}
+"""What safetensors calls the kinds of numbers that an agent has."""
 MAY_DIFFER = (
     "steps",
     "eval",
@@ -68,11 +85,13 @@ class Run:
         self.path = Path(path)
         self.recipe_file = self.path / "recipe.yaml"
         self.weights = self.path / "weights.safetensors"
+        self.best_weights = self.path / "weights-best.safetensors"
         self.result_file = self.path / "result.json"
         self.metrics = self.path / "metrics.csv"
         self.episodes = self.path / "episodes.csv"
         self.checkpoints = self.path / "checkpoints"
         self.curve = self.path / "learning_curve.png"
+        self.scratch = self.path / "replay"
 
     def recipe(self) -> Recipe:
         """The recipe that the folder belongs to.
@@ -90,7 +109,7 @@ class Run:
         stamp = values.pop("catzoo", None)
         if not isinstance(stamp, dict) or stamp.get("format") != FORMAT:
             found = stamp.get("format") if isinstance(stamp, dict) else None
-            raise RecipeError(f"{self.recipe_file}: run format {found}, this version reads {FORMAT}")
+            raise RecipeError(f"{self.recipe_file}: run format {shown(found)}, this version reads {FORMAT}")
         value_loss = values.get("value_loss")
         if isinstance(value_loss, dict) and isinstance(value_loss.get("name"), str):
             know_losses([value_loss["name"]])
@@ -159,44 +178,100 @@ class Run:
         if not self.result_file.exists():
             return None
         try:
-            result = json.loads(self.result_file.read_text(encoding="utf-8"))
-            if not isinstance(result, dict) or not {"steps", "mean_return"} <= result.keys():
+            if self.result_file.stat().st_size > LARGEST_RESULT:
                 raise ValueError
-            return result
-        except (OSError, ValueError):
+            result = json.loads(self.result_file.read_text(encoding="utf-8"))
+            if not _is_result(result):
+                raise ValueError
+            return result  # type: ignore[no-any-return]
+        except (OSError, ValueError, RecursionError):
             raise RecipeError(f"{self.result_file}: corrupt; delete it to evaluate again") from None
 
     def save_result(self, result: dict[str, Any]) -> None:
         """Publishes result.json by rename."""
         write_atomically(self.result_file, json.dumps(result, indent=1) + "\n")
 
-    def save_weights(self, agent: Agent) -> None:
-        """Publishes the agent's parameters as safetensors, by rename."""
-        from safetensors.torch import save_file
+    def save_weights(self, agent: Agent, best: BestWeights | None = None) -> None:
+        """Publishes the agent's parameters as safetensors, by rename, and the best that there were."""
+        self._save_weights(self.weights, agent.weights(), agent.steps)
+        if best is not None and best.weights:
+            self._save_weights(self.best_weights, best.weights, best.steps)
 
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in agent.state_dict().items()}
-        temporary = self.weights.with_suffix(".tmp")
-        save_file(tensors, temporary, metadata={"catzoo": __version__})
-        os.replace(temporary, self.weights)
+    def _save_weights(self, file: Path, tensors: dict[str, Tensor], steps: int) -> None:
+        from catzoo.agents.checkpoints.state_files import save_tensors
 
-    def load_weights(self, agent: Agent) -> None:
-        """Loads weights.safetensors into `agent`.
+        for leftover in self.path.glob(".tmp??????"):  # safetensors' own, of a save that was killed
+            leftover.unlink()
+        tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        temporary = file.with_suffix(".tmp")
+        save_tensors(tensors, temporary, {"catzoo": __version__, "steps": str(steps)})
+        os.replace(temporary, file)
+
+    def save_batch(self, batch: Batch) -> Path:
+        """Writes a batch, by column, to not_finite.safetensors; returns the file."""
+        from catzoo.agents.checkpoints.state_files import save_tensors
+
+        file = self.path / "not_finite.safetensors"
+        columns = batch._asdict().items()
+        tensors = {name: column.cpu().clone() for name, column in columns if column is not None}
+        save_tensors({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
+        return file
+
+    def drop_scratch(self) -> None:
+        """Removes the replay that lay on disk while the run trained."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def load_weights(self, agent: Agent, *, best: bool = False) -> None:
+        """Loads weights.safetensors into `agent`, or the best; `agent.steps` says from when they are.
 
         Raises:
             RecipeError: missing, corrupt, or of another architecture.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        from safetensors import SafetensorError, safe_open
 
-        if not self.weights.exists():
-            raise RecipeError(f"{self.path}: no weights.safetensors yet: let the training finish first")
+        weights = self.best_weights if best else self.weights
+        if best and self.weights.is_file() and not weights.is_file():
+            raise RecipeError(f"{self.path}: no {weights.name}: no training episode ended, or an old run")
+        if not weights.is_file():
+            raise RecipeError(f"{self.path}: no {weights.name} yet: let the training finish first")
+        own = agent.state_dict()
         try:
-            agent.load_state_dict(load_file(self.weights))
+            with safe_open(weights, framework="pt") as file:
+                _check_header(file, own)  # before anything large is read
+                agent.load_state_dict({name: file.get_tensor(name) for name in own})
+                steps = (file.metadata() or {}).get("steps", "")
         except (SafetensorError, OSError):
-            raise RecipeError(f"{self.weights}: corrupt") from None
-        except RuntimeError as error:
-            first = " ".join(str(error).split())[:200]
-            raise RecipeError(f"{self.weights}: does not fit the recipe: {first}") from None
+            raise RecipeError(f"{weights}: corrupt") from None
+        except (RuntimeError, ValueError) as error:
+            raise RecipeError(f"{weights}: does not fit the recipe: {brief(str(error), 200)}") from None
+        known = steps.isascii() and steps.isdecimal() and len(steps) < 19
+        agent.steps = int(steps) if known else (self.result() or {}).get("steps", 0)
+
+
+def _check_header(file: Any, own: dict[str, Tensor]) -> None:
+    """ValueError unless an open safetensors file holds tensors of these names, shapes and kinds."""
+    names = set(file.keys())
+    for problem, found in (("lacks", own.keys() - names), ("has", names - own.keys())):
+        if found:
+            raise ValueError(f"it {problem} {min(found)[:80]!r}")
+    for name, tensor in own.items():
+        there = file.get_slice(name)
+        shape, kind = list(there.get_shape()), there.get_dtype()
+        if shape != list(tensor.shape):
+            raise ValueError(f"{name} has shape {shape}, not {list(tensor.shape)}")
+        if kind != DTYPES.get(str(tensor.dtype)):
+            raise ValueError(f"{name} is of {kind}, not {tensor.dtype}")
+
+
+def _is_result(result: Any) -> bool:
+    """Whether JSON has what every result has, and of the right kind."""
+    kinds = {"steps": int, "mean_return": int | float}
+    also = {"interval_95": list, "protocol": dict, "compute": dict, "seed": int, "episodes": int}
+    return (
+        isinstance(result, dict)
+        and all(isinstance(result.get(name), kind) for name, kind in kinds.items())
+        and all(isinstance(result[name], kind) for name, kind in also.items() if name in result)
+    )
 
 
 def _lock(descriptor: int, path: Path) -> None:
@@ -255,22 +330,35 @@ def stamped_yaml(recipe: Recipe) -> str:
     return yaml.safe_dump({"catzoo": stamp, **recipe.to_dict()}, sort_keys=False)
 
 
-def load_agent(path: str | Path) -> tuple[Recipe, Agent]:
+def load_agent(path: str | Path, *, best: bool = False, trust: bool = False) -> tuple[Recipe, Agent]:
     """The recipe of a finished run and its agent with the trained weights.
 
+    Nothing in a run's folder is code, but the name of its environment may ask for some:
+    `my_package:MyEnv-v0` imports `my_package`.
+
+    Args:
+        path: the run's folder.
+        best: the weights of the best mean training return instead of the last ones.
+        trust: import what the environment's name asks for.
+
     Raises:
-        RecipeError: not a run, not finished, or corrupt.
+        RecipeError: not a run, not finished, corrupt, or in want of trust.
     """
     from catzoo.zoo.build import build_agent, build_env
 
     run = Run(path)
     recipe = run.recipe()
+    if ":" in recipe.env and not trust:
+        raise RecipeError(
+            f"{path}: its environment {recipe.env} imports {recipe.env.rpartition(':')[0]}: if you know it, "
+            "add --trust (trust=True)"
+        )
     # It may have been trained on a machine that had more, or less.
     recipe = dataclasses.replace(recipe, compute=dataclasses.replace(recipe.compute, device="auto"))
     env = build_env(recipe, 1)
     agent = build_agent(recipe, env)
     env.close()
-    run.load_weights(agent)
+    run.load_weights(agent, best=best)
     return recipe, agent.eval()
 
 

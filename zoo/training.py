@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -14,7 +15,11 @@ from typing import Any
 from catzoo.hparams import Recipe, RecipeError, parse_override
 from catzoo.zoo.catalogue import find_recipe
 from catzoo.zoo.console import say
+from catzoo.zoo.continuing import identity, restore
 from catzoo.zoo.runs import Run
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""What a disk says that takes nothing more."""
 
 
 def train(
@@ -95,6 +100,8 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
     """Trains a resolved recipe in a run folder; see `train`."""
     import torch
 
+    from catzoo.agents import NotFiniteError
+
     try:
         return _train_recipe(recipe, run, wandb)
     except torch.OutOfMemoryError:
@@ -102,32 +109,48 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
             "the GPU is out of memory: lower batch_size, num_envs or network.width, or keep the replay in "
             "main memory with replay.place=memory"
         ) from None
+    except NotFiniteError as error:
+        file = run.save_batch(error.batch)
+        raise FloatingPointError(
+            f"{error}: the batch is in {file}; look at its rewards and observations, and at optimizer.lr"
+        ) from None
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise RecipeError(
+            f"{run.path}: cannot be written: {os.strerror(error.errno)}; the same command goes on from the "
+            "last checkpoint when there is room"
+        ) from None
 
 
 def _train_recipe(recipe: Recipe, run: Run, wandb: str | None) -> dict[str, Any]:
-    from catzoo.agents import Checkpoints, SupportMonitor
+    from catzoo.agents import BestWeights, Checkpoints, SupportMonitor
     from catzoo.zoo.build import build_trainer, resolved_compute
     from catzoo.zoo.evaluation import evaluate_trained, result_of
-    from catzoo.zoo.metrics import cut_after
     from catzoo.zoo.plots import learning_curve
+    from catzoo.zoo.signals import Stopped
+    from catzoo.zoo.stopping import Stopping
 
     _quieten()
     _check_wandb(wandb)
-    agent = build_trainer(recipe, run.path / "replay")
+    agent = build_trainer(recipe, run.scratch)
     with contextlib.closing(agent), run.training(recipe):
-        checkpoints = Checkpoints(run.checkpoints, agent)
-        restored = _restore(checkpoints, recipe, run)
+        monitor, best = SupportMonitor(agent.value_loss), BestWeights(recipe.checkpoint_every)
+        stopping = Stopping()
+        also = {"support": monitor, "best": best}
+        checkpoints = Checkpoints(run.checkpoints, agent, run=identity(recipe), also=also)
+        restored = restore(checkpoints, recipe, run)
         run.save_recipe(recipe)  # with what may differ from before, such as more steps
-        for rows in (run.metrics, run.episodes):
-            cut_after(rows, restored)
-        monitor = SupportMonitor(agent.value_loss)
         fit(
             agent,
-            callbacks=_callbacks(recipe, run, checkpoints, monitor),
+            callbacks=_callbacks(recipe, run, checkpoints, [monitor, best], stopping),
             loggers=_loggers(run, wandb, restored),
         )
         checkpoints.save()
-        run.save_weights(agent)
+        if stopping() and agent.steps < recipe.steps:
+            raise Stopped(stopping.signum or 0, agent.steps)
+        best.act(agent)
+        run.save_weights(agent, best)
         result = result_of(recipe, evaluate_trained(agent, recipe, recipe.eval.episodes))
         result["run_dir"] = str(run.path)
         result["compute"] = resolved_compute(recipe)
@@ -135,23 +158,8 @@ def _train_recipe(recipe: Recipe, run: Run, wandb: str | None) -> dict[str, Any]
         result["train_return"] = agent.metrics.get("train/return")
         learning_curve(run, result)
         run.save_result(result)
+    run.drop_scratch()
     return result
-
-
-def _restore(checkpoints: Any, recipe: Recipe, run: Run) -> int:
-    """Loads the newest checkpoint and returns its step; 0 for a new run."""
-    from torchrl.checkpoint import CheckpointError
-
-    try:
-        step = checkpoints.restore()
-    except CheckpointError as error:
-        raise RecipeError(" ".join(str(error).split())) from None
-    if step is None:
-        return 0
-    if step > recipe.steps + recipe.num_envs * recipe.rollout_length:
-        raise RecipeError(f"{run.path} has {step:,} steps already: ask for more than --steps {recipe.steps}")
-    say(f"{run.path}: going on from step {step:,}, with new episodes")
-    return int(step)
 
 
 def fit(agent: Any, *, callbacks: Sequence[Any] = (), loggers: Any = False) -> None:
@@ -185,7 +193,8 @@ def fit(agent: Any, *, callbacks: Sequence[Any] = (), loggers: Any = False) -> N
     agent.to(device)  # Lightning leaves it on the CPU
 
 
-def _callbacks(recipe: Recipe, run: Run, checkpoints: Any, monitor: Any) -> list[Any]:
+def _callbacks(recipe: Recipe, run: Run, checkpoints: Any, saved: list[Any], stopping: Any) -> list[Any]:
+    """Lightning's, in this order; `saved` are part of the checkpoints, and act before they are written."""
     from catzoo.agents import Checkpointing, Evaluation
     from catzoo.zoo.evaluation import evaluate_trained
     from catzoo.zoo.metrics import EpisodeLog
@@ -196,9 +205,10 @@ def _callbacks(recipe: Recipe, run: Run, checkpoints: Any, monitor: Any) -> list
 
     return [
         EpisodeLog(run.episodes),
-        monitor,
+        *saved,
         Evaluation(recipe.eval.every, interim),
-        Checkpointing(recipe.checkpoint_every, checkpoints),
+        Checkpointing(recipe.checkpoint_every, checkpoints, stopping),
+        stopping,
         TrainingBar(),
     ]
 

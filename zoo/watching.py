@@ -37,6 +37,8 @@ def watch(
     max_steps: int = 3000,
     fps: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    best: bool = False,
+    trust: bool = False,
 ) -> dict[str, Any]:
     """Films one episode of the greedy policy of a finished run.
 
@@ -50,6 +52,8 @@ def watch(
         max_steps: where to cut an episode that does not end.
         fps: pictures a second; by default the environment's own speed.
         progress: called with (steps drawn, steps of the episode).
+        best: see `load_agent`.
+        trust: see `load_agent`.
 
     Returns:
         `out` (the path), `steps`, `return` (undiscounted, unclipped), `frames` (pictures in the film).
@@ -63,7 +67,7 @@ def watch(
         raise RecipeError(f"max_steps={max_steps}: must be at least 1")
     if fps is not None and not 1 <= fps <= MOST_FPS:
         raise RecipeError(f"fps={fps}: must be between 1 and {MOST_FPS}")
-    recipe, agent = load_agent(run)
+    recipe, agent = load_agent(run, best=best, trust=trust)
     env, view = open_view(recipe)
     try:
         episode = play(agent, env, view, stream_seed(seed, f"watch {canonical(recipe.env)}"), max_steps)

@@ -5,6 +5,7 @@
 | `replay.py` | what agents use: everything below behind one door |
 | `n_step.py` | rollouts to n-step transitions |
 | `frames.py` | frame stacks, each frame stored once |
+| `records.py` | TorchRL's storage as a ring of numbered rows |
 | `window.py` | which transitions still have their frames |
 | `uniform.py`, `prioritized.py` | samplers for TorchRL's buffer |
 | `sum_tree.py` | leaves sampled in proportion to their priority |
@@ -13,7 +14,7 @@
 
 from catzoo.agents.replay.batch import Batch
 from catzoo.agents.replay.frames import FrameStorage, FrameStore
-from catzoo.agents.replay.n_step import NStep
+from catzoo.agents.replay.n_step import NStep, flat_tensors, nested_tensors
 from catzoo.agents.replay.prioritized import Priorities, Prioritized
 from catzoo.agents.replay.replay import Replay
 from catzoo.agents.replay.size import replay_bytes
@@ -31,6 +32,8 @@ __all__ = [
     "Replay",
     "SumTree",
     "Uniform",
+    "flat_tensors",
     "make_tree",
+    "nested_tensors",
     "replay_bytes",
 ]

@@ -14,12 +14,13 @@ Legend: N environments, T steps, S frames of a stack, M places, [H, W] a frame.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from tensordict import TensorDict, TensorDictBase
+from tensordict import TensorDictBase
 from torch import Tensor
 from torchrl.data import LazyTensorStorage
 
@@ -61,8 +62,9 @@ class FrameStore:
         else:
             self.folder.mkdir(parents=True, exist_ok=True)
             number = frames[0] * height * width
-            file = str(self.folder / "frames.uint8")
-            self.frames = torch.from_file(file, shared=True, size=number, dtype=torch.uint8).view(frames)
+            file = self.folder / "frames.uint8"
+            reserve(file, number)
+            self.frames = torch.from_file(str(file), shared=True, size=number, dtype=torch.uint8).view(frames)
         self.frames[-1] = 0
         self.table = torch.full((self.size, stack), self.size, dtype=torch.int32, device=self.device)
         # On the host: the oldest frame that the stack of each number needs.
@@ -202,40 +204,39 @@ class FrameStore:
         frames = self.frames.index_select(0, places)
         return frames.view(*numbers.shape, *self.shape)
 
-    def dumps(self, path: Path) -> None:
-        """Writes what is filled as a folder of memory-mapped tensors."""
-        if self.shape is None:
-            return
-        filled = min(self.count, self.size)
-        state: dict[str, Any] = {
-            "sizes": torch.tensor([*self.shape, self.size, self.count]),
-            "frames": self.frames[:filled],
-            "table": self.table[:filled],
-            "oldest": torch.from_numpy(self.oldest[:filled]),
-        }
-        if self._open is not None:
-            state |= {"open": self._open[0], "open_rows": torch.from_numpy(self._open[1])}
-        TensorDict(state, batch_size=[]).memmap(str(path), copy_existing=True)
+    def row_bytes(self) -> int:
+        """Of a frame with its stack; 0 before the first."""
+        return 0 if self.shape is None else self.frames[0].nbytes + self.table[0].nbytes + 8
 
-    def loads(self, path: Path) -> None:
-        """Reads it; ValueError for a ring of another size."""
-        self.cut()
-        if not path.exists():
-            self.count = 0
-            return
-        state = TensorDict.load_memmap(str(path))
-        *shape, size, count = state["sizes"].tolist()
-        if size != self.size:
-            raise ValueError(f"the saved replay has room for {size} frames, this one for {self.size}")
-        if self.shape != tuple(shape):
-            self._allocate(tuple(shape))
-        self.count = count
-        filled = len(state["frames"])
-        self.frames[:filled] = state["frames"].to(self.device)
-        self.table[:filled] = state["table"].to(self.device)
-        self.oldest[:filled] = state["oldest"].numpy()
-        if "open" in state.keys():  # noqa: SIM118 - a TensorDict is asked for its keys
-            self._open = (state["open"].clone(), state["open_rows"].numpy().copy())
+    def rows(self, start: int, stop: int) -> dict[str, Tensor]:
+        """Frames `start` to `stop` by number and the stacks under their numbers, on the CPU."""
+        columns = {"frames": self.frames, "table": self.table, "oldest": torch.from_numpy(self.oldest)}
+        return {name: ring_rows(column, start, stop, self.size) for name, column in columns.items()}
+
+    def put(self, start: int, rows: dict[str, Tensor]) -> None:
+        """Writes them back; ValueError for frames of another shape."""
+        if rows["frames"].shape[1:] != self.frames.shape[1:] or rows["table"].max() > self.size:
+            raise ValueError("the saved frames are of another kind")
+        number = torch.arange(start, start + len(rows["frames"]))
+        keep = number >= self.count - self.size
+        places = number[keep] % self.size
+        self.frames.index_copy_(0, places.to(self.device), rows["frames"][keep].to(self.device))
+        self.table.index_copy_(0, places.to(self.device), rows["table"][keep].to(self.device))
+        self.oldest[places.numpy()] = rows["oldest"][keep].numpy()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All but the rows."""
+        return {"size": self.size, "count": self.count, "shape": self.shape, "open": self._open}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores it; ValueError for a ring of another size."""
+        if state["size"] != self.size:
+            raise ValueError(
+                f"the saved replay has room for {state['size']} frames, this one for {self.size}"
+            )
+        if state["shape"] is not None and self.shape != state["shape"]:
+            self._allocate(state["shape"])
+        self.count, self._open = state["count"], state["open"]
 
 
 class FrameStorage(LazyTensorStorage):
@@ -245,12 +246,37 @@ class FrameStorage(LazyTensorStorage):
         super().__init__(max_size, device=device)
         self.frames = frames
 
+    def records(self, index: Any) -> TensorDictBase:
+        """Records as they lie, with numbers for observations."""
+        return super().get(index)
+
     def get(self, index: Any) -> TensorDictBase:
         """Records with their observations assembled."""
-        record = super().get(index).copy()
+        record = self.records(index).copy()
         numbers = torch.stack([record["observation"], record["next_observation"]])
         record["observation"], record["next_observation"] = self.frames.stacks(numbers).unbind(0)
         return record
+
+
+def reserve(file: Path, size: int) -> None:
+    """Makes a file of `size` bytes whose place on the disk is taken: a full disk would end the process where
+    the file is mapped and has holes.
+
+    Raises:
+        OSError: there is no room.
+    """
+    with file.open("wb") as opened:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(opened.fileno(), 0, size)
+        else:
+            opened.truncate(size)
+
+
+def ring_rows(column: Tensor, start: int, stop: int, size: int) -> Tensor:
+    """Rows `start` to `stop`, counted from the first ever, of a ring of `size` places, on the CPU."""
+    begin, length = start % size, stop - start
+    parts = [column[begin : min(begin + length, size)], column[: max(begin + length - size, 0)]]
+    return (torch.cat(parts) if len(parts[1]) else parts[0]).cpu().contiguous()
 
 
 def differ(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -86,12 +86,18 @@ class NStep:
 
     def state_dict(self) -> dict[str, Any]:
         """The steps that wait."""
-        return {} if self.waiting is None else {"waiting": self.waiting.flatten_keys(".").to_dict()}
+        return {} if self.waiting is None else {"waiting": flat_tensors(self.waiting)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores them."""
-        self.waiting = None
-        if "waiting" in state:
-            tensors = state["waiting"]
-            shape = tensors["action"].shape
-            self.waiting = TensorDict(tensors, batch_size=shape).unflatten_keys(".")
+        self.waiting = nested_tensors(state["waiting"]) if "waiting" in state else None
+
+
+def flat_tensors(rollout: TensorDictBase) -> dict[str, Tensor]:
+    """A rollout [N, T] as tensors under dotted names."""
+    return rollout.flatten_keys(".").to_dict()  # type: ignore[no-any-return]
+
+
+def nested_tensors(tensors: dict[str, Tensor]) -> TensorDict:
+    """The rollout of `flat_tensors`."""
+    return TensorDict(tensors, batch_size=tensors["action"].shape).unflatten_keys(".")

@@ -9,13 +9,12 @@ Legend: N environments, T steps, B batch, K batches.
 
 from __future__ import annotations
 
-import json
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from tensordict import TensorDict, TensorDictBase
+from tensordict import TensorDictBase
 from torch import Tensor
 from torchrl.data import LazyMemmapStorage, LazyTensorStorage, ReplayBuffer
 
@@ -23,6 +22,7 @@ from catzoo.agents.replay.batch import Batch
 from catzoo.agents.replay.frames import FrameStorage, FrameStore, ring_size
 from catzoo.agents.replay.n_step import NStep
 from catzoo.agents.replay.prioritized import Priorities, Prioritized
+from catzoo.agents.replay.records import Records
 from catzoo.agents.replay.uniform import Uniform
 from catzoo.agents.replay.window import Window
 
@@ -77,7 +77,8 @@ class Replay:
         scratch = Path(folder) if place == "disk" and folder is not None else None
         self.frames = FrameStore(ring_size(capacity), self.device, scratch) if store == "frames" else None
         self.sampler = Uniform() if priorities is None else Prioritized(capacity, priorities, self.device)
-        self.buffer = _Buffer(storage=self._make_storage(scratch), sampler=self.sampler)
+        self.buffer = ReplayBuffer(storage=self._make_storage(scratch), sampler=self.sampler)
+        self.records = Records(self.buffer, capacity)
 
     def _make_storage(self, scratch: Path | None) -> LazyTensorStorage:
         if self.frames is not None:
@@ -109,7 +110,7 @@ class Replay:
             rollout = self.frames.add(rollout)
         transitions = self.n_step(rollout)[-self.capacity :]
         if len(transitions):
-            self.buffer.extend(transitions.to(self.device))
+            self.records.extend(transitions.to(self.device))
         if self.frames is not None:
             needs = self.frames.oldest_of(transitions["observation"].numpy())
             self.window.extend(needs)
@@ -171,50 +172,44 @@ class Replay:
         if self.frames is not None:
             self.frames.cut()
 
-    def dump(self, path: str | Path) -> None:
-        """Writes everything to a folder, without a pickle."""
-        path = Path(path)
-        path.mkdir(parents=True, exist_ok=True)
-        for part in ("buffer", "frames", "waiting"):
-            shutil.rmtree(path / part, ignore_errors=True)
-        if len(self.buffer):
-            self.buffer.dumps(path / "buffer")
-        if self.frames is not None:
-            self.frames.dumps(path / "frames")
-            window = {"needs": torch.from_numpy(self.window.needs)}
-            TensorDict(window, batch_size=[]).memmap(str(path / "window"), copy_existing=True)
-        if self.n_step.waiting is not None:
-            self.n_step.waiting.memmap(str(path / "waiting"), copy_existing=True)
-        counters = {"count": self.window.count, "first": self.window.first}
-        text = json.dumps(self._kind() | counters)
-        (path / "replay.json").write_text(text, encoding="utf-8")
+    def rings(self) -> dict[str, Any]:
+        """What grows row by row, by name; the rest is in `state_dict`."""
+        records = {"records": self.records}
+        return records if self.frames is None else {"frames": self.frames, **records}
 
-    def load(self, path: str | Path) -> None:
-        """Reads such a folder.
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the rows of `rings`."""
+        filled = min(self.records.count, self.capacity)
+        return {
+            "kind": self._kind(),
+            "count": self.records.count,
+            "first": self.window.first,
+            "needs": self.window.needs[:filled],
+            "waiting": self.n_step.state_dict(),
+            "frames": None if self.frames is None else self.frames.state_dict(),
+            "sampler": self.sampler.state_dict() if isinstance(self.sampler, Prioritized) else None,
+        }
+
+    def restore(self, state: dict[str, Any], fill: Callable[[], None]) -> None:
+        """Restores `state_dict`, and the rows of `rings`, which `fill` puts there.
 
         Raises:
-            ValueError: it holds another kind of replay.
+            ValueError: it is of another kind of replay.
         """
-        path = Path(path)
-        saved = json.loads((path / "replay.json").read_text(encoding="utf-8"))
         for name, own in self._kind().items():
-            if saved[name] != own:
-                raise ValueError(f"the saved replay has {name}={saved[name]}, this one {name}={own}")
-        if (path / "buffer").exists():
-            self.buffer.loads(path / "buffer")
-        else:
-            self.buffer.empty()
+            if state["kind"][name] != own:
+                raise ValueError(f"the saved replay has {name}={state['kind'][name]}, this one {name}={own}")
+        self.n_step.load_state_dict(state["waiting"])
+        self.records.begin(state["count"])
         if self.frames is not None:
-            self.frames.loads(path / "frames")
-            self.window.count, self.window.first = saved["count"], saved["first"]
-            self.window.needs[:] = TensorDict.load_memmap(str(path / "window"))["needs"].numpy()
-        waiting = path / "waiting"
-        # Cloned: `cut` writes into these steps, and the checkpoint must stay as it is.
-        self.n_step.waiting = TensorDict.load_memmap(str(waiting)).clone() if waiting.exists() else None
+            self.frames.load_state_dict(state["frames"])
+            self.window.count, self.window.first = state["count"], state["first"]
+            self.window.needs[: len(state["needs"])] = state["needs"]
+        fill()
+        if isinstance(self.sampler, Prioritized):
+            self.sampler.load_state_dict(state["sampler"])  # writing the rows has set priorities too
         if self.frames is not None:
             self._tell_sampler()
-
-    dumps, loads = dump, load
 
     def _kind(self) -> dict[str, Any]:
         """What a saved replay must have in common with the one that reads it."""
@@ -224,13 +219,3 @@ class Replay:
             "n_step": self.n_step.n,
             "prioritized": self.prioritized,
         }
-
-
-class _Buffer(ReplayBuffer):
-    """TorchRL's replay buffer, saved without a pickle: its queue of prefetched batches is never used here."""
-
-    def _dump_prefetch_state(self, path: Path, prefetch_state: dict[str, Any]) -> None:
-        pass
-
-    def _load_prefetch_state(self, path: Path) -> None:
-        return None

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torchrl.checkpoint import CheckpointError
 
-from catzoo.agents import DQN, Checkpoints, Evaluation, LinearSchedule, QNetwork, TrainingOptions, checkpoint
+from catzoo.agents import DQN, Checkpoints, Evaluation, LinearSchedule, QNetwork, TrainingOptions
+from catzoo.agents.checkpoints import checkpoints as module
 from catzoo.losses import HLGauss
 
 
@@ -150,7 +151,7 @@ def test_the_newest_readable_checkpoint_is_taken(corridor, tmp_path):
         fit(agent)
         checkpoints.save()
         steps.append(agent.steps)
-    kept = sorted(path.name for path in tmp_path.iterdir())
+    kept = sorted(path.name for path in tmp_path.glob("step-*"))
     assert len(kept) == 2
     (tmp_path / kept[-1] / "manifest.json").write_text("{")
     assert Checkpoints(tmp_path, make(corridor)).restore() == steps[1]
@@ -159,10 +160,10 @@ def test_the_newest_readable_checkpoint_is_taken(corridor, tmp_path):
 def test_a_checkpoint_of_another_version_says_so(corridor, tmp_path, monkeypatch):
     agent = make(corridor)
     fit(agent)
-    monkeypatch.setattr(checkpoint, "FORMAT", 1)
+    monkeypatch.setattr(module, "FORMAT", 1)
     Checkpoints(tmp_path, agent).save()
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match="written by another version of catzoo"):
+    with pytest.raises(CheckpointError, match="of format 1, this version reads 3"):
         Checkpoints(tmp_path, make(corridor)).restore()
 
 

@@ -1,15 +1,15 @@
-"""The support monitor counts what is clipped and proposes a support that would hold it."""
+"""The support monitor counts what is clipped and proposes a support that would hold it; the best is kept."""
 
 import numpy as np
 import pytest
 import torch
 
-from catzoo.agents import DQN, Batch, QNetwork, SupportMonitor, SupportReport
+from catzoo.agents import DQN, Batch, BestWeights, QNetwork, SupportMonitor, SupportReport
 from catzoo.losses import C51, MSE, HLGauss, TwoHot
 
 
 def report(targets, returns=(), v_min=-10.0, v_max=10.0):
-    return SupportReport(v_min, v_max, [np.asarray(targets, dtype=np.float32)], list(returns))
+    return SupportReport(v_min, v_max, np.asarray(targets, dtype=np.float32), np.asarray(returns, float))
 
 
 def test_shares():
@@ -79,3 +79,33 @@ def test_regression_has_nothing_to_watch():
     monitor = SupportMonitor(MSE())
     assert monitor.report is None
     assert monitor.advice() is None
+
+
+def best_after(scores, weights):
+    """The callback after an agent has had mean returns and weights in turn."""
+
+    class Stub:
+        steps = 0
+
+        def recent_return(self):
+            return scores[self.steps - 1]
+
+        def weights(self):
+            return {"w": torch.tensor(weights[self.steps - 1])}
+
+    best, agent = BestWeights(1), Stub()
+    for agent.steps in range(1, len(scores) + 1):
+        best.act(agent)
+    return best
+
+
+def test_the_best_weights_are_kept():
+    best = best_after([None, 1.0, 3.0, 3.0, 2.0], [10, 11, 12, 13, 14])
+    assert (best.score, best.steps, int(best.weights["w"])) == (3.0, 3, 12)
+    again = BestWeights(1)
+    again.load_state_dict(best.state_dict())
+    assert (again.score, again.steps, int(again.weights["w"])) == (3.0, 3, 12)
+
+
+def test_without_an_episode_nothing_is_best():
+    assert best_after([None], [10]).weights == {}

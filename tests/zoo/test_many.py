@@ -116,7 +116,7 @@ def history(tmp_path_factory):
     seen["after the kill"] = saved()
 
     second = start(folder)
-    until(lambda: (held(slow) and saved() > seen["after the kill"]) or second.poll() is not None)
+    until(lambda: (saved() > seen["after the kill"] and held(slow)) or second.poll() is not None)
     second.send_signal(signal.SIGINT)
     seen["interrupted"] = (*second.communicate(timeout=90), second.returncode)
     seen["held after the interruption"] = held(slow)
@@ -134,7 +134,7 @@ def test_the_workers_of_a_killed_parent_end(history):
 def test_ctrl_c_waits_for_the_workers_and_says_how_to_go_on(history):
     _, said, status = history["interrupted"]
     assert status == 130
-    assert said == "catzoo: stopped; the same command goes on from the last checkpoint, if there was one\n"
+    assert said == "catzoo: stopped; the same command goes on\n"
     assert not history["held after the interruption"]
     assert history["after the kill"] < history["after the interruption"] < 600
 
@@ -307,6 +307,66 @@ def test_a_killed_worker_is_named(tmp_path):
     process.wait()
     job = crew.Job(find_recipe("dqn", "CartPole-v1"), Run(tmp_path), tmp_path / "log", {})
     assert crew.problem_of(crew.Worker(job, process, 0)) == "killed by SIGKILL; out of memory?"
+
+
+def test_a_worker_that_does_nothing_hangs(tmp_path, monkeypatch):
+    monkeypatch.setattr(crew, "PATIENCE", 0.3)
+    job = crew.Job(find_recipe("dqn", "CartPole-v1"), Run(tmp_path), tmp_path / "log", {})
+    work = "import time\nwhile True: sum(range(10**5))"
+    commands = (["-c", "import time; time.sleep(60)"], ["-c", work])
+    idle, busy = (
+        crew.Worker(job, subprocess.Popen([sys.executable, *command], process_group=0), 0)
+        for command in commands
+    )
+    end = time.monotonic() + 20
+    while idle.process.poll() is None:
+        for worker in (idle, busy):
+            worker.look_for_life(time.monotonic())
+        time.sleep(0.1)
+        assert time.monotonic() < end
+    assert busy.process.poll() is None
+    busy.process.kill()
+    busy.process.wait()
+    assert idle.crashed
+    assert crew.problem_of(idle) == "hung: no processor time for 0 s"
+    assert crew.problem_of(busy) == "killed by SIGKILL; out of memory?"
+
+
+CRASHING = """
+import os, pathlib, signal
+import gymnasium as gym
+from gymnasium.envs.classic_control import CartPoleEnv
+
+
+class Crashing(CartPoleEnv):
+    def step(self, action):
+        count = pathlib.Path("crashes")
+        if self.steps_left == 0 and len(count.read_text() if count.exists() else "") < 2:
+            with count.open("a") as file:
+                file.write("x")
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.steps_left -= 1
+        return super().step(action)
+
+    steps_left = 10
+
+
+gym.register("Crashing-v0", Crashing, max_episode_steps=50)
+"""
+
+
+def test_a_run_whose_worker_crashes_is_started_again_twice(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("crashing.py").write_text(CRASHING)
+    said = []
+    runs = train_many(
+        "dqn", "crashing:Crashing-v0", losses="mse", steps=200, run_dir="runs", overrides=TINY,
+        progress=said.append,
+    )  # fmt: skip
+    assert Path("crashes").read_text() == "xx"
+    assert runs[0]["steps"] == 200
+    assert sum("killed by SIGKILL" in line for line in said) == 2
+    assert sum("begins again" in line for line in said) == 2
 
 
 def ended(tmp_path, status):

@@ -5,6 +5,7 @@ import json
 import gymnasium as gym
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 
 from catzoo.hparams import RecipeError
 from catzoo.zoo.evaluation import bootstrap_interval, evaluate
@@ -86,6 +87,19 @@ def test_weights_load_without_pickle(run):
     assert agent.network.head.linear.weight.shape == (2 * 51, 8)
 
 
+def test_the_best_weights_are_loaded_when_asked_for(tmp_path):
+    tiny(tmp_path / "run", steps=400)
+    run = Run(tmp_path / "run")
+    _, last = load_agent(run.path)
+    _, best = load_agent(run.path, best=True)
+    assert last.steps >= 400
+    assert best.steps in {int(path.name[5:]) for path in run.checkpoints.glob("step-*")}
+    assert evaluate(run.path, best=True, episodes=2)["steps"] == min(best.steps, 400)
+    run.best_weights.unlink()
+    with pytest.raises(RecipeError, match=r"no weights-best\.safetensors"):
+        load_agent(run.path, best=True)
+
+
 def test_the_same_command_says_it_is_finished(run, capsys):
     before = run.metrics.read_bytes()
     result = tiny(run.path, steps=400, seed=5, loss="hl_gauss")
@@ -123,7 +137,7 @@ def test_an_environment_that_raises_ends_the_run_with_its_own_error(tmp_path):
     finally:
         del gym.registry["FallingCorridor-v0"]
     assert [int(row["step"]) for row in read_rows(tmp_path / "run" / "metrics.csv")] == [100, 200, 300, 400]
-    assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 2
+    assert len(list((tmp_path / "run" / "checkpoints").glob("step-*"))) == 2
     assert not (tmp_path / "run" / "result.json").exists()
 
 
@@ -237,8 +251,8 @@ def test_ctrl_c_is_one_line_and_the_run_goes_on(tmp_path):
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
     said = process.stderr.read().strip()
-    assert said == "catzoo: stopped; the same command goes on from the last checkpoint, if there was one"
     steps = max(int(path.name.split("-")[1]) for path in checkpoints.glob("step-*"))
+    assert said == f"catzoo: stopped at step {steps:,}, which is saved; the same command goes on"
     result = tiny(tmp_path / "run", "checkpoint_every=100", steps=steps + 100)
     assert result["steps"] == steps + 100
 
@@ -304,11 +318,14 @@ def test_rewards_that_are_not_numbers_stop_the_run(tmp_path):
 
     gym.register("Nan-v0", entry_point=lambda: Nan(gym.make("CartPole-v1")))
     try:
-        with pytest.raises(FloatingPointError, match="not finite at step"):
+        with pytest.raises(FloatingPointError, match=r"nan at step \d+, update 1: the batch is in"):
             tiny(tmp_path / "run", steps=1000, env="Nan-v0")
     finally:
         del gym.registry["Nan-v0"]
     assert not (tmp_path / "run" / "result.json").exists()
+    batch = load_file(tmp_path / "run" / "not_finite.safetensors")
+    assert batch["reward"].isnan().all()
+    assert batch["observation"].shape == (16, 4)
 
 
 def test_overrides_may_be_one_mapping_or_one_string(tmp_path):

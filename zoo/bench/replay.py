@@ -82,21 +82,21 @@ def bench_replay(
         "priorities": lambda: bench_priorities(capacities, batches, budget),
         "store": lambda: bench_store(stored, batches, budget),
     }
-    stamp, rows, threads = _stamp(command), [], torch.get_num_threads()
+    about, rows, threads = stamp(command), [], torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         for part in (name for name in work if name in parts):
             for row in work[part]():
-                rows.append(dict.fromkeys(COLUMNS, "") | row | stamp)
+                rows.append(dict.fromkeys(COLUMNS, "") | row | about)
                 progress(describe(rows[-1]))
     finally:
         torch.set_num_threads(threads)
     if out is not None:
-        _write(out if out.suffix == ".csv" else out / "replay.csv", rows)
+        write_results(out if out.suffix == ".csv" else out / "replay.csv", COLUMNS, rows)
     return rows
 
 
-def _stamp(command: str) -> Row:
+def stamp(command: str) -> Row:
     """What is the same for every row."""
     return {
         "device": cpu_model(),
@@ -108,10 +108,11 @@ def _stamp(command: str) -> Row:
     }
 
 
-def _write(file: Path, rows: Sequence[Row]) -> None:
+def write_results(file: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    """Writes rows to a CSV file; cells that a row lacks stay empty."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(stream, columns, restval="", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from catzoo.agents.checkpoints import Journal
+from catzoo.agents.checkpoints.checkpoints import ReplayFiles
 from catzoo.agents.replay import Priorities, Replay, SumTree
 from rollouts_for_tests import Stacks
 
@@ -66,8 +68,12 @@ def test_a_checkpoint_of_a_device(cuda, store, tmp_path):
 
     replay, other = make(), make()
     replay.add(Stacks(0).rollout(20))
-    replay.dump(tmp_path)
-    other.load(tmp_path)
+    journal = Journal(tmp_path / "journal", replay.rings())
+    journal.spill(everything=True)
+    ReplayFiles(journal).save(replay, tmp_path / "saved")
+    read = Journal(tmp_path / "read", other.rings())
+    read.digests = {segment.name: segment.digest for segment in journal.all()}
+    ReplayFiles(read).load(other, tmp_path / "saved")
     torch.manual_seed(0)
     ours, _ = replay.sample(8, 2, cuda)
     torch.manual_seed(0)

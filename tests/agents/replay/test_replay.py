@@ -3,9 +3,11 @@
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode
-from torchrl.checkpoint import Checkpoint
 
 from catzoo.agents import Batch, VectorCollector
+from catzoo.agents.checkpoints import Journal
+from catzoo.agents.checkpoints.checkpoints import ReplayFiles
+from catzoo.agents.checkpoints.seal import digest
 from catzoo.agents.replay import Priorities, Replay, replay_bytes
 from environments_for_tests import Left
 from rollouts_for_tests import Stacks
@@ -134,6 +136,18 @@ def make(store, place, prioritized, folder, capacity=30, n_step=3):
     )
 
 
+def save(replay, folder):
+    journal = Journal(folder / "journal", replay.rings(), segment_bytes=300)
+    journal.spill(everything=True)
+    ReplayFiles(journal).save(replay, folder / "saved")
+
+
+def load(replay, folder):
+    journal = Journal(folder / "another journal", replay.rings())
+    journal.digests = {path.name: digest(path) for path in (folder / "saved" / "rows").iterdir()}
+    ReplayFiles(journal).load(replay, folder / "saved")
+
+
 @pytest.mark.parametrize("store", ["whole", "frames"])
 @pytest.mark.parametrize("place", ["memory", "disk", "device"])
 @pytest.mark.parametrize("prioritized", [False, True])
@@ -147,11 +161,12 @@ def test_a_checkpoint_holds_everything(store, place, prioritized, turns, tmp_pat
     for _ in range(turns):
         replay.add(env.rollout(2))
         replay.update_priority(torch.randint(30, (4,)), torch.randn(4))
-    Checkpoint(replay=replay).save(tmp_path / "checkpoint")
-    assert not list((tmp_path / "checkpoint").rglob("*.p*kl*"))
+    save(replay, tmp_path)
+    kinds = {path.suffix for path in tmp_path.joinpath("saved").rglob("*") if path.is_file()}
+    assert kinds == {".json", ".safetensors"}
     other.add(Stacks(7, envs=2, stack=2).rollout(4))  # all of which is replaced
     for twice in range(2):
-        Checkpoint(replay=other).load(tmp_path / "checkpoint")
+        load(other, tmp_path)
         assert len(other) == len(replay) > 0
         torch.manual_seed(twice)
         ours, index = replay.sample(8, 2, CPU)
@@ -164,7 +179,7 @@ def test_a_checkpoint_holds_everything(store, place, prioritized, turns, tmp_pat
             else:
                 assert torch.equal(getattr(ours, name), getattr(theirs, name)), name
         other.cut()  # touches neither the checkpoint nor what comes of loading it again
-    Checkpoint(replay=other).load(tmp_path / "checkpoint")
+    load(other, tmp_path)
     for _ in range(20):
         rollout = env.rollout(2)
         for one in (replay, other):
@@ -185,8 +200,8 @@ def test_a_checkpoint_before_the_first_transition(store, tmp_path):
     env, replay, other = Stacks(0), make(store, "memory", True, None), make(store, "memory", True, None)
     replay.add(env.rollout(1))
     assert not len(replay)
-    replay.dump(tmp_path)
-    other.load(tmp_path)
+    save(replay, tmp_path)
+    load(other, tmp_path)
     rollout = env.rollout(6)
     for one in (replay, other):
         one.add(rollout)
@@ -196,7 +211,7 @@ def test_a_checkpoint_before_the_first_transition(store, tmp_path):
 def test_another_kind_of_replay_is_refused(tmp_path):
     replay = make("whole", "memory", True, None)
     replay.add(Stacks(0).rollout(9))
-    replay.dump(tmp_path)
+    save(replay, tmp_path)
     for other, message in (
         (make("frames", "memory", True, None), "store=whole, this one store=frames"),
         (make("whole", "memory", False, None), "prioritized=True, this one prioritized=False"),
@@ -204,7 +219,7 @@ def test_another_kind_of_replay_is_refused(tmp_path):
         (make("whole", "memory", True, None, n_step=1), "n_step=3, this one n_step=1"),
     ):
         with pytest.raises(ValueError, match=message):
-            other.load(tmp_path)
+            load(other, tmp_path)
 
 
 def tensors_of(replay):

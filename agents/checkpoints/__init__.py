@@ -1,0 +1,15 @@
+"""What a continued run needs, on disk.
+
+| file | holds |
+|---|---|
+| `checkpoints.py` | saving and restoring a run's agent with all that feeds it |
+| `state_files.py` | nested state as JSON and safetensors |
+| `journal.py` | rings of rows, written incrementally |
+| `seal.py` | a folder that is whole, or not read |
+"""
+
+from catzoo.agents.checkpoints.checkpoints import Checkpoints
+from catzoo.agents.checkpoints.journal import Journal
+from catzoo.agents.checkpoints.seal import BrokenSealError
+
+__all__ = ["BrokenSealError", "Checkpoints", "Journal"]

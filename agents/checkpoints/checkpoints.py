@@ -1,0 +1,225 @@
+"""Checkpoints: everything that decides a run's future, in folders that are complete or absent.
+
+| component | what | as |
+|---|---|---|
+| agent | network, target network | state |
+| learner | Adam's moments and step counts | state |
+| progress | counters, recent scores, the losses that the next row of metrics will average | state |
+| collector | counts, exploration, and the simulators where `agents/simulators.py` knows them | state |
+| rollouts | what was collected ahead | state |
+| replay | priorities, steps that wait for their n-step return, write positions; the rows | state, segments |
+| random | Python's, NumPy's and torch's streams, CUDA's too | state |
+
+State is two files (`state_files.py`), segments are what `journal.py` writes; TorchRL's `Checkpoint` puts them
+together, a seal (`seal.py`) goes over all, and a rename publishes. A checkpoint that is not whole is passed
+over for the one before it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torchrl.checkpoint import Checkpoint, CheckpointError, GlobalRNGState
+
+from catzoo.agents.agent import Agent
+from catzoo.agents.checkpoints.journal import Journal
+from catzoo.agents.checkpoints.seal import BrokenSealError, seal, sync, verify
+from catzoo.agents.checkpoints.state_files import StateFiles, read_state, write_state
+from catzoo.agents.replay import Replay
+
+FORMAT = 3
+"""Of what a checkpoint holds."""
+
+
+class Checkpoints:
+    """The checkpoints of one run; the newest `keep` stay.
+
+    Args:
+        folder: where they lie, one folder each, named by step.
+        agent: attached to its environments.
+        keep: how many.
+        run: what tells this run from others; another's checkpoints are not loaded.
+        also: more components by name, with `state_dict` and `load_state_dict`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        agent: Agent,
+        keep: int = 2,
+        *,
+        run: str = "",
+        also: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.folder, self.agent, self.keep, self.run = folder, agent, keep, run
+        self.passed_over: list[str] = []
+        """Why newer checkpoints were not the one restored."""
+        self._stands_for: tuple[int, int] | None = None
+        self.checkpoint = Checkpoint()
+        self.journal: Journal | None = None
+        parts = {"agent": agent, "progress": _Progress(agent), **agent.components(), **(also or {})}
+        for name, part in parts.items():
+            if isinstance(part, Replay):
+                self.journal = Journal(folder / "journal", part.rings())
+                self.checkpoint.register(name, part, adapter=ReplayFiles(self.journal))
+            else:
+                self.checkpoint.register(name, part, adapter=StateFiles())
+        self.parts = list(parts)
+        self.checkpoint.register("random", _Streams(), adapter=StateFiles())
+
+    def spill(self) -> None:
+        """Writes what the next checkpoint will need and is worth writing now."""
+        if self.journal is not None:
+            self.journal.spill()
+
+    def save(self) -> Path | None:
+        """Publishes a checkpoint of now; None before the first step.
+
+        Raises:
+            NotFiniteError: a loss is not a number, so that there is nothing to keep.
+            OSError: it cannot be written; the ones before are as they were.
+        """
+        agent = self.agent
+        if not agent.steps:
+            return None
+        target = self.folder / f"step-{agent.steps:012d}"
+        if self._stands_for == (agent.steps, agent.updates):
+            return target
+        agent.check_losses()
+        agent.rollouts.rest()
+        stage = self.folder / ".saving"
+        try:
+            self._write(stage)
+        except BaseException:
+            shutil.rmtree(stage, ignore_errors=True)
+            raise
+        _replace(stage, target)
+        sync(self.folder)
+        self._stands_for = (agent.steps, agent.updates)
+        self._prune()
+        return target
+
+    def _write(self, stage: Path) -> None:
+        known = {}
+        if self.journal is not None:
+            self.journal.spill(everything=True)
+            known = {segment.name: segment.digest for segment in self.journal.all()}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.clear_leftovers()
+        self.checkpoint.save(stage)
+        seal(stage, {"format": FORMAT, "step": self.agent.steps, "run": self.run}, known)
+
+    def _prune(self) -> None:
+        """Removes old checkpoints, and those from later steps, which could not be read."""
+        steps = [step for step in self.steps() if step <= self.agent.steps]
+        for step in set(self.steps()) - set(steps[-self.keep :]):
+            _remove(self.folder / f"step-{step:012d}")
+
+    def clear_leftovers(self) -> None:
+        """Removes what an interrupted save has left."""
+        for path in self.folder.glob(".*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def steps(self) -> list[int]:
+        """Steps of which there are checkpoints, whole or not, oldest first."""
+        names = [path.name.removeprefix("step-") for path in self.folder.glob("step-*")]
+        return sorted(int(name) for name in names if name.isdecimal() and name.isascii())
+
+    def restore(self) -> int | None:
+        """Loads the newest checkpoint that is whole; returns its step, or None if there is none at all.
+
+        Raises:
+            CheckpointError: checkpoints are there, and none can be read.
+        """
+        self.passed_over = []
+        for step in reversed(self.steps()):
+            path = self.folder / f"step-{step:012d}"
+            try:
+                self._load(path, step)
+            except Exception as error:  # whatever is wrong with it, an older one may be right
+                self.passed_over.append(_on_one_line(error))
+                continue
+            self._stands_for = (self.agent.steps, self.agent.updates)
+            return self.agent.steps
+        if self.passed_over:
+            raise CheckpointError(f"{self.folder}: no readable checkpoint: {self.passed_over[0]}")
+        return None
+
+    def _load(self, path: Path, step: int) -> None:
+        sealed = verify(path)
+        if sealed.get("format") != FORMAT:
+            raise BrokenSealError(
+                f"{path.name}: of format {sealed.get('format')}, this version reads {FORMAT}"
+            )
+        if sealed.get("run") != self.run or sealed.get("step") != step:
+            raise BrokenSealError(f"{path.name}: is another run's, or of another step")
+        if self.journal is not None:
+            self.journal.digests = {Path(name).name: found for name, found in sealed["files"].items()}
+        self.checkpoint.load(path, components=self.parts)
+        if self.agent.steps != step:
+            raise BrokenSealError(f"{path.name}: is another run's, or of another step")
+        if not self.agent.collector.resumed:
+            self.agent.cut()
+        self.checkpoint.load(path, components=["random"])  # last: nothing draws from it after that
+
+
+class _Progress:
+    """The agent's progress, as a component."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.state_dict, self.load_state_dict = agent.progress, agent.load_progress
+
+
+class _Streams(GlobalRNGState):
+    """Random streams. NumPy itself takes a position outside of its 624 words, and reads what lies there."""
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Restores them; ValueError for what cannot be a stream."""
+        position = state_dict["numpy"][2]
+        if type(position) is not int or not 0 <= position <= 624:
+            raise ValueError("the saved state of NumPy's random stream cannot be one")
+        super().load_state_dict(state_dict)
+
+
+class ReplayFiles(StateFiles):
+    """TorchRL's adapter for a replay: its state, and links to its journal's segments."""
+
+    adapter_id = "catzoo.replay_files"
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+
+    def save(self, component: Replay, path: Path, **_: Any) -> None:
+        """Writes the state and links the segments, which the journal has written."""
+        write_state(path, component.state_dict())
+        self.journal.link_into(path / "rows")
+
+    def load(self, component: Replay, path: Path, **_: Any) -> None:
+        """Reads both."""
+        component.restore(read_state(path), lambda: self.journal.restore(path / "rows"))
+
+
+def _on_one_line(error: Exception) -> str:
+    """What is wrong, whatever characters of a stranger's file it quotes."""
+    text = " ".join(str(error).split())[:200] or type(error).__name__
+    return text if text.isprintable() else ascii(text)
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Renames a folder over another one, which is out of sight before and gone after."""
+    hidden = target.with_name(f".{target.name}")
+    if target.exists():
+        os.replace(target, hidden)
+    os.replace(source, target)
+    shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    """Takes a folder out of sight at once, and then away."""
+    hidden = path.with_name(f".{path.name}")
+    os.replace(path, hidden)
+    shutil.rmtree(hidden, ignore_errors=True)

@@ -1,0 +1,144 @@
+"""The state of environments that keep all of it in Python, so that a continued run goes on in mid-episode.
+
+What is saved is data: numbers, strings, arrays, and the position of random streams, by attribute, from
+environments whose code is known to hold nothing else (`KNOWN`). Reading it back sets attributes of an
+environment made anew, and runs nothing. An environment of your own takes part by `state_dict()`, of such
+data, and `load_state_dict(state)`. All others, Atari's C++ among them, cannot be saved; a continued run then
+begins new episodes.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector import VectorEnv
+
+KNOWN = (
+    "gymnasium.envs.classic_control.",
+    "gymnasium.vector.sync_vector_env",
+    "gymnasium.wrappers.common",
+    "minatar.",
+)
+"""Modules of environments, wrappers and games whose attributes are their whole state."""
+CONSTANT = (gym.Space, EnvSpec, ModuleType, enum.Enum, Callable)
+"""What is the same in an environment made anew, and not saved."""
+GENERATOR, STATE = "random generator", "state"
+
+
+class UnknownStateError(Exception):
+    """An environment whose state cannot be told."""
+
+
+def simulator_state(env: VectorEnv) -> dict[str, Any] | None:
+    """Everything that decides an environment's future, as nested plain data; None if that cannot be told."""
+    try:
+        return {path: dict(_attributes(thing)) for path, thing in _parts(env)}
+    except UnknownStateError:
+        return None
+
+
+def restore_simulator(env: VectorEnv, state: Mapping[str, Any]) -> None:
+    """Puts an environment, made with the same arguments, where `simulator_state` was taken.
+
+    Raises:
+        ValueError: a state of another environment.
+    """
+    parts = dict(_parts(env))
+    if parts.keys() != state.keys():
+        raise ValueError("the saved environments are of another kind")
+    shared: dict[str, Any] = {}
+    for path, attributes in state.items():
+        thing = parts[path]
+        if _saves_itself(thing):
+            thing.load_state_dict(attributes[STATE])
+            continue
+        for name, value in attributes.items():
+            setattr(thing, name, _restored(value, shared))
+
+
+def _parts(env: VectorEnv) -> Iterator[tuple[str, Any]]:
+    """An environment and all that it is made of, each once, by a path of attributes."""
+    waiting, seen = [("", env)], set()
+    while waiting:
+        path, thing = waiting.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        if not _saves_itself(thing):
+            if not f"{type(thing).__module__}.".startswith(KNOWN):
+                raise UnknownStateError(f"{type(thing).__module__}.{type(thing).__name__}")
+            for name, value in vars(thing).items():
+                inner = value if isinstance(value, list | tuple) else [value]
+                waiting += [(f"{path}.{name}.{i}", item) for i, item in enumerate(inner) if _is_part(item)]
+        yield path, thing
+
+
+def _saves_itself(thing: Any) -> bool:
+    return hasattr(type(thing), "state_dict") and hasattr(type(thing), "load_state_dict")
+
+
+def _is_part(value: Any) -> bool:
+    """Whether a value is an object with a state of its own."""
+    return hasattr(value, "__dict__") and not isinstance(value, (*CONSTANT, np.random.Generator))
+
+
+def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
+    """What to save of one part."""
+    if _saves_itself(thing):
+        yield STATE, thing.state_dict()
+        return
+    for name, value in vars(thing).items():
+        inner = value if isinstance(value, list | tuple) else [value]
+        if isinstance(value, CONSTANT) or any(_is_part(item) or isinstance(item, CONSTANT) for item in inner):
+            continue
+        yield name, _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """A value as nested plain data; UnknownStateError if it is something else."""
+    if isinstance(value, np.ndarray):
+        return value.copy()  # the environment goes on writing into its own
+    if value is None or isinstance(value, bool | int | float | str | np.generic):
+        return value
+    if isinstance(value, np.random.Generator):
+        return {GENERATOR: id(value), "kind": "Generator", STATE: value.bit_generator.state}
+    if isinstance(value, np.random.RandomState):
+        return {GENERATOR: id(value), "kind": "RandomState", STATE: value.get_state(legacy=False)}
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(item) for item in value)
+    if isinstance(value, Mapping):
+        # A constant inside, such as an autoreset mode, is in the new environment too.
+        return {key: _plain(item) for key, item in value.items() if not isinstance(item, CONSTANT)}
+    raise UnknownStateError(type(value).__name__)
+
+
+def _restored(value: Any, shared: dict[int, Any]) -> Any:
+    """A value from plain data; random streams that were one object are one again."""
+    if isinstance(value, Mapping) and GENERATOR in value:
+        key = value[GENERATOR]
+        if key not in shared:
+            shared[key] = _generator(value["kind"], value[STATE])
+        return shared[key]
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, list | tuple):
+        return type(value)(_restored(item, shared) for item in value)
+    return value
+
+
+def _generator(kind: str, state: Mapping[str, Any]) -> Any:
+    if kind == "RandomState":
+        random = np.random.RandomState()
+        random.set_state(state)
+        return random
+    if state["bit_generator"] != "PCG64":
+        raise ValueError(f"random streams of kind {state['bit_generator']} are not known")
+    generator = np.random.Generator(np.random.PCG64())
+    generator.bit_generator.state = state
+    return generator

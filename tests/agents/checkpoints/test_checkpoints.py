@@ -1,0 +1,215 @@
+"""A run that was interrupted is, bit for bit, the one that was not."""
+
+import shutil
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torchrl.checkpoint import CheckpointError
+
+from catzoo.agents import Checkpoints, NotFiniteError
+from catzoo.zoo.build import build_trainer
+from catzoo.zoo.training import recipe_of
+
+SMALL = [
+    "num_envs=4", "rollout_length=4", "batch_size=8", "network.hidden=[16]", "log_every=48", "steps=600",
+    "compute.threads=1",
+]  # fmt: skip
+REPLAY = ["learning_starts=60", "updates_per_step=0.25", "replay.capacity=300", "target_update_every=7"]
+KINDS = {
+    "dqn": ("dqn", "CartPole-v1", "hl_gauss", []),
+    "dqn, not savable": ("dqn", "corridors", "mse", []),
+    "rainbow": ("rainbow", "CartPole-v1", "c51", ["reset_every=40"]),
+    "rainbow, ahead": ("rainbow", "CartPole-v1", "two_hot", ["compute.overlap=true"]),
+    "rainbow, on images": ("rainbow", "MinAtar/Breakout", "hl_gauss", ["network.hidden=[8]"]),
+    "pqn": ("pqn", "MinAtar/Freeway", "softmax_mse", ["optimizer.anneal=true"]),
+    "pqn, ahead": ("pqn", "CartPole-v1", "huber", ["compute.overlap=true"]),
+}
+
+
+def make(kind):
+    agent, env, loss, more = KINDS[kind]
+    return build_trainer(
+        recipe_of(
+            agent, env, loss=loss, seed=3, overrides=[*SMALL, *(REPLAY if agent != "pqn" else []), *more]
+        )
+    )
+
+
+def iterate(agent, iterations):
+    """What each iteration came to: counts, the episodes, and the metrics without the clock."""
+    trace = []
+    for _ in range(iterations):
+        agent.iterate()
+        metrics = {name: value for name, value in agent.metrics.items() if not name.startswith("time/")}
+        trace.append((agent.steps, agent.updates, agent.take_finished(), metrics))
+    return trace
+
+
+def weights(agent):
+    return torch.cat([parameter.detach().flatten() for parameter in agent.parameters()])
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "not savable" not in kind])
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_it_goes_on_bit_for_bit(kind, data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoints")
+    whole = make(kind)
+    truth = iterate(whole, 30)
+    done, trace, agent = 0, [], make(kind)
+    for moment in sorted(data.draw(st.lists(st.integers(1, 29), min_size=1, max_size=3, unique=True))):
+        trace += iterate(agent, moment - done)
+        Checkpoints(folder, agent).save()
+        iterate(agent, data.draw(st.integers(0, 3)))  # lost, and done again
+        agent.close()
+        torch.rand(3)
+        agent, done = make(kind), moment
+        assert Checkpoints(folder, agent).restore() == agent.steps
+    trace += iterate(agent, 30 - done)
+    assert trace == truth
+    assert torch.equal(weights(agent), weights(whole))
+    for one in (agent, whole):
+        one.close()
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_new_episodes_lose_no_step_and_no_count(corridor, overlap, monkeypatch, tmp_path):
+    monkeypatch.setattr("catzoo.zoo.build.build_env", lambda *_, **__: corridor((11, 13)))
+    monkeypatch.setitem(KINDS, "corridor", ("dqn", "CartPole-v1", "mse", ["n_step=3", "num_envs=2"]))
+    if overlap:
+        KINDS["corridor"][3].append("compute.overlap=true")
+    agent = make("corridor")
+    iterate(agent, 20)
+    Checkpoints(tmp_path, agent).save()
+    other = make("corridor")
+    Checkpoints(tmp_path, other).restore()
+    assert not other.collector.resumed
+    assert other.steps == agent.steps == 160
+    iterate(other, 5)
+    assert other.steps == 200
+    other.rollouts.rest()
+    assert other.collector.frames == (208 if overlap else 200)
+    # What waits for its n-step return, two steps of each, is not a transition yet; nothing else is missing.
+    assert len(other.replay) == 200 - 4
+    rewards = sorted(other.replay[:]["observation"].flatten().tolist())
+    lengths = [episode.length for episode in other.finished]
+    assert len(rewards) == 196
+    assert set(lengths) <= {11, 13}
+    for one in (agent, other):
+        one.close()
+
+
+@pytest.mark.parametrize("ahead", ["false", "true"])
+def test_atari_loses_no_transition_and_no_count(ahead, monkeypatch, tmp_path):
+    more = [f"compute.overlap={ahead}", "n_step=3", "num_envs=2", "network.hidden=[16]", "network.width=0.25"]
+    monkeypatch.setitem(KINDS, "pong", ("rainbow", "ALE/Pong-v5", "hl_gauss", more))
+    agent = make("pong")
+    for moment in (80, 160):
+        while agent.steps < moment:
+            agent.iterate()
+        Checkpoints(tmp_path, agent).save()
+        other = make("pong")
+        assert Checkpoints(tmp_path, other).restore() == agent.steps == moment
+        assert not other.collector.resumed
+        assert other.updates == agent.updates
+        live = torch.arange(agent.replay.window.first, agent.replay.window.count)
+        assert (other.replay[live] == agent.replay[live]).all()
+        agent.close()
+        agent = other
+    while agent.steps < 240:
+        agent.iterate()
+    # Two steps of each environment wait for their n-step return, and those before a cut came in with it.
+    assert agent.replay.records.count == 240 - 4
+    assert agent.updates == (240 - 60) // 4
+    agent.close()
+
+
+def test_another_runs_checkpoints_are_not_loaded(tmp_path):
+    agent = make("dqn")
+    iterate(agent, 3)
+    Checkpoints(tmp_path, agent, run="dqn CartPole-v1 seed 3").save()
+    with pytest.raises(CheckpointError, match="another run's"):
+        Checkpoints(tmp_path, make("dqn"), run="dqn CartPole-v1 seed 4").restore()
+
+
+def test_older_ones_go_and_unreadable_ones_are_passed_over(tmp_path):
+    agent = make("dqn")
+    checkpoints, steps = Checkpoints(tmp_path, agent, keep=2), []
+    for _ in range(4):
+        iterate(agent, 2)
+        newest = checkpoints.save()
+        steps.append(agent.steps)
+    assert checkpoints.steps() == steps[-2:]
+    (newest / "manifest.json").write_text("{")
+    other = make("dqn")
+    again = Checkpoints(tmp_path, other)
+    assert again.restore() == steps[-2]
+    assert "manifest.json is missing or torn" in again.passed_over[0]
+    iterate(other, 2)
+    again.save()  # in its place
+    assert again.steps() == steps[-2:]
+    assert Checkpoints(tmp_path, make("dqn")).restore() == steps[-1]
+
+
+def test_a_checkpoint_under_another_name_is_refused(tmp_path):
+    agent = make("dqn")
+    iterate(agent, 2)
+    Checkpoints(tmp_path, agent).save().rename(tmp_path / "step-000000000500")
+    with pytest.raises(CheckpointError, match="of another step"):
+        Checkpoints(tmp_path, make("dqn")).restore()
+
+
+def test_a_disk_that_is_full_leaves_the_last_one_whole(tmp_path, monkeypatch):
+    agent = make("rainbow")
+    checkpoints = Checkpoints(tmp_path, agent)
+    iterate(agent, 8)
+    checkpoints.save()
+    steps = agent.steps
+    iterate(agent, 8)
+    calls = iter(range(100))
+
+    def full(*arguments, **keywords):
+        if next(calls) == 2:
+            raise OSError(28, "No space left on device")
+        return real(*arguments, **keywords)
+
+    from catzoo.agents.checkpoints import state_files
+
+    real = state_files.write_state
+    monkeypatch.setattr(state_files, "write_state", full)  # of the adapter of all but the replay
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.save()
+    monkeypatch.undo()
+    assert checkpoints.steps() == [steps]
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert Checkpoints(tmp_path, make("rainbow")).restore() == steps
+
+
+def test_a_loss_that_is_not_a_number_is_never_saved(tmp_path):
+    agent = make("dqn")
+    iterate(agent, 4)
+    with torch.no_grad():
+        next(agent.network.parameters()).fill_(torch.nan)
+    before = agent.updates
+    while agent.updates == before:
+        agent.iterate()
+    with pytest.raises(
+        NotFiniteError, match=f"the loss is nan at step {agent.steps}, update {before + 1}"
+    ) as caught:
+        Checkpoints(tmp_path, agent).save()
+    assert caught.value.batch.observation.shape == (8, 4)
+    assert Checkpoints(tmp_path, agent).steps() == []
+
+
+def test_a_copied_folder_needs_no_links(tmp_path):
+    agent = make("rainbow, on images")
+    iterate(agent, 12)
+    Checkpoints(tmp_path / "a", agent).save()
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    shutil.rmtree(tmp_path / "a")
+    truth = iterate(agent, 3)
+    other = make("rainbow, on images")
+    assert Checkpoints(tmp_path / "b", other).restore() == other.steps == 192
+    assert iterate(other, 3) == truth
