@@ -193,12 +193,15 @@ def _add_scores(commands: Any) -> None:
         commands,
         "scores",
         "gather the scores of many runs: mean over seeds, with intervals",
-        "  catzoo scores runs\n  catzoo scores runs/classic runs/atari --out scores.csv\n",
+        "  catzoo scores runs\n"
+        "  catzoo scores runs/classic runs/atari --out scores.csv\n"
+        "  catzoo scores runs/minatar --curves curves.png\n",
     )
     scores.add_argument(
         "runs", metavar="RUNS_FOLDER", nargs="+", type=Path, help="run folders, or folders that hold some"
     )
     scores.add_argument("--out", metavar="FILE", type=Path, help="a CSV file, written anew: one row a run")
+    scores.add_argument("--curves", metavar="FILE", type=Path, help="a .png file: learning curves over seeds")
 
 
 def _add_eval_and_watch(commands: Any) -> None:

@@ -62,7 +62,7 @@ def run_scores(arguments: argparse.Namespace) -> None:
     """`catzoo scores`."""
     from catzoo.zoo.gathering import print_scores
 
-    print_scores(arguments.runs, out=arguments.out)
+    print_scores(arguments.runs, out=arguments.out, curves=arguments.curves)
 
 
 def run_eval(arguments: argparse.Namespace) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,19 @@ def gather(folders: Folders) -> list[Row]:
     return _summarise(_finished(find_runs(folders))[0])
 
 
-def print_scores(folders: Folders, out: Path | None = None) -> list[Row]:
-    """Prints what `gather` finds, how many runs are not finished, and writes a CSV of one row a run.
+def print_scores(folders: Folders, out: Path | None = None, curves: Path | None = None) -> list[Row]:
+    """Prints what `gather` finds, and how many runs are not finished.
+
+    Args:
+        folders: see `gather`.
+        out: a CSV file of one row a run.
+        curves: a PNG of the learning curves, see `draw_curves`.
 
     Raises:
-        RecipeError: see `gather`, or the file cannot be written.
+        RecipeError: see `gather`, or a file cannot be written.
     """
+    if curves is not None and curves.suffix.lower() != ".png":
+        raise RecipeError(f"{curves}: the picture of the curves must be a .png file")
     runs = find_runs(folders)
     finished, copies = _finished(runs)
     rows = _summarise(finished)
@@ -60,6 +68,9 @@ def print_scores(folders: Folders, out: Path | None = None) -> list[Row]:
     if out is not None:
         _write(finished, out)
         say(f"{out}: a row for each of {len(finished)} finished runs")
+    if curves is not None and finished:
+        _draw(finished, curves)
+        say(f"{curves}: learning curves of {len(finished)} finished runs")
     return rows
 
 
@@ -133,18 +144,23 @@ def _identity(settings: Row) -> Row:
 
 
 def _summarise(runs: Sequence[tuple[Run, Row]]) -> list[Row]:
-    groups: dict[tuple[Any, ...], dict[str, list[Row]]] = {}
-    for _, result in runs:
+    return [{**about, **_over_seeds([result for _, result in members])} for about, members in _grouped(runs)]
+
+
+def _grouped(runs: Sequence[tuple[Run, Row]]) -> list[tuple[Row, list[tuple[Run, Row]]]]:
+    """Runs that differ in nothing but their seed, and what they have in common."""
+    groups: dict[tuple[Any, ...], dict[str, list[tuple[Run, Row]]]] = {}
+    for run, result in runs:
         key = tuple(result["protocol"]["name"] if name == "protocol" else result[name] for name in GROUP)
         recipe = json.dumps(result["settings"], sort_keys=True)
-        groups.setdefault(key, {}).setdefault(recipe, []).append(result)
-    rows = []
+        groups.setdefault(key, {}).setdefault(recipe, []).append((run, result))
+    found = []
     for key, recipes in groups.items():
-        all_settings = [results[0]["settings"] for results in recipes.values()]
-        for results in recipes.values():
-            differs = _differs(results[0]["settings"], all_settings)
-            rows.append({**dict(zip(GROUP, key, strict=True)), "differs": differs, **_over_seeds(results)})
-    return rows
+        all_settings = [members[0][1]["settings"] for members in recipes.values()]
+        for members in recipes.values():
+            differs = _differs(members[0][1]["settings"], all_settings)
+            found.append(({**dict(zip(GROUP, key, strict=True)), "differs": differs}, members))
+    return found
 
 
 def _differs(settings: Row, others: Sequence[Row]) -> str:
@@ -190,8 +206,24 @@ def _write(runs: Sequence[tuple[Run, Row]], out: Path) -> None:
     from catzoo.zoo.scores import COLUMNS, score_of
 
     rows = [score_of(run) for run, _ in runs]
+    with _writing(out):
+        write_rows(out, COLUMNS, rows)
+
+
+def _draw(runs: Sequence[tuple[Run, Row]], out: Path) -> None:
+    from catzoo.zoo.curves import draw_curves
+
+    groups = [(about, [run for run, _ in members]) for about, members in _grouped(runs)]
+    with _writing(out):
+        draw_curves(groups, out)
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    if "\0" in str(out):
+        raise RecipeError(f"{str(out)!r}: cannot be written: not a name")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_rows(out, COLUMNS, rows)
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"{out}: cannot be written: {getattr(error, 'strerror', None) or error}") from None
+        yield
+    except OSError as error:
+        raise RecipeError(f"{out}: cannot be written: {error.strerror or error}") from None

@@ -91,8 +91,9 @@ def place(figure: Figure, left: float, top: float, width: float, height: float) 
 
 
 def title(agent: str, loss: str) -> str:
-    """`DQN · HL-Gauss`."""
-    return f"{agent.upper()} · {LOSS_TITLES.get(loss, loss)}"
+    """`DQN · HL-Gauss`, `Rainbow · C51`: short names are initials."""
+    name = agent.upper() if len(agent) < 5 else agent.capitalize()
+    return f"{name} · {LOSS_TITLES.get(loss, loss)}"
 
 
 def compact(number: float, _position: int | None = None) -> str:
