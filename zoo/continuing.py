@@ -6,7 +6,7 @@ from typing import Any
 
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.zoo.console import say
-from catzoo.zoo.rows import cut_after, read_rows, step_of
+from catzoo.zoo.rows import EPISODE, cut_after, put_aside, read_rows, step_of
 from catzoo.zoo.runs import Run
 
 
@@ -37,7 +37,10 @@ def restore(checkpoints: Any, recipe: Recipe, run: Run) -> int:
     else:
         episodes = "" if checkpoints.agent.collector.resumed else ", with new episodes"
         say(f"{run.path}: going on from step {step:,}{episodes}")
-    for rows in (run.metrics, run.episodes):
+    for rows, columns in ((run.metrics, ("step",)), (run.episodes, EPISODE)):
+        damaged = put_aside(rows, columns)
+        if damaged is not None:
+            say(f"{rows}: damaged: put aside as {damaged.name}, and begun anew")
         cut_after(rows, step or 0)
     return step or 0
 

@@ -12,9 +12,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger
 
 from catzoo.agents import Agent
-from catzoo.zoo.rows import cut_after, read_rows, write_rows
-
-__all__ = ["CSVMetrics", "EpisodeLog", "cut_after", "read_rows", "write_rows"]
+from catzoo.zoo.rows import EPISODE, read_rows, write_rows
 
 
 class CSVMetrics(Logger):
@@ -89,5 +87,5 @@ class EpisodeLog(pl.Callback):
         with self.path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             if fresh:
-                writer.writerow(("step", "return", "length"))
+                writer.writerow(EPISODE)
             writer.writerows((episode.step, f"{episode.score:g}", episode.length) for episode in finished)

@@ -16,7 +16,7 @@ from catzoo import __version__
 from catzoo.hparams import Recipe
 from catzoo.zoo import style
 from catzoo.zoo.environments import protocol_of
-from catzoo.zoo.metrics import read_rows
+from catzoo.zoo.rows import read_rows
 from catzoo.zoo.runs import Run
 
 WINDOW = 100

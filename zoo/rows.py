@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+EPISODE = ("step", "return", "length")
+"""What is known of a training episode."""
 TAIL = 8192
 """Bytes at the end of a file in which its newest rows are looked for."""
 
@@ -35,6 +38,19 @@ def step_of(row: dict[str, str]) -> int | None:
     step = row.get("step") or ""
     whole = None not in row.values() and None not in row
     return int(step) if whole and step.isascii() and step.isdecimal() and len(step) < 19 else None
+
+
+def put_aside(path: Path, columns: Collection[str]) -> Path | None:
+    """Renames a CSV file whose header lacks some columns, so that another is begun; returns its name."""
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        header = file.readline(TAIL).decode(errors="replace").strip().split(",")
+    if set(columns) <= set(header):
+        return None
+    damaged = path.with_name(path.name + ".damaged")
+    path.replace(damaged)
+    return damaged
 
 
 def cut_after(path: Path, step: int) -> None:

@@ -8,7 +8,7 @@ from catzoo.hparams import RecipeError, parse_override
 from catzoo.zoo.catalogue import find_recipe
 from catzoo.zoo.cli import parse
 from catzoo.zoo.evaluation import result_of
-from catzoo.zoo.metrics import read_rows
+from catzoo.zoo.rows import read_rows
 from catzoo.zoo.runs import Run
 from catzoo.zoo.scores import command_of, record
 

@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 
 from catzoo.hparams import RecipeError
 from catzoo.zoo.evaluation import bootstrap_interval, evaluate
-from catzoo.zoo.metrics import CSVMetrics, cut_after, read_rows
+from catzoo.zoo.metrics import CSVMetrics
+from catzoo.zoo.rows import cut_after, put_aside, read_rows
 from catzoo.zoo.runs import Run, load_agent
 from catzoo.zoo.training import train
 
@@ -223,6 +224,18 @@ def test_csv_metrics_merge_by_step_and_grow_columns(tmp_path):
     assert [row["c"] for row in rows] == ["", "", "4"]
     cut_after(tmp_path / "m.csv", 1)
     assert [row["step"] for row in read_rows(tmp_path / "m.csv")] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("header", "stays"), [("step,return,length", True), ("step,ret\x00rn,length", False)]
+)
+def test_a_table_of_other_columns_is_put_aside(header, stays, tmp_path):
+    file = tmp_path / "episodes.csv"
+    file.write_text(f"{header}\n1,2,3\n")
+    damaged = put_aside(file, ("step", "return"))
+    assert (damaged is None) == stays == file.exists()
+    assert stays or damaged.read_text().endswith("1,2,3\n")
+    assert put_aside(tmp_path / "missing.csv", ("step",)) is None
 
 
 def test_the_interval_holds_the_mean_and_narrows():
