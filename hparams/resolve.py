@@ -278,7 +278,9 @@ def _refuse_ignored(said: Mapping[str, Any], source: Mapping[str, Any], prefix: 
 def _loss_in_use(sections: Iterable[Mapping[str, Any]], loss: str | None, said: Mapping[str, Any]) -> str:
     named = said.get("value_loss")
     if isinstance(named, Mapping) and "name" in named:
-        override = loss_name(str(named["name"]))
+        if not isinstance(named["name"], str):
+            raise RecipeError(f"value_loss.name={shown(named['name'])}: must be a name (command line)")
+        override = loss_name(named["name"])
         if loss is not None and loss_name(loss) != override:
             raise RecipeError(f"--loss {brief(loss)} and value_loss.name={override} disagree (command line)")
         loss = override

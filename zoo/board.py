@@ -8,6 +8,7 @@ from types import TracebackType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from catzoo.zoo.console import console
+from catzoo.zoo.crew import Worker
 from catzoo.zoo.rows import newest_row
 from catzoo.zoo.runs import Run
 
@@ -66,6 +67,10 @@ class Board:
         if not self.live:
             self.tell(f"{self.begun}/{self.runs} begins{' again' if again else ''}: {name}")
 
+    def watch(self, worker: Worker) -> None:
+        """Reads how far a worker's run is."""
+        self.look(worker.job.run, worker.job.recipe.steps)
+
     def look(self, run: Run, steps: int) -> None:
         """Reads how far a run is; costs a few kB of its metrics.csv."""
         name, row = run.path.name, newest_row(run.metrics, "time/steps_per_second")
@@ -93,6 +98,13 @@ class Board:
             self.steps_done += steps
         self._sum()
         self.tell(line)
+
+    def drop(self, runs: int, steps: int) -> None:
+        """So many runs, and steps of them, will not be made."""
+        self.runs -= runs
+        task = next(task for task in self.bar.tasks if task.id == self.whole)
+        self.bar.update(self.whole, total=int(task.total or 0) - steps)
+        self._sum()
 
     def _title(self) -> str:
         return f"{self.done} of {self.runs} runs"

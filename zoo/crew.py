@@ -13,13 +13,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import Recipe, RecipeError
-from catzoo.zoo.board import Board
 from catzoo.zoo.machine import WORKERS, usable_cores
 from catzoo.zoo.runs import Run
 from catzoo.zoo.signals import sigterm_raises
@@ -138,8 +137,8 @@ def start(job: Job, threads: int, workers: int) -> Worker:
     return Worker(job, process, start)
 
 
-def wait_for(crew: Sequence[Worker], board: Board) -> list[Worker]:
-    """Waits until some workers have ended, and returns them; shows meanwhile how far all are."""
+def wait_for(crew: Sequence[Worker], look: Callable[[Worker], None]) -> list[Worker]:
+    """Waits until some workers have ended, and returns them; looks at each of the others meanwhile."""
     looked = 0.0
     while True:
         ended = [worker for worker in crew if worker.process.poll() is not None]
@@ -152,7 +151,7 @@ def wait_for(crew: Sequence[Worker], board: Board) -> list[Worker]:
         if time.monotonic() - looked >= LOOK:
             looked = time.monotonic()
             for worker in crew:
-                board.look(worker.job.run, worker.job.recipe.steps)
+                look(worker)
                 worker.look_for_life(looked)
         time.sleep(POLL)
 

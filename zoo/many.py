@@ -237,7 +237,7 @@ def _train(
                 except OSError as error:  # such as a full disk: this run's trouble, not the others'
                     failures[job.run.path] = f"cannot be started: {error}"
                     board.end(job.run, job.recipe.steps, _line(job, failures[job.run.path]), finished=False)
-            for worker in wait_for(crew, board) if crew else ():
+            for worker in wait_for(crew, board.watch) if crew else ():
                 crew.remove(worker)
                 job, problem = worker.job, problem_of(worker)
                 if problem is not None and worker.crashed and attempts[job.run.path] <= RESTARTS:

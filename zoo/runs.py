@@ -155,7 +155,7 @@ class Run:
         except OSError as error:
             raise RecipeError(f"{self.path}: cannot be written: {error.strerror or error}") from None
         try:
-            _lock(descriptor, self.path)  # it dies with the process
+            lock(descriptor, self.path)  # it dies with the process
             if not self.recipe_file.exists():
                 self.save_recipe(recipe)
             yield
@@ -274,7 +274,8 @@ def _is_result(result: Any) -> bool:
     )
 
 
-def _lock(descriptor: int, path: Path) -> None:
+def lock(descriptor: int, path: Path, doing: str = "training") -> None:
+    """Holds an open folder for this process, or refuses with what another is doing in it."""
     try:
         import fcntl
     except ImportError:  # not a POSIX system: go without
@@ -282,7 +283,7 @@ def _lock(descriptor: int, path: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise RecipeError(f"{path}: another process is training in this folder") from None
+        raise RecipeError(f"{path}: another process is {doing} in this folder") from None
 
 
 def compare(before: Recipe, now: Recipe, ignoring: tuple[str, ...] = MAY_DIFFER) -> dict[str, Any]:
