@@ -14,6 +14,8 @@ from catzoo.hparams import LOSS_KEYS
 from catzoo.zoo.bench.kernel_arguments import EXAMPLES as EXAMPLES_KERNELS
 from catzoo.zoo.bench.kernel_arguments import add_kernel_arguments
 from catzoo.zoo.games import SETS
+from catzoo.zoo.tuning.arguments import EXAMPLES as EXAMPLES_TUNE
+from catzoo.zoo.tuning.arguments import add_tune_arguments
 
 EXAMPLES = """\
 examples:
@@ -21,6 +23,7 @@ examples:
   catzoo train dqn --env CartPole-v1 --loss hl_gauss          train, evaluate, draw the curve
   catzoo train dqn --env MinAtar/Breakout optimizer.lr=1e-4   any key of the recipe can be set
   catzoo train dqn --env minatar-5 --seeds 3 --workers 4      many games at once
+  catzoo tune dqn --env CartPole-v1 --trials 20 --workers 2   an Optuna study over seeds
   catzoo scores runs                                          their scores, with intervals
   catzoo watch runs/dqn-CartPole-v1-hl_gauss-s0 --out cartpole.mp4
 """
@@ -107,6 +110,11 @@ def make_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_list_and_show(commands)
     _add_train(commands)
+    add_tune_arguments(
+        _add(commands, "tune", "tune a recipe over seeds, and check what it gained", EXAMPLES_TUNE),
+        natural,
+        positive,
+    )
     _add_scores(commands)
     _add_eval_and_watch(commands)
     _add_bench(commands)
@@ -147,19 +155,26 @@ def _add_train(commands: Any) -> None:
         "  catzoo train dqn --env CartPole-v1 --loss hl_gauss\n"
         "  catzoo train dqn --env ALE/Pong-v5 --steps 2M compute.precision=bf16\n"
         "  catzoo train dqn --env my_package:MyEnv-v0 value_loss.v_min=-1 value_loss.v_max=1\n"
+        "what a study found, or any of its trials, see catzoo tune:\n"
+        "  catzoo train --from studies/dqn-CartPole-v1-hl_gauss/best.yaml --seed 7\n"
         "many runs, each in a folder of its own; finished ones are skipped:\n"
         '  catzoo train dqn --env "ALE/*" --seeds 3 --workers 4\n'
         "  catzoo train dqn --env atari-5 --loss hl_gauss,mse --seeds 3 --workers 2 --steps 100k\n"
         "  catzoo train dqn --env CartPole-v1,Acrobot-v1 --run-dir runs/classic\n"
         f"sets: {', '.join(SETS)}\n",
     )
-    train.add_argument("agent", metavar="AGENT", help="an agent of the zoo, see catzoo list")
+    train.add_argument("agent", metavar="AGENT", nargs="?", help="an agent of the zoo, see catzoo list")
     train.add_argument(
         "--env",
         metavar="ID",
-        required=True,
         help="any Gymnasium id, or my_package:MyEnv-v0; or a comma-separated list of ids, sets such as "
         'atari-5, and patterns such as "ALE/*"',
+    )
+    train.add_argument(
+        "--from",
+        dest="source",
+        metavar="FILE|STUDY:N",
+        help="instead of AGENT and --env: a study's best.yaml, one of its trials, a recipe.yaml or a run",
     )
     train.add_argument(
         "--loss", metavar="NAME", help=f"{', '.join(LOSS_KEYS)}; several: hl_gauss,mse; default: the recipe's"

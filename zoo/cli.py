@@ -35,6 +35,7 @@ def run_show(arguments: argparse.Namespace) -> None:
 def run_train(arguments: argparse.Namespace) -> int:
     """`catzoo train`: one run in this process, or many in others."""
     common = {
+        "source": arguments.source,
         "preset": arguments.preset,
         "steps": arguments.steps,
         "seed": arguments.seed,
@@ -43,7 +44,7 @@ def run_train(arguments: argparse.Namespace) -> int:
         "wandb": arguments.wandb,
     }
     many = arguments.seeds is not None or arguments.workers is not None
-    if many or is_list(arguments.env) or "," in (arguments.loss or ""):
+    if many or is_list(arguments.env or "") or "," in (arguments.loss or ""):
         from catzoo.zoo.many import train_many
 
         seeds, workers = arguments.seeds or 1, arguments.workers or 1
@@ -56,6 +57,14 @@ def run_train(arguments: argparse.Namespace) -> int:
 
     print_result(train(arguments.agent, arguments.env, loss=arguments.loss, **common))
     return 0
+
+
+def run_tune(arguments: argparse.Namespace) -> None:
+    """`catzoo tune`."""
+    from catzoo.zoo.tuning.tune import tune
+
+    settings = {key: value for key, value in vars(arguments).items() if key != "command"}
+    tune(settings.pop("agent"), settings.pop("env"), **settings)
 
 
 def run_scores(arguments: argparse.Namespace) -> None:
@@ -165,6 +174,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "list": run_list,
     "show": run_show,
     "train": run_train,
+    "tune": run_tune,
     "scores": run_scores,
     "eval": run_eval,
     "watch": run_watch,
@@ -182,12 +192,28 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = make_parser()
     arguments, rest = parser.parse_known_args(argv)
     # argparse gives up on `key=value` words that stand between options; they are overrides all the same.
-    stray = [word for word in rest if word.startswith("-") or arguments.command != "train"]
+    takes_overrides = arguments.command in ("train", "tune")
+    stray = [word for word in rest if word.startswith("-") or not takes_overrides]
     if stray:
         parser.error(f"unrecognized arguments: {stray[0]}")
-    if arguments.command == "train":
+    if takes_overrides:
         arguments.overrides = [*arguments.overrides, *rest]
+    if arguments.command == "train":
+        _sort_train(parser, arguments)
     return arguments
+
+
+def _sort_train(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """With --from there need be no agent, so that its place may have been taken by an override."""
+    if "=" in (arguments.agent or ""):
+        arguments.overrides = [arguments.agent, *arguments.overrides]
+        arguments.agent = None
+    if arguments.source is None:
+        missing = [
+            name for name, value in (("AGENT", arguments.agent), ("--env", arguments.env)) if not value
+        ]
+        if missing:
+            parser.error(f"the following arguments are required: {', '.join(missing)} (or --from)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -210,7 +236,7 @@ def exit_status(action: Callable[[], int | None], command: str) -> int:
     except KeyboardInterrupt as stop:
         step = getattr(stop, "step", None)
         where = "" if step is None else f" at step {step:,}, which is saved"
-        goes_on = "; the same command goes on" if command == "train" else ""
+        goes_on = "; the same command goes on" if command in ("train", "tune") else ""
         print(f"catzoo: stopped{where}{goes_on}", file=sys.stderr)
         return 128 + getattr(stop, "signum", signal.SIGINT)
     except BrokenPipeError:

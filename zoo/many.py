@@ -6,6 +6,7 @@ any interruption. Seeds are outermost, so that an interrupted benchmark has whol
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import Recipe, RecipeError, loss_name, parse_override
+from catzoo.hparams import RecipeError, loss_name
 from catzoo.zoo.board import Board
 from catzoo.zoo.catalogue import find_recipe, know_losses, recipe_source
 from catzoo.zoo.console import say
@@ -33,15 +34,17 @@ from catzoo.zoo.crew import (
 from catzoo.zoo.games import expand
 from catzoo.zoo.gathering import print_scores
 from catzoo.zoo.runs import Run
-from catzoo.zoo.training import default_folder, finished_result
+from catzoo.zoo.sources import Source, Sourced, recipes_from
+from catzoo.zoo.training import default_folder, finished_result, said_of
 
 Overrides = Iterable[str | Mapping[str, Any]]
 
 
 def train_many(
-    agent: str,
-    envs: str | Sequence[str],
+    agent: str | None = None,
+    envs: str | Sequence[str] | None = None,
     *,
+    source: Source | None = None,
     losses: str | Sequence[str] | None = None,
     preset: str | None = None,
     steps: int | None = None,
@@ -63,6 +66,7 @@ def train_many(
     Args:
         agent: name in the zoo.
         envs: a comma-separated list of ids, sets and patterns, see `catzoo.zoo.games`, or several.
+        source: instead of these, recipes from a file, see `train`; `envs` then picks among them.
         losses: value losses, several or comma-separated; the recipe's own by default.
         preset: one of the recipe's presets, such as `atari-100k`.
         steps: agent steps of each run; the recipe's own by default.
@@ -87,14 +91,19 @@ def train_many(
             raise RecipeError(f"{name}={count}: must be at least 1")
     _check_wandb(wandb)
     overrides = [overrides] if isinstance(overrides, str | Mapping) else list(overrides)
-    recipes = _recipes(agent, envs, losses, preset, steps, seeds, seed, overrides)
+    if source is not None:
+        recipes = _from_source(source, agent, envs, losses, preset, seeds, said_of(overrides, steps, seed))
+    elif agent is None or envs is None:
+        raise RecipeError("name an agent and environments, or recipes with --from")
+    else:
+        recipes = _recipes(agent, envs, losses, preset, steps, seeds, seed, overrides)
     parent = Path("runs" if run_dir is None else run_dir)
-    said = {"overrides": overrides, "wandb": wandb}
-    jobs = [_job(recipe, parent, said) for recipe in recipes]
+    said = {"overrides": overrides, "wandb": wandb, "source": None if source is None else os.fspath(source)}
+    jobs = [_job(one, parent, said) for one in recipes]
     todo = _unfinished(jobs, parent)
-    _check(todo, workers)
+    check_jobs(todo, workers)
     _make_logs(parent, todo)
-    failures = _train(jobs, todo, workers, progress)
+    failures = train_jobs(jobs, todo, workers, progress)
     if progress is not None:
         _report(jobs, failures, progress)
     return [_outcome(job, failures.get(job.run.path)) for job in jobs]
@@ -116,19 +125,38 @@ def _recipes(
     seeds: int,
     seed: int | None,
     overrides: Sequence[str | Mapping[str, Any]],
-) -> list[Recipe]:
+) -> list[Sourced]:
     """Every run's recipe, checked: seeds outermost, then environments, then losses."""
     recipe_source(agent)  # an unknown agent is named before anything else
-    said = [parse_override(item) if isinstance(item, str) else item for item in overrides]
-    said += [{"steps": steps}] if steps is not None else []
-    said += [{"seed": seed}] if seed is not None else []
+    said = said_of(overrides, steps, seed)
     names = expand(envs if isinstance(envs, str) else ",".join(envs))
     asked = _losses(losses)
     first = [find_recipe(agent, env, loss, said, preset) for env in names for loss in asked]
-    return [
+    later = [
         find_recipe(agent, recipe.env, recipe.value_loss.name, [*said, {"seed": recipe.seed + index}], preset)
         for index in range(seeds)
         for recipe in first
+    ]
+    return [Sourced(recipe, "") for recipe in later]
+
+
+def _from_source(
+    source: Source,
+    agent: str | None,
+    envs: str | Sequence[str] | None,
+    losses: str | Sequence[str] | None,
+    preset: str | None,
+    seeds: int,
+    said: Sequence[Mapping[str, Any]],
+) -> list[Sourced]:
+    """Every run's recipe from a file: seeds outermost, then environments."""
+    env = envs if envs is None or isinstance(envs, str) else ",".join(envs)
+    loss = losses if losses is None or isinstance(losses, str) else ",".join(losses)
+    first = recipes_from(source, agent=agent, env=env, loss=loss, preset=preset, said=said)
+    return [
+        dataclasses.replace(one, recipe=dataclasses.replace(one.recipe, seed=one.recipe.seed + index))
+        for index in range(seeds)
+        for one in first
     ]
 
 
@@ -140,8 +168,9 @@ def _losses(losses: str | Sequence[str] | None) -> list[str | None]:
     return list(dict.fromkeys(loss_name(word) for word in words))
 
 
-def _job(recipe: Recipe, parent: Path, said: Mapping[str, Any]) -> Job:
-    run = Run(parent / default_folder(recipe).name)
+def _job(one: Sourced, parent: Path, said: Mapping[str, Any]) -> Job:
+    recipe = one.recipe
+    run = Run(parent / default_folder(recipe, one.suffix).name)
     arguments = {
         "agent": recipe.agent,
         "env": recipe.env,
@@ -176,7 +205,7 @@ def _unfinished(jobs: Sequence[Job], parent: Path) -> list[Job]:
     return [job for job in jobs if finished_result(job.run, job.recipe) is None]
 
 
-def _check(jobs: Sequence[Job], workers: int) -> None:
+def check_jobs(jobs: Sequence[Job], workers: int) -> None:
     """Builds the first run of each family in a worker, so that what cannot work is refused now, and once.
 
     Games of one family take the same options and have the same kinds of spaces.
@@ -212,7 +241,7 @@ def _make_logs(parent: Path, todo: Sequence[Job]) -> None:
             raise RecipeError(f"{parent}: cannot be written: {error.strerror or error}") from None
 
 
-def _train(
+def train_jobs(
     jobs: Sequence[Job], todo: Sequence[Job], workers: int, tell: Callable[[str], None] | None
 ) -> dict[Path, str]:
     """Trains what is to do; returns why the runs that failed did, by folder."""

@@ -169,7 +169,7 @@ class Run:
             RecipeError: it cannot be written.
         """
         try:
-            write_atomically(self.recipe_file, stamped_yaml(recipe))
+            write_atomically(self.recipe_file, yaml.safe_dump(stamped(recipe), sort_keys=False))
         except OSError as error:
             raise RecipeError(f"{self.path}: cannot be written: {error.strerror or error}") from None
 
@@ -319,8 +319,8 @@ def cpu_model() -> str:
     return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
-def stamped_yaml(recipe: Recipe) -> str:
-    """A resolved recipe as YAML, with format, versions and protocol."""
+def stamped(recipe: Recipe) -> dict[str, Any]:
+    """A resolved recipe as plain data, with format, versions and protocol."""
     from catzoo.zoo.environments import protocol_of
 
     stamp = {
@@ -328,7 +328,7 @@ def stamped_yaml(recipe: Recipe) -> str:
         "versions": versions(),
         "protocol": protocol_of(recipe.env, recipe.env_options).to_dict(),
     }
-    return yaml.safe_dump({"catzoo": stamp, **recipe.to_dict()}, sort_keys=False)
+    return {"catzoo": stamp, **recipe.to_dict()}
 
 
 def load_agent(path: str | Path, *, best: bool = False, trust: bool = False) -> tuple[Recipe, Agent]:

@@ -17,15 +17,17 @@ from catzoo.zoo.catalogue import find_recipe
 from catzoo.zoo.console import say
 from catzoo.zoo.continuing import identity, restore
 from catzoo.zoo.runs import Run
+from catzoo.zoo.sources import Source, recipes_from
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 """What a disk says that takes nothing more."""
 
 
 def train(
-    agent: str,
-    env: str,
+    agent: str | None = None,
+    env: str | None = None,
     *,
+    source: Source | None = None,
     loss: str | None = None,
     preset: str | None = None,
     steps: int | None = None,
@@ -39,12 +41,14 @@ def train(
     Args:
         agent: name in the zoo, see `catzoo list`.
         env: any Gymnasium id, or `my_package:MyEnv-v0`.
+        source: instead of these, a recipe from a file (`catzoo train --from`): a study's best.yaml, one of
+            its trials as STUDY:NUMBER, a recipe.yaml or a run folder.
         loss: value loss, such as `hl_gauss`; the recipe's own by default.
         preset: one of the recipe's presets, such as `atari-100k`, see `catzoo show`.
         steps: agent steps in all; the recipe's own by default.
         seed: seeds everything; 0 by default.
-        run_dir: the run's folder; `runs/AGENT-ENV[-PRESET]-LOSS-sSEED` by default. If a run of the same
-            recipe is there already, it goes on from its newest checkpoint.
+        run_dir: the run's folder; `runs/AGENT-ENV[-PRESET]-LOSS[-TRIAL]-sSEED` by default. If a run of the
+            same recipe is there already, it goes on from its newest checkpoint.
         overrides: `key=value` strings or nested mappings over the recipe.
         wandb: a Weights & Biases project to log to as well.
 
@@ -55,8 +59,8 @@ def train(
     Raises:
         RecipeError: anything wrong with what was asked for, in one line, before anything is written.
     """
-    recipe = recipe_of(agent, env, loss=loss, preset=preset, steps=steps, seed=seed, overrides=overrides)
-    run = Run(run_dir if run_dir is not None else default_folder(recipe))
+    recipe, suffix = _asked(agent, env, source, loss, preset, said_of(overrides, steps, seed))
+    run = Run(run_dir if run_dir is not None else default_folder(recipe, suffix))
     finished = finished_result(run, recipe)
     if finished is None:
         return train_recipe(recipe, run, wandb=wandb)
@@ -65,9 +69,10 @@ def train(
 
 
 def recipe_of(
-    agent: str,
-    env: str,
+    agent: str | None = None,
+    env: str | None = None,
     *,
+    source: Source | None = None,
     loss: str | None = None,
     preset: str | None = None,
     steps: int | None = None,
@@ -75,18 +80,46 @@ def recipe_of(
     overrides: Iterable[str | Mapping[str, Any]] = (),
 ) -> Recipe:
     """The recipe that `train` trains with these arguments."""
+    return _asked(agent, env, source, loss, preset, said_of(overrides, steps, seed))[0]
+
+
+def said_of(
+    overrides: Iterable[str | Mapping[str, Any]], steps: int | None = None, seed: int | None = None
+) -> list[Mapping[str, Any]]:
+    """What the user said, as nested mappings."""
     if isinstance(overrides, str | Mapping):
         overrides = [overrides]
     said = [parse_override(item) if isinstance(item, str) else item for item in overrides]
-    said += [{key: value} for key, value in (("steps", steps), ("seed", seed)) if value is not None]
-    return find_recipe(agent, env, loss, said, preset)
+    return said + [{key: value} for key, value in (("steps", steps), ("seed", seed)) if value is not None]
 
 
-def default_folder(recipe: Recipe) -> Path:
+def _asked(
+    agent: str | None,
+    env: str | None,
+    source: Source | None,
+    loss: str | None,
+    preset: str | None,
+    said: list[Mapping[str, Any]],
+) -> tuple[Recipe, str]:
+    """The recipe that is asked for, and what its folder's name says of where it is from."""
+    if source is not None:
+        found = recipes_from(source, agent=agent, env=env, loss=loss, preset=preset, said=said)
+        if len(found) > 1:
+            envs = ", ".join(one.recipe.env for one in found)
+            raise RecipeError(
+                f"{source}: has recipes for {envs}: name one with --env, or train them with --seeds 1"
+            )
+        return found[0].recipe, found[0].suffix
+    if agent is None or env is None:
+        raise RecipeError("name an agent and an environment, or a recipe with --from")
+    return find_recipe(agent, env, loss, said, preset), ""
+
+
+def default_folder(recipe: Recipe, suffix: str = "") -> Path:
     """`runs/dqn-CartPole-v1-hl_gauss-s0`, with the preset after the environment if there is one."""
     env = recipe.env.replace("/", "-").replace(":", "-")
     preset = f"-{recipe.preset}" if recipe.preset else ""
-    return Path("runs") / f"{recipe.agent}-{env}{preset}-{recipe.value_loss.name}-s{recipe.seed}"
+    return Path("runs") / f"{recipe.agent}-{env}{preset}-{recipe.value_loss.name}{suffix}-s{recipe.seed}"
 
 
 def finished_result(run: Run, recipe: Recipe) -> dict[str, Any] | None:

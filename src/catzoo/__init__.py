@@ -1,8 +1,8 @@
 """Catzoo: deep RL agents whose value functions classify instead of regress.
 
 `train`, `evaluate` and `watch` do what the commands of those names do (`evaluate` is `catzoo eval`),
-`train_many` trains a list of games, and `gather` reads the scores of many runs. They are imported on first
-use, so that `import catzoo` stays light.
+`train_many` trains a list of games, `tune` makes a study, and `gather` reads the scores of many runs. They
+are imported on first use, so that `import catzoo` stays light.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from catzoo.zoo.many import train_many
     from catzoo.zoo.runs import load_agent
     from catzoo.zoo.training import train
+    from catzoo.zoo.tuning.tune import tune
     from catzoo.zoo.watching import watch
 
 _LAZY = {
@@ -26,10 +27,11 @@ _LAZY = {
     "load_agent": "catzoo.zoo.runs",
     "train": "catzoo.zoo.training",
     "train_many": "catzoo.zoo.many",
+    "tune": "catzoo.zoo.tuning.tune",
     "watch": "catzoo.zoo.watching",
 }
 
-__all__ = ["__version__", "evaluate", "gather", "load_agent", "train", "train_many", "watch"]
+__all__ = ["__version__", "evaluate", "gather", "load_agent", "train", "train_many", "tune", "watch"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,113 @@
+"""Recipes from files: what a study found, any of its trials, or another run's.
+
+A file may come from anyone: it is data, and the one thing in it that could name code, an environment such as
+`my_package:MyEnv-v0`, has to be named by the user as well.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from catzoo.hparams import Recipe, RecipeError, build, loss_name, merge, read_yaml
+from catzoo.hparams.schema import brief, shown
+from catzoo.zoo.runs import FORMAT, Run
+
+Source = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Sourced:
+    """A recipe from a file, and what its run folder's name says of that."""
+
+    recipe: Recipe
+    suffix: str
+
+
+def read_source(source: Source) -> list[Sourced]:
+    """The recipes of a best.yaml, a recipe.yaml, a run folder, or a trial as STUDY:NUMBER.
+
+    Raises:
+        RecipeError: not that, or corrupt.
+    """
+    text = os.fspath(source)
+    study, colon, number = text.rpartition(":")
+    if colon and number.isascii() and number.isdecimal() and not Path(text).exists():
+        from catzoo.zoo.tuning.folder import StudyFolder
+
+        return [
+            Sourced(recipe, f"-trial{int(number)}") for recipe in StudyFolder(study).recipes_of(int(number))
+        ]
+    path = Path(text)
+    if path.is_dir():
+        return [Sourced(Run(path).recipe(), "")]
+    return _read_file(path)
+
+
+def _read_file(path: Path) -> list[Sourced]:
+    values = read_yaml(path)
+    stamp = values.pop("catzoo", None)
+    if not isinstance(stamp, dict) or stamp.get("format") != FORMAT:
+        found = stamp.get("format") if isinstance(stamp, dict) else None
+        raise RecipeError(f"{path}: run format {shown(found)}, this version reads {FORMAT}")
+    study = stamp.get("study")
+    trial = study.get("trial") if isinstance(study, dict) else None
+    suffix = f"-trial{trial}" if isinstance(trial, int) else ""
+    several = values.get("recipes", [values])
+    if not isinstance(several, list) or not all(isinstance(one, dict) for one in several):
+        raise RecipeError(f"{path}: recipes must be a list of recipes")
+    return [Sourced(build(Recipe, one, where=str(path)), suffix) for one in several]
+
+
+def recipes_from(
+    source: Source,
+    *,
+    agent: str | None = None,
+    env: str | None = None,
+    loss: str | None = None,
+    preset: str | None = None,
+    said: Iterable[Mapping[str, Any]] = (),
+) -> list[Sourced]:
+    """The recipes of a file with the user's overrides; of the environments that are named, if any are.
+
+    Raises:
+        RecipeError: see `read_source`; or what was named is not what the file has.
+    """
+    found = read_source(source)
+    for name, asked, own in (
+        ("agent", agent, found[0].recipe.agent),
+        ("loss", loss and loss_name(loss), found[0].recipe.value_loss.name),
+        ("preset", preset, found[0].recipe.preset),
+    ):
+        if asked is not None and asked != own:
+            raise RecipeError(f"{source}: its {name} is {own}, not {brief(asked)}")
+    named = [word.strip() for word in env.split(",")] if env else None
+    kept = [one for one in found if named is None or one.recipe.env in named]
+    if not kept:
+        known = ", ".join(one.recipe.env for one in found)
+        raise RecipeError(f"{source}: is for {brief(known, 200)}, not for {brief(env or '')}")
+    for one in kept:
+        if ":" in one.recipe.env and named is None:
+            package = one.recipe.env.rpartition(":")[0]
+            raise RecipeError(
+                f"{source}: its environment {one.recipe.env} imports {package}: if you know it, name the "
+                "environment with --env"
+            )
+    return [Sourced(_overridden(one.recipe, said), one.suffix) for one in kept]
+
+
+def _overridden(recipe: Recipe, said: Iterable[Mapping[str, Any]]) -> Recipe:
+    values = recipe.to_dict()
+    for override in said:
+        for key in ("agent", "env", "preset"):
+            if key in override:
+                raise RecipeError(f"{key}={shown(override[key])}: the {key} is the file's (command line)")
+        of_loss = override.get("value_loss")
+        for given, dropped in (("sigma", "sigma_ratio"), ("sigma_ratio", "sigma")):
+            if isinstance(of_loss, Mapping) and given in of_loss:
+                values["value_loss"].pop(dropped, None)
+        values = merge(values, override)
+    return build(Recipe, values, where="command line")

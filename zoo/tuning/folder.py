@@ -1,0 +1,143 @@
+"""A study's folder: its settings, its trials' runs, and what comes out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from catzoo.hparams import Recipe, RecipeError, read_yaml
+from catzoo.hparams.schema import shown
+from catzoo.zoo.runs import Run, flat, lock, write_atomically
+
+FORMAT = 1
+"""Of study.yaml."""
+
+
+class StudyFolder:
+    """A study's folder, existing or to be made.
+
+    Args:
+        path: the folder.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.settings_file = self.path / "study.yaml"
+        self.journal = self.path / "study.journal"
+        self.place_file = self.path / "place"
+        self.best = self.path / "best.yaml"
+        self.table = self.path / "trials.csv"
+        self.verdict = self.path / "verdict.json"
+        self.pictures = self.path / "pictures"
+        self.trials = self.path / "trials"
+        self.confirmation = self.path / "confirm"
+
+    def settings(self) -> dict[str, Any] | None:
+        """What the study was made with; None if there is none.
+
+        Raises:
+            RecipeError: study.yaml is corrupt, or of another format.
+        """
+        if not self.settings_file.exists():
+            return None
+        settings = read_yaml(self.settings_file)
+        found = settings.pop("format", None)
+        if found != FORMAT:
+            raise RecipeError(
+                f"{self.settings_file}: study format {shown(found)}, this version reads {FORMAT}"
+            )
+        return settings
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Refuses a folder that holds another study, or something else; writes nothing.
+
+        Raises:
+            RecipeError: says what differs.
+        """
+        there = self.settings()
+        if there is not None:
+            differing(there, settings, str(self.path))
+        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise RecipeError(f"{self.path} exists and is not a study: choose another --study-dir")
+
+    @contextmanager
+    def held(self, settings: Mapping[str, Any]) -> Iterator[None]:
+        """Makes the folder, or takes up the one that is there, and holds it for one process.
+
+        Raises:
+            RecipeError: see `check`; it cannot be written; or another process is tuning in it.
+        """
+        self.check(settings)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise RecipeError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+        try:
+            lock(descriptor, self.path, "tuning")
+            try:
+                text = yaml.safe_dump({"format": FORMAT, **settings}, sort_keys=False)
+                write_atomically(self.settings_file, text)
+            except OSError as error:
+                raise RecipeError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+            yield
+        finally:
+            os.close(descriptor)
+
+    def place(self) -> str:
+        """A name for this folder that no other has, on any machine."""
+        if not self.place_file.exists():
+            write_atomically(self.place_file, uuid.uuid4().hex)
+        return self.place_file.read_text(encoding="utf-8")
+
+    def trial(self, number: int) -> Path:
+        """The folder of a trial's runs."""
+        return self.trials / f"{number:04d}"
+
+    def recipes_of(self, number: int) -> list[Recipe]:
+        """The recipes of a trial's runs with its first seed, one per environment.
+
+        Raises:
+            RecipeError: no such study or trial.
+        """
+        if self.settings() is None:
+            raise RecipeError(f"{self.path}: not a study: there is no {self.settings_file.name} in it")
+        runs = sorted(self.trial(number).glob("*/recipe.yaml"))
+        if not runs:
+            known = sorted(int(path.name) for path in self.trials.glob("[0-9]*"))
+            span = f"it has {known[0]} to {known[-1]}" if known else "it has none"
+            raise RecipeError(f"{self.path}: no trial {number}: {span}")
+        recipes = [Run(path.parent).recipe() for path in runs]
+        first = min(recipe.seed for recipe in recipes)
+        return [recipe for recipe in recipes if recipe.seed == first]
+
+
+def differing(there: Mapping[str, Any], asked: Mapping[str, Any], where: str) -> None:
+    """Refuses settings that are not those of the study.
+
+    Raises:
+        RecipeError: says what differs.
+    """
+    before, now = flat(dict(there)), flat(dict(asked))
+    differences = [
+        f"{key} is {before.get(key)}, asked for {now.get(key)}"
+        for key in dict.fromkeys((*before, *now))
+        if before.get(key) != now.get(key)
+    ]
+    if differences:
+        raise RecipeError(
+            f"{where} is another study: {'; '.join(differences[:4])}; choose another --study-dir"
+        )
+
+
+def drop_checkpoints(run: Run) -> None:
+    """Removes what only a run that goes on would need: a study has many runs."""
+    for folder in (run.checkpoints, run.path / "tensorboard"):
+        shutil.rmtree(folder, ignore_errors=True)

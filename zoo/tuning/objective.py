@@ -1,0 +1,83 @@
+"""What a trial is worth: one number from each of its runs, on one scale, and one from all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from catzoo.hparams import RecipeError
+from catzoo.zoo.normalisation import Scale
+from catzoo.zoo.rows import read_rows
+from catzoo.zoo.runs import Run
+from catzoo.zoo.statistics import iqm, mean
+
+OBJECTIVES = {
+    "final": "greedy return after training",
+    "best": "best greedy return of all evaluations, the last one included",
+    "auc": "mean return of the training episodes over the whole run (area under the learning curve)",
+}
+AGGREGATES = {"mean": mean, "iqm": iqm}
+MARKS = 10
+"""Times that a run's progress is looked at, where pruning goes by that."""
+
+
+def run_score(run: Run, result: Mapping[str, Any], objective: str) -> float:
+    """The objective of one finished run, in returns of its environment.
+
+    Raises:
+        ValueError: it is not a finite number.
+    """
+    if objective == "auc":
+        value = area(run, int(result["steps"]))
+    else:
+        value = float(result["mean_return"])
+        if objective == "best":
+            rows = [row.get("eval/return") for row in read_rows(run.metrics)]
+            value = max([value, *(float(score) for score in rows if score)])
+    if not math.isfinite(value):
+        raise ValueError(f"{objective} is {value}: no episode ended, or rewards are not finite")
+    return value
+
+
+def area(run: Run, steps: int) -> float:
+    """Mean over training of the return of recent episodes, NaN before the first one's end left out."""
+    from catzoo.zoo.curves import curve
+
+    _, returns = curve(run, steps)
+    return float(np.nanmean(returns)) if np.isfinite(returns).any() else math.nan
+
+
+def progress_at(run: Run, steps: int, mark: int) -> float:
+    """Return of the episodes that ended shortly before the `mark`-th of `MARKS` parts of a run; NaN: none."""
+    from catzoo.zoo.curves import curve
+
+    return float(curve(run, steps, MARKS)[1][mark - 1])
+
+
+def trial_score(scores: Sequence[Sequence[float]], aggregate: str) -> float:
+    """One number from the normalised scores of a trial's runs.
+
+    Args:
+        scores: by seed, then by environment.
+        aggregate: `mean` or `iqm`.
+    """
+    return float(AGGREGATES[aggregate](np.asarray(scores, dtype=np.float64)))
+
+
+def check_objective(objective: str, aggregate: str) -> None:
+    """RecipeError unless both are known."""
+    from catzoo.hparams import nearest
+
+    for what, name, known in (("objective", objective, OBJECTIVES), ("aggregate", aggregate, AGGREGATES)):
+        if name not in known:
+            raise RecipeError(
+                f"unknown {what} {name!r}: must be one of {', '.join(known)}{nearest(name, known)}"
+            )
+
+
+def normalised(value: float, scale: Scale | None) -> float:
+    """A return on the scale of its environment; as it is where there is but one environment."""
+    return value if scale is None else scale(value)

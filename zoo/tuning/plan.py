@@ -1,0 +1,203 @@
+"""What a study is: the recipe, what varies, on which environments and seeds, and what counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from catzoo.hparams import Recipe, RecipeError, merge, parse_override, read_yaml
+from catzoo.hparams.schema import nearest
+from catzoo.hparams.space import Space, read_space, resolve_space
+from catzoo.zoo.catalogue import ROOM, find_recipe
+from catzoo.zoo.crew import Job
+from catzoo.zoo.games import expand
+from catzoo.zoo.normalisation import Scale, scale_of
+from catzoo.zoo.runs import Run
+from catzoo.zoo.tuning.objective import check_objective
+
+SPACES = ROOM / "spaces.yaml"
+"""The zoo's own search spaces, by name."""
+DEFAULT_SPACE = "fair"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study, all but how many trials and on which machine."""
+
+    agent: str
+    preset: str | None
+    loss: str
+    recipes: dict[str, Recipe]
+    """By environment: what trial 0 trains, with the first seed."""
+    overrides: dict[str, Any]
+    """What the user said of the recipe, for every trial."""
+    seeds: tuple[int, ...]
+    space: Space
+    sampler: str
+    pruner: str
+    objective: str
+    aggregate: str
+    scales: dict[str, Scale | None]
+    """By environment; None: returns as they are."""
+
+    @property
+    def seed(self) -> int:
+        """The study's."""
+        return self.seeds[0]
+
+    @property
+    def steps(self) -> int:
+        """Of the longest run; all are alike where the command says how many."""
+        return max(recipe.steps for recipe in self.recipes.values())
+
+    @property
+    def instances(self) -> int:
+        """Runs of a trial."""
+        return len(self.seeds) * len(self.recipes)
+
+    @property
+    def prunes_within(self) -> bool:
+        """Whether runs are looked at before their end."""
+        return self.pruner in ("median", "hyperband")
+
+    def recipe(self, env: str, seed: int, chosen: Mapping[str, Any]) -> Recipe:
+        """A run's recipe, with a trial's values; none: the recipe as it is.
+
+        Raises:
+            RecipeError: values that contradict each other.
+        """
+        said = [self.overrides]
+        if chosen:
+            said.append(self.space.overrides(self.recipes[env], chosen))
+        return find_recipe(self.agent, env, self.loss, [*said, {"seed": seed}], self.preset)
+
+    def jobs(self, folder: Path, number: int, params: Mapping[str, Any]) -> list[Job]:
+        """The runs of a trial, seeds outermost; trial 0's are those of the recipe as it is."""
+        chosen = params if number else {}
+        return [
+            self.job(folder, f"{number:04d}", env, seed, chosen)
+            for seed in self.seeds
+            for env in self.recipes
+        ]
+
+    def job(self, folder: Path, title: str, env: str, seed: int, chosen: Mapping[str, Any]) -> Job:
+        """One run, in a folder of its own."""
+        recipe = self.recipe(env, seed, chosen)
+        name = f"{title}-{env.replace('/', '-').replace(':', '-')}-s{seed}"
+        said = merge(self.overrides, self.space.overrides(self.recipes[env], chosen) if chosen else {})
+        arguments = {
+            "agent": self.agent,
+            "env": env,
+            "loss": self.loss,
+            "preset": self.preset,
+            "steps": recipe.steps,
+            "seed": seed,
+            "run_dir": str(folder / name),
+            "overrides": [said],
+            "wandb": None,
+            "source": None,
+        }
+        return Job(recipe, Run(folder / name), folder / "logs" / f"{name}.log", arguments)
+
+    def settings(self) -> dict[str, Any]:
+        """What makes two studies the same one."""
+        return {
+            "agent": self.agent,
+            "preset": self.preset,
+            "loss": self.loss,
+            "envs": list(self.recipes),
+            "steps": self.steps,
+            "seeds": list(self.seeds),
+            "overrides": self.overrides,
+            "objective": self.objective,
+            "aggregate": self.aggregate,
+            "sampler": self.sampler,
+            "pruner": self.pruner,
+            "space": self.space.to_dict(),
+        }
+
+
+def make_plan(
+    agent: str,
+    env: str,
+    *,
+    loss: str | None,
+    preset: str | None,
+    steps: int | None,
+    seeds: int,
+    seed: int,
+    space: str | Path | Mapping[str, Any] | None,
+    sampler: str,
+    pruner: str,
+    objective: str,
+    aggregate: str,
+    overrides: Iterable[str | Mapping[str, Any]],
+) -> Plan:
+    """A checked plan; see `tune` for the arguments.
+
+    Raises:
+        RecipeError: anything wrong with what was asked for, in one line.
+    """
+    check_objective(objective, aggregate)
+    said = _said(overrides, objective, steps)
+    envs = expand(env)
+    recipes = {name: find_recipe(agent, name, loss, [said, {"seed": seed}], preset) for name in envs}
+    name, entries = find_space(space)
+    resolved = resolve_space(entries, list(recipes.values()), where=name, drop=name.startswith("space "))
+    many = len(recipes) > 1
+    return Plan(
+        agent=agent,
+        preset=preset,
+        loss=next(iter(recipes.values())).value_loss.name,
+        recipes=recipes,
+        overrides=said,
+        seeds=tuple(range(seed, seed + seeds)),
+        space=resolved,
+        sampler=sampler,
+        pruner=pruner,
+        objective=objective,
+        aggregate=aggregate,
+        scales={name: scale_of(name) if many else None for name in recipes},
+    )
+
+
+def _said(overrides: Iterable[str | Mapping[str, Any]], objective: str, steps: int | None) -> dict[str, Any]:
+    """The user's overrides, and those of every trial: evaluations in mid-run only where they count."""
+    if isinstance(overrides, str | Mapping):
+        overrides = [overrides]
+    said: dict[str, Any] = {} if objective == "best" else {"eval": {"every": 0}}
+    for override in overrides:
+        said = merge(said, parse_override(override) if isinstance(override, str) else override)
+    if "seed" in said:
+        raise RecipeError("seed is not an override of a study: --seed is the first of its seeds")
+    return merge(said, {"steps": steps}) if steps is not None else said
+
+
+def find_space(space: str | Path | Mapping[str, Any] | None) -> tuple[str, Mapping[str, Any]]:
+    """A space's name for messages, and its entries: one of the zoo's, or a file's.
+
+    Raises:
+        RecipeError: neither.
+    """
+    if isinstance(space, Mapping):
+        return "the space", space
+    known = spaces()
+    word = DEFAULT_SPACE if space is None else str(space)
+    if word in known:
+        return f"space {word}", known[word]["keys"]
+    path = Path(word)
+    if not path.exists():
+        raise RecipeError(
+            f"no space {word!r}: the zoo has {', '.join(known)}, or name a file{nearest(word, known)}"
+        )
+    entries = read_space(path)
+    if not entries:
+        raise RecipeError(f"{path}: an empty space: nothing to vary")
+    return str(path), entries
+
+
+def spaces() -> dict[str, Any]:
+    """The zoo's search spaces: description and keys, by name."""
+    return read_yaml(SPACES)

@@ -1,0 +1,193 @@
+"""`tune`: a study, begun or gone on with, and what comes out of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from catzoo.hparams import RecipeError
+from catzoo.zoo.console import say
+from catzoo.zoo.many import check_jobs
+from catzoo.zoo.tuning.confirmation import confirm_best
+from catzoo.zoo.tuning.folder import StudyFolder, differing
+from catzoo.zoo.tuning.outcome import found_by, print_trials, write_best, write_trials
+from catzoo.zoo.tuning.plan import Plan, make_plan
+from catzoo.zoo.tuning.plots import draw_study
+
+
+def tune(
+    agent: str,
+    env: str,
+    *,
+    loss: str | None = None,
+    preset: str | None = None,
+    steps: int | None = None,
+    trials: int = 20,
+    seeds: int = 3,
+    seed: int = 0,
+    workers: int = 1,
+    space: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    sampler: str = "tpe",
+    pruner: str = "wilcoxon",
+    objective: str = "final",
+    aggregate: str = "mean",
+    confirm: int = 5,
+    storage: str | os.PathLike[str] | None = None,
+    study_dir: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    overrides: Iterable[str | Mapping[str, Any]] = (),
+    progress: Callable[[str], None] | None = say,
+) -> dict[str, Any]:
+    """Tunes an agent's recipe, or goes on with the study of the same settings.
+
+    A trial is `seeds` runs on each environment with the same values; trial 0 is the recipe as it is. After
+    the last trial the best one and trial 0 are trained again on seeds that the study has not seen.
+
+    Args:
+        agent: name in the zoo.
+        env: an id, a comma-separated list, a set such as `minatar-5`, or a pattern.
+        loss: value loss; the recipe's own by default.
+        preset: one of the recipe's presets.
+        steps: agent steps of each run; the recipe's own by default.
+        trials: how many there shall be in the end, with those of earlier commands.
+        seeds: runs of a trial on each environment.
+        seed: the first of them, which also seeds the study.
+        workers: trials at a time.
+        space: name of one of the zoo's search spaces, a YAML file, or a mapping; see `catzoo.hparams.space`.
+        sampler: `tpe`, `random`, `grid` or `cmaes`.
+        pruner: `wilcoxon` (ends a trial whose seeds lose to the best one's), `median` or `hyperband` (end it
+            in mid-run), or `none`.
+        objective: `final`, `best` or `auc`, see `catzoo.zoo.tuning.objective`.
+        aggregate: `mean` or `iqm`, over a trial's runs; normalised if there are several environments.
+        confirm: fresh seeds for the best trial and trial 0; 0: not trained again.
+        storage: a journal file or any Optuna storage's URL, which several machines may share; a journal in
+            the study's folder by default.
+        study_dir: the study's folder; `studies/AGENT-ENV-LOSS` by default. Its name is the study's.
+        out: where to write best.yaml as well.
+        overrides: `key=value` strings or nested mappings over the recipe, for every trial.
+        progress: prints a line; None: nothing is shown.
+
+    Returns:
+        `study_dir`, `trials` (how many), `best` and `default` (number, value, scores, params), and
+        `verdict`, what the fresh seeds said (None without).
+
+    Raises:
+        RecipeError: anything wrong with what was asked for, in one line, before any trial begins.
+        KeyboardInterrupt: after the runs have been saved.
+    """
+    for name, count, least in (
+        ("trials", trials, 1),
+        ("seeds", seeds, 1),
+        ("workers", workers, 1),
+        ("confirm", confirm, 0),
+    ):
+        if count < least:
+            raise RecipeError(f"{name}={count}: must be at least {least}")
+    plan = make_plan(
+        agent,
+        env,
+        loss=loss,
+        preset=preset,
+        steps=steps,
+        seeds=seeds,
+        seed=seed,
+        space=space,
+        sampler=sampler,
+        pruner=pruner,
+        objective=objective,
+        aggregate=aggregate,
+        overrides=overrides,
+    )
+    folder = StudyFolder(study_dir if study_dir is not None else default_folder(plan))
+    folder.check(plan.settings())
+    check_jobs(plan.jobs(folder.trial(0), 0, {}), workers)
+    with folder.held(plan.settings()):
+        study = _open(plan, folder, storage)
+        tell = progress or (lambda line: None)
+        tell(_opening(plan, folder, len(study.finished()), trials))
+        _work(plan, study, folder, trials, workers, progress)
+        trials_made = study.all()
+        found = found_by(plan, trials_made, folder)
+        write_trials(plan, trials_made, folder)
+        write_best(plan, found, folder, out)
+        draw_study(plan, study, folder)
+        if progress is not None:
+            print_trials(plan, trials_made)
+        if confirm:
+            found["verdict"] = confirm_best(plan, found, folder, confirm, workers, progress)
+            write_best(plan, found, folder, out)
+        tell(_closing(folder, study, out, storage))
+    return found
+
+
+def default_folder(plan: Plan) -> Path:
+    """`studies/dqn-CartPole-v1-hl_gauss`, with the preset after the environment if there is one."""
+    envs = "+".join(env.replace("/", "-").replace(":", "-") for env in plan.recipes)
+    name = envs if len(envs) <= 80 else f"{len(plan.recipes)}-environments"
+    preset = f"-{plan.preset}" if plan.preset else ""
+    return Path("studies") / f"{plan.agent}-{name}{preset}-{plan.loss}"
+
+
+def _open(plan: Plan, folder: StudyFolder, storage: str | os.PathLike[str] | None) -> Any:
+    """The study in its storage; refuses one of the same name and other settings."""
+    from catzoo.hparams.study import (
+        SeededSampler,
+        Trials,
+        make_pruner,
+        open_storage,
+        quieten,
+        reachable,
+    )
+
+    quieten()
+    recipe = next(iter(plan.recipes.values()))
+    defaults = plan.space.defaults(recipe)
+    sampler = SeededSampler(plan.sampler, plan.space, defaults, plan.seed)
+    pruner = make_pruner(plan.pruner, plan.instances, plan.instances * plan.steps)
+    where = folder.journal if storage is None else storage
+    name = folder.path.resolve().name
+    with reachable(os.fspath(where)):
+        study = Trials(name, open_storage(where), sampler, pruner, folder.place())
+        there = study.settings(plan.settings())
+    differing(there, plan.settings(), f"the study {name} in {study.where(where)}")
+    return study
+
+
+def _opening(plan: Plan, folder: StudyFolder, done: int, wanted: int) -> str:
+    varied = ", ".join(parameter.key for parameter in plan.space.parameters)
+    runs = f"{wanted} trials of {plan.instances} runs, {plan.steps:,} steps each"
+    before = f"; {done} are there" if done else ""
+    return f"{folder.path}: {runs}{before}; varies {varied}; objective: {plan.aggregate} of {plan.objective}"
+
+
+def _closing(
+    folder: StudyFolder,
+    study: Any,
+    out: str | os.PathLike[str] | None,
+    storage: str | os.PathLike[str] | None,
+) -> str:
+    best = folder.best if out is None else out
+    where = study.where(folder.journal if storage is None else storage)
+    return (
+        f"{folder.path}: best.yaml, trials.csv, pictures/\n"
+        f"  catzoo train --from {best}              the best recipe, on a seed of your own with --seed\n"
+        f"  catzoo train --from {folder.path}:0     any trial\n"
+        f"  optuna-dashboard {where}    (pip install optuna-dashboard)"
+    )
+
+
+def _work(
+    plan: Plan,
+    study: Any,
+    folder: StudyFolder,
+    wanted: int,
+    workers: int,
+    progress: Callable[[str], None] | None,
+) -> None:
+    from catzoo.zoo.tuning.scheduler import Scheduler
+
+    wanted = study.at_most(wanted)
+    if len(study.finished()) < wanted or study.interrupted():
+        Scheduler(plan, study, folder, wanted, workers, progress).run()
