@@ -40,6 +40,9 @@ from catzoo.agents.pipeline import Ahead, OnDemand
 from catzoo.agents.replay import Batch, Priorities
 from catzoo.losses import ValueLoss
 
+PATIENCE = 10.0
+"""Seconds that environments have to finish a rollout when they are to be closed."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
@@ -151,7 +154,7 @@ class Agent(pl.LightningModule):
         self.rollouts = (Ahead if options.overlap else OnDemand)(self.collector, self.network)
         self.learner = Learner(self.update, self.network.parameters(), **options.learner)
         self.last_batch: Batch | None = None
-        self._unchecked: tuple[Batch, Tensor] | None = None
+        self._unchecked: tuple[Batch, Tensor, int] | None = None
         self._losses: list[Tensor] = []
         self._td_error_B: Tensor | None = None
         self._last_row = 0
@@ -172,6 +175,7 @@ class Agent(pl.LightningModule):
             "last_row": self._last_row,
             "losses": self._losses,
             "td_error": self._td_error_B,
+            "last_batch": None if self.last_batch is None else tuple(self.last_batch),
         }
 
     def load_progress(self, progress: dict[str, Any]) -> None:
@@ -185,11 +189,10 @@ class Agent(pl.LightningModule):
         self._losses = [loss_K.to(device) for loss_K in progress["losses"]]
         td_error_B = progress["td_error"]
         self._td_error_B = None if td_error_B is None else td_error_B.to(device)
-
-    @property
-    def has_experience(self) -> bool:
-        """Whether there is anything that a checkpoint could go on from."""
-        return self.steps > 0
+        self.last_batch = None
+        if progress.get("last_batch") is not None:
+            columns = (None if column is None else column.to(device) for column in progress["last_batch"])
+            self.last_batch = Batch(*columns)
 
     def cut(self) -> None:
         """Called when a continued run opens new episodes: those that were open end, as truncated."""
@@ -220,7 +223,7 @@ class Agent(pl.LightningModule):
         """One update for each of K batches [K, B, ...], in order; returns the TD errors [K, B]."""
         self.check_losses()
         loss_K, td_error_KB = self.learner.steps(batches)
-        self._unchecked = (batches, loss_K)
+        self._unchecked = (batches, loss_K, self.steps)
         self._losses.append(loss_K)
         self._td_error_B = td_error_KB[-1]
         self.last_batch = batches.at(-1)
@@ -238,12 +241,12 @@ class Agent(pl.LightningModule):
         """
         if self._unchecked is None:
             return
-        (batches, loss_K), self._unchecked = self._unchecked, None
+        (batches, loss_K, steps), self._unchecked = self._unchecked, None
         bad = (~loss_K.isfinite()).nonzero()
         if len(bad):
             index = int(bad[0])
             update = self.updates - len(loss_K) + index + 1
-            raise NotFiniteError(self.steps, update, float(loss_K[index]), batches.at(index))
+            raise NotFiniteError(steps, update, float(loss_K[index]), batches.at(index))
 
     @torch.no_grad()
     def act(self, observation: Tensor) -> Tensor:
@@ -298,9 +301,9 @@ class Agent(pl.LightningModule):
         return Iterations(self)
 
     def close(self) -> None:
-        """Closes the environments, when the thread that steps them has stopped."""
-        self.rollouts.rest()
-        self.collector.shutdown()
+        """Closes the environments, unless a thread still steps them: they may hang."""
+        if self.rollouts.has_rested(PATIENCE):
+            self.collector.shutdown()
 
 
 class Iterations:

@@ -69,4 +69,6 @@ class EpsilonGreedy(nn.Module):
         """Restores the random streams."""
         self.random.bit_generator.state = state["random"]
         if self.noise is not None and state["noise"] is not None:
-            self.noise.set_state(state["noise"])
+            own = self.noise.get_state()
+            if own.shape == state["noise"].shape:  # else it was another kind of device's
+                self.noise.set_state(state["noise"])

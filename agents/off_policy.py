@@ -36,17 +36,13 @@ class OffPolicyAgent(Agent):
             reward_clip=options.reward_clip,
             device=device,
             priorities=options.priorities,
+            observation_shape=env.single_observation_space.shape,
             **options.replay,
         )
 
     def components(self) -> dict[str, Any]:
         """As `Agent.components`, and the replay."""
         return {**super().components(), "replay": self.replay}
-
-    @property
-    def has_experience(self) -> bool:
-        """Whether the replay holds a transition."""
-        return len(self.replay) > 0
 
     def cut(self) -> None:
         """Marks the steps that wait for their n-step return as truncated too."""

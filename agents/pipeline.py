@@ -9,7 +9,10 @@ between two rollouts, so what is collected depends on no timing, and a seed stil
 from __future__ import annotations
 
 import contextlib
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import Any
 
 import torch
@@ -54,6 +57,10 @@ class OnDemand:
     def rest(self) -> None:
         """Waits until nothing is being collected."""
 
+    def has_rested(self, patience: float) -> bool:
+        """Whether nothing is being collected any more within so many seconds; for the end."""
+        return True
+
     def waiting(self) -> Rollout | None:
         """The rollout that is there and was not asked for yet."""
         return self.pending
@@ -85,6 +92,38 @@ class OnDemand:
             self.pending = (nested_tensors(state["rollout"]), episodes)
 
 
+class Helper:
+    """A thread that does one thing after another.
+
+    Unlike the standard library's executors it keeps no process from ending: an environment may hang.
+
+    Args:
+        name: of the thread.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._tasks: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def submit(self, task: Callable[[], Any]) -> Future[Any]:
+        """Has something done."""
+        future: Future[Any] = Future()
+        self._tasks.put((future, task))
+        return future
+
+    def end(self) -> None:
+        """Ends the thread when what was submitted is done."""
+        self._tasks.put(None)
+
+    def _work(self) -> None:
+        while (item := self._tasks.get()) is not None:
+            future, task = item
+            try:
+                future.set_result(task())
+            except BaseException as error:
+                future.set_exception(error)
+
+
 class Ahead(OnDemand):
     """Collects the next rollout in a thread while the learner works on the last one.
 
@@ -93,7 +132,7 @@ class Ahead(OnDemand):
 
     def __init__(self, collector: VectorCollector, network: nn.Module) -> None:
         super().__init__(collector, network)
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix="collector")
+        self.thread = Helper("collector")
         self.under_way: Future[Rollout] | None = None
         device = collector.device
         # Its own stream: on the learner's, every action would wait for the whole burst of updates.
@@ -122,7 +161,7 @@ class Ahead(OnDemand):
         torch._foreach_copy_(list(policy.network.parameters()), list(self.network.parameters()))
         self._begun_at = updates
         ready = None if self.stream is None else torch.cuda.current_stream(self.stream.device).record_event()
-        self.under_way = self.thread.submit(self._collect_on_stream, ready)
+        self.under_way = self.thread.submit(lambda: self._collect_on_stream(ready))
 
     def _collect_on_stream(self, ready: torch.cuda.Event | None) -> Rollout:
         if self.stream is not None and ready is not None:
@@ -134,6 +173,16 @@ class Ahead(OnDemand):
         """Waits until nothing is being collected; what was is kept for `next`."""
         if self.under_way is not None:
             self.under_way.exception()
+
+    def has_rested(self, patience: float) -> bool:
+        """As `OnDemand.has_rested`; ends the thread."""
+        self.thread.end()
+        if self.under_way is not None:
+            try:
+                self.under_way.exception(patience)
+            except TimeoutError:
+                return False
+        return True
 
     def waiting(self) -> Rollout | None:
         """As `OnDemand.waiting`, when it is there."""

@@ -59,7 +59,12 @@ def restore_simulator(env: VectorEnv, state: Mapping[str, Any]) -> None:
             thing.load_state_dict(attributes[STATE])
             continue
         for name, value in attributes.items():
-            setattr(thing, name, _restored(value, shared))
+            if name.startswith("__") or callable(getattr(type(thing), name, None)):
+                raise ValueError(f"the saved environments have a state of {name!r:.80}, which is code")
+            restored = _restored(value, shared)
+            if isinstance(restored, dict):  # with constants that were not saved
+                restored = {**{k: v for k, v in _dict_of(thing, name).items() if _is_constant(v)}, **restored}
+            setattr(thing, name, restored)
 
 
 def _parts(env: VectorEnv) -> Iterator[tuple[str, Any]]:
@@ -81,6 +86,15 @@ def _parts(env: VectorEnv) -> Iterator[tuple[str, Any]]:
 
 def _saves_itself(thing: Any) -> bool:
     return hasattr(type(thing), "state_dict") and hasattr(type(thing), "load_state_dict")
+
+
+def _dict_of(thing: Any, name: str) -> dict[Any, Any]:
+    there = vars(thing).get(name)
+    return there if isinstance(there, dict) else {}
+
+
+def _is_constant(value: Any) -> bool:
+    return isinstance(value, CONSTANT)
 
 
 def _is_part(value: Any) -> bool:
@@ -132,8 +146,15 @@ def _restored(value: Any, shared: dict[int, Any]) -> Any:
     return value
 
 
+def check_mersenne_twister(key: Any, position: Any) -> None:
+    """ValueError for what cannot be MT19937's state: NumPy takes any position, and reads what lies there."""
+    if len(key) != 624 or type(position) is not int or not 0 <= position <= 624:
+        raise ValueError("the saved state of NumPy's random stream cannot be one")
+
+
 def _generator(kind: str, state: Mapping[str, Any]) -> Any:
     if kind == "RandomState":
+        check_mersenne_twister(state["state"]["key"], state["state"]["pos"])
         random = np.random.RandomState()
         random.set_state(state)
         return random

@@ -147,9 +147,9 @@ class EvalConfig:
 
     every: int = bounded(25_000, at_least=0)
     """Steps between evaluations during training; 0: only at the end."""
-    episodes: int = bounded(100, at_least=1)
+    episodes: int = bounded(100, at_least=1, at_most=10**6)
     """Episodes of the final evaluation."""
-    interim_episodes: int = bounded(20, at_least=1)
+    interim_episodes: int = bounded(20, at_least=1, at_most=10**6)
     """Episodes of each evaluation during training."""
     epsilon: float = bounded(0.0, at_least=0, at_most=1)
     """Share of random actions; in a deterministic game every episode would be the same without any."""

@@ -17,10 +17,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
+
+from catzoo.hparams.schema import brief
 
 # Into a file or a pipe there is no width to keep to, but tables need one.
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
 
+LONGEST = 300
+"""Characters of a table's cell."""
 WORDS = ("what", "meaning", "recipes for", "protocol", "recipe")
 """Columns of words."""
 
@@ -61,5 +66,6 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 or column in WORDS else "right")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        # A cell is no markup, and what a stranger's file says ends no line and moves no cursor.
+        table.add_row(*(Text(brief(str(cell), LONGEST)) for cell in row))
     console.print(table)

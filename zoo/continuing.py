@@ -28,6 +28,8 @@ def restore(checkpoints: Any, recipe: Recipe, run: Run) -> int:
         step = checkpoints.restore()
     except CheckpointError as error:
         raise RecipeError(f"{' '.join(str(error).split())}; delete the folder to begin anew") from None
+    except (OSError, MemoryError) as error:
+        raise RecipeError(f"{run.path}: its checkpoints cannot be read now: {error}") from None
     for problem in checkpoints.passed_over:
         say(f"{run.path}: passed over a checkpoint: {problem}")
     if step is None:
@@ -48,8 +50,11 @@ def restore(checkpoints: Any, recipe: Recipe, run: Run) -> int:
 def _begin(run: Run) -> None:
     """Begins at 0, unless there should have been a checkpoint."""
     logged = max((step_of(row) or 0 for row in read_rows(run.metrics)), default=0)
-    every = run.recipe().checkpoint_every
-    if run.result_file.exists() or run.weights.exists() or (every and logged >= 2 * every):
+    recipe = run.recipe()
+    # The first one is saved at the end of the iteration in which it is due.
+    due = max(recipe.checkpoint_every, recipe.num_envs * recipe.rollout_length)
+    missing = recipe.checkpoint_every and logged >= 2 * due
+    if run.result_file.exists() or run.weights.exists() or missing:
         raise RecipeError(f"{run.path}: its checkpoints are gone; delete the folder to begin anew")
     if logged:
         say(f"{run.path}: stopped before its first checkpoint: beginning again")

@@ -164,7 +164,8 @@ def problem_of(worker: Worker) -> str | None:
     if worker.hung:
         return f"hung: no processor time for {PATIENCE:.0f} s"
     if status < 0:
-        name = signal.Signals(-status).name
+        known = -status in set(signal.Signals)
+        name = signal.Signals(-status).name if known else f"signal {-status}"
         hint = "; out of memory?" if name == "SIGKILL" else ""
         return f"killed by {name}{hint}"
     try:

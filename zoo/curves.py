@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from catzoo.hparams.schema import brief
 from catzoo.zoo import style
 from catzoo.zoo.intervals import STUDENT
 from catzoo.zoo.plots import column
@@ -95,7 +96,12 @@ def draw_curves(groups: Sequence[Group], out: Path) -> Path:
 
 
 def _label(about: Mapping[str, Any]) -> str:
-    return f"{style.title(about['agent'], about['loss'])} {about.get('differs', '')}".strip()
+    return _plain(f"{style.title(about['agent'], about['loss'])} {about.get('differs', '')}".strip())
+
+
+def _plain(text: str) -> str:
+    """A text that matplotlib takes for no formula."""
+    return brief(text, 200).replace("$", r"\$")
 
 
 def _draw_panel(axes: Axes, env: str, members: Sequence[Group], looks: Mapping[str, Any]) -> None:
@@ -116,7 +122,7 @@ def _draw_panel(axes: Axes, env: str, members: Sequence[Group], looks: Mapping[s
             quantile = STUDENT[min(len(runs) - 1, len(STUDENT)) - 1]
             half_P = quantile * values_SP.std(axis=0, ddof=1) / np.sqrt(len(runs))
             axes.fill_between(steps, mean_P - half_P, mean_P + half_P, color=color, alpha=0.15, lw=0)
-    axes.set_title(env)
+    axes.set_title(_plain(env))
     axes.set_xlim(0, 1.01 * max(about["steps"] for about, _ in members))
     axes.grid(axis="y")
     axes.tick_params(length=0, pad=6)

@@ -131,10 +131,24 @@ def _problem(action: gym.Space, observation: gym.Space) -> str | None:
     return None
 
 
+LARGEST_ATARI = {
+    "img_height": 1024,
+    "img_width": 1024,
+    "stack_num": 64,
+    "frame_skip": 1000,
+    "num_threads": 1024,
+}
+"""Options that decide how much memory and how many threads are taken."""
+
+
 def _make_atari(protocol: Protocol, num_envs: int) -> VectorEnv:
     from ale_py.vector_env import AtariVectorEnv
 
     spec = find_spec(protocol.env)
+    for name, most in LARGEST_ATARI.items():
+        value = protocol.settings.get(name, 1)
+        if not isinstance(value, int) or not 1 <= value <= most:
+            raise RecipeError(f"{protocol.env}: env_options.{name}: must be at least 1 and at most {most}")
     try:
         made = AtariVectorEnv(
             spec.kwargs["game"],

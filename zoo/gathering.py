@@ -20,9 +20,6 @@ Folders = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 GROUP = ("env", "agent", "loss", "steps", "protocol")
 """What a row of the table is about; runs that differ in more than their seed have rows of their own."""
 
-NEEDED = {"env", "agent", "loss", "seed", "steps", "protocol", "mean_return", "interval_95"}
-"""Of a result."""
-
 
 def gather(folders: Folders) -> list[Row]:
     """Scores of finished runs, over seeds.
@@ -116,8 +113,6 @@ def _finished(runs: Sequence[Run]) -> tuple[list[tuple[Run, Row]], int]:
         # What `auto` and `null` came to where the run was made.
         settings |= {f"compute.{name}": result.get("compute", {}).get(name, settings.get(f"compute.{name}"))
                      for name in ("precision", "overlap")}  # fmt: skip
-        if NEEDED - result.keys():
-            raise RecipeError(f"{run.result_file}: corrupt; delete it to evaluate again")
         key = json.dumps([{name: result[name] for name in ("env", "agent", "loss", "seed", "steps")},
                           _identity(settings)], sort_keys=True)  # fmt: skip
         copies += key in kept
@@ -133,7 +128,8 @@ def _settings(run: Run) -> Row:
         values = read_yaml(run.recipe_file)
     values.pop("catzoo", None)
     settings = flat(values)
-    if not isinstance(settings.get("steps"), int):
+    steps = settings.get("steps")
+    if type(steps) is not int or not 0 < steps < 2**63:
         raise RecipeError(f"{run.recipe_file}: not a recipe: steps is missing")
     return settings
 
@@ -188,7 +184,7 @@ def _print(rows: Sequence[Row]) -> None:
     cells = []
     for row in rows:
         interval = (
-            rf"\[{row['low_95']:.1f}, {row['high_95']:.1f}]{'*' if row['interval'] == 'episodes' else ''}"
+            f"[{row['low_95']:.1f}, {row['high_95']:.1f}]{'*' if row['interval'] == 'episodes' else ''}"
         )
         cells.append([row["env"], row["agent"], row["loss"], f"{row['steps']:,}",
                       *([row["differs"]] if differs else []), row["seeds"], f"{row['mean_return']:.1f}",

@@ -34,6 +34,7 @@ from catzoo.zoo.crew import (
 from catzoo.zoo.games import expand
 from catzoo.zoo.gathering import print_scores
 from catzoo.zoo.runs import Run
+from catzoo.zoo.signals import sigterm_raises
 from catzoo.zoo.sources import Source, Sourced, recipes_from
 from catzoo.zoo.training import default_folder, finished_result, said_of
 
@@ -221,14 +222,15 @@ def check_jobs(jobs: Sequence[Job], workers: int) -> None:
         return
     words = [{**job.arguments, "wandb": None} for job in first.values()]
     workers = min(workers, len(jobs))
-    done = subprocess.run(
-        [*COMMAND, "check"],
-        input=json.dumps(words) + "\n",
-        capture_output=True,
-        text=True,
-        env=environment(threads_each(workers), workers),
-        check=False,
-    )
+    with sigterm_raises():
+        done = subprocess.run(
+            [*COMMAND, "check"],
+            input=json.dumps(words) + "\n",
+            capture_output=True,
+            text=True,
+            env=environment(threads_each(workers), workers),
+            check=False,
+        )
     if done.returncode:
         raise RecipeError(last_words(done.stderr) or f"a check ended with status {done.returncode}")
 

@@ -41,7 +41,7 @@ class TrainingBar(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, agent: Any) -> None:
         """Leaves the bar full."""
-        self.bar.update(self.task, completed=agent.total_steps)
+        self.bar.update(self.task, completed=min(agent.steps, agent.total_steps))
         self.bar.stop()
 
     def on_exception(self, trainer: pl.Trainer, agent: Any, exception: BaseException) -> None:

@@ -17,7 +17,7 @@ def print_result(result: dict[str, Any]) -> None:
         result["seed"],
         result["episodes"],
         f"{result['mean_return']:.1f}",
-        f"[{low:.1f}, {high:.1f}]".replace("[", r"\["),
+        f"[{low:.1f}, {high:.1f}]",
     )
     columns = ("environment", "loss", "steps", "seed", "episodes", "mean return", "95 % interval")
     print_table("Greedy evaluation", columns, [row], note=f"protocol: {result['protocol']['name']}")

@@ -17,7 +17,7 @@ TAIL = 8192
 def read_rows(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV file, as far as they can be read; none if it is missing."""
     rows: list[dict[str, str]] = []
-    if path.exists():
+    if path.is_file():
         with path.open(newline="", encoding="utf-8", errors="replace") as file, suppress(csv.Error):
             rows.extend(csv.DictReader(file))
     return rows

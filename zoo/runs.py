@@ -32,6 +32,7 @@ from catzoo import __version__
 from catzoo.hparams import Recipe, RecipeError, build, read_yaml
 from catzoo.hparams.schema import brief, shown
 from catzoo.zoo.catalogue import know_losses
+from catzoo.zoo.result_file import read_result
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Version of the folder's layout."""
-LARGEST_RESULT = 1 << 26
-"""Bytes of a result.json that is read."""
 DTYPES = {
     "torch.float32": "F32",
     "torch.float64": "F64",
@@ -123,7 +122,7 @@ class Run:
         """
         try:
             ours = self.recipe_file.exists()
-            taken = self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+            taken = self.path.exists() and (not self.path.is_dir() or any(_not_ours(self.path)))
         except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
             raise RecipeError(f"{str(self.path)[:80]!r}: cannot be used: {error}") from None
         if ours:
@@ -149,6 +148,7 @@ class Run:
             RecipeError: see `check`; it cannot be written; or another process is training in it.
         """
         self.check(recipe)
+        refuse_links(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_RDONLY)
@@ -175,17 +175,7 @@ class Run:
 
     def result(self) -> dict[str, Any] | None:
         """The content of result.json, or None before the end of the run."""
-        if not self.result_file.exists():
-            return None
-        try:
-            if self.result_file.stat().st_size > LARGEST_RESULT:
-                raise ValueError
-            result = json.loads(self.result_file.read_text(encoding="utf-8"))
-            if not _is_result(result):
-                raise ValueError
-            return result  # type: ignore[no-any-return]
-        except (OSError, ValueError, RecursionError):
-            raise RecipeError(f"{self.result_file}: corrupt; delete it to evaluate again") from None
+        return read_result(self.result_file) if os.path.lexists(self.result_file) else None
 
     def save_result(self, result: dict[str, Any]) -> None:
         """Publishes result.json by rename."""
@@ -198,6 +188,7 @@ class Run:
             self._save_weights(self.best_weights, best.weights, best.steps)
 
     def _save_weights(self, file: Path, tensors: dict[str, Tensor], steps: int) -> None:
+        from catzoo.agents.checkpoints.seal import sync
         from catzoo.agents.checkpoints.state_files import save_tensors
 
         for leftover in self.path.glob(".tmp??????"):  # safetensors' own, of a save that was killed
@@ -205,6 +196,7 @@ class Run:
         tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         temporary = file.with_suffix(".tmp")
         save_tensors(tensors, temporary, {"catzoo": __version__, "steps": str(steps)})
+        sync(temporary)
         os.replace(temporary, file)
 
     def save_batch(self, batch: Batch) -> Path:
@@ -263,15 +255,21 @@ def _check_header(file: Any, own: dict[str, Tensor]) -> None:
             raise ValueError(f"{name} is of {kind}, not {tensor.dtype}")
 
 
-def _is_result(result: Any) -> bool:
-    """Whether JSON has what every result has, and of the right kind."""
-    kinds = {"steps": int, "mean_return": int | float}
-    also = {"interval_95": list, "protocol": dict, "compute": dict, "seed": int, "episodes": int}
-    return (
-        isinstance(result, dict)
-        and all(isinstance(result.get(name), kind) for name, kind in kinds.items())
-        and all(isinstance(result[name], kind) for name, kind in also.items() if name in result)
-    )
+def _not_ours(folder: Path) -> Iterator[Path]:
+    """What lies in a folder beside the temporary files of a start that failed."""
+    return (path for path in folder.iterdir() if path.suffix != ".tmp")
+
+
+def refuse_links(folder: Path) -> None:
+    """Refuses a folder with symbolic links in it: whoever made it would have us write elsewhere.
+
+    Raises:
+        RecipeError: names one.
+    """
+    for here, inside, files in os.walk(folder):
+        for name in (*inside, *files):
+            if Path(here, name).is_symlink():
+                raise RecipeError(f"{Path(here, name)}: is a symbolic link, and a run folder holds none")
 
 
 def lock(descriptor: int, path: Path, doing: str = "training") -> None:
@@ -366,8 +364,15 @@ def load_agent(path: str | Path, *, best: bool = False, trust: bool = False) -> 
 def write_atomically(path: Path, text: str) -> None:
     """Writes a file beside `path`, then renames it: readers see the old one or the new one."""
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -46,14 +46,16 @@ def score_of(run: Run) -> dict[str, str]:
         raise RecipeError(f"{run.path}: no result.json yet: let the training finish first")
     low, high = result["interval_95"]
     row: dict[str, Any] = {
-        **{key: result[key] for key in ("env", "agent", "loss", "seed", "steps", "episodes", "date")},
+        **{key: result[key] for key in ("env", "agent", "loss", "seed", "steps", "episodes")},
+        "date": result.get("date", ""),
         "protocol": result["protocol"]["name"],
         "mean_return": f"{result['mean_return']:.2f}",
         "low_95": f"{low:.2f}",
         "high_95": f"{high:.2f}",
         "train_return": f"{result['train_return']:.2f}" if result.get("train_return") is not None else "",
         "versions": " ".join(
-            f"{name}-{result['versions'][name]}" for name in ("catzoo", "torch", "torchrl", "gymnasium")
+            f"{name}-{result.get('versions', {}).get(name, '?')}"
+            for name in ("catzoo", "torch", "torchrl", "gymnasium")
         ),
         "cpu": result.get("cpu", ""),
         "command": command_of(recipe),

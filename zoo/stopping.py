@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 import lightning.pytorch as pl
@@ -14,39 +14,48 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopping(pl.Callback):
-    """Takes note of the first signal while Lightning trains; a second one stops at once.
+    """Takes note of the first signal inside its `with` block; a second one stops at once.
 
+    The block goes from before Lightning's loop to after the last checkpoint, so that no signal falls between.
     Signals reach the main thread only; elsewhere this does nothing.
     """
 
     def __init__(self) -> None:
         self.signum: int | None = None
+        self._last: int | None = None
         self._before: dict[int, Any] = {}
 
     def __call__(self) -> bool:
         """Whether training is to stop after this iteration."""
         return self.signum is not None
 
-    def on_train_start(self, trainer: pl.Trainer, agent: Any) -> None:
-        """Takes the signals over, Lightning's own handler of SIGTERM included."""
+    def __enter__(self) -> Stopping:
+        """Takes the signals over, but for those that this process was told to ignore."""
         if in_main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            handlers = {number: signal.getsignal(number) for number in SIGNALS}
+            self._before = {n: handler for n, handler in handlers.items() if handler != signal.SIG_IGN}
+        self._take()
+        return self
 
-    def on_train_end(self, trainer: pl.Trainer, agent: Any) -> None:
-        """Gives them back."""
-        self._give_back()
-
-    def on_exception(self, trainer: pl.Trainer, agent: Any, exception: BaseException) -> None:
-        """Gives them back."""
-        self._give_back()
-
-    def _give_back(self) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Gives them back. A second signal's exception is its own, whatever Lightning made of it."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        self._before = {}
+        if isinstance(error, KeyboardInterrupt) and self._last is not None:
+            raise Stopped(self._last) from None
+
+    def on_train_start(self, trainer: pl.Trainer, agent: Any) -> None:
+        """Takes the signals from Lightning, which has its own handler of SIGTERM by now."""
+        self._take()
+
+    def _take(self) -> None:
+        for number in self._before:
+            signal.signal(number, self._note)
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         if self.signum is not None:
-            self._give_back()
+            self._last = signum
             raise Stopped(signum)
         self.signum = signum

@@ -143,9 +143,12 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
             "main memory with replay.place=memory"
         ) from None
     except NotFiniteError as error:
-        file = run.save_batch(error.batch)
+        try:
+            where = f"the batch is in {run.save_batch(error.batch)}"
+        except OSError as problem:
+            where = f"the batch cannot be written: {problem.strerror or problem}"
         raise FloatingPointError(
-            f"{error}: the batch is in {file}; look at its rewards and observations, and at optimizer.lr"
+            f"{error}: {where}; look at its rewards and observations, and at optimizer.lr"
         ) from None
     except OSError as error:
         if error.errno not in NO_ROOM:
@@ -161,28 +164,30 @@ def _train_recipe(recipe: Recipe, run: Run, wandb: str | None) -> dict[str, Any]
     from catzoo.zoo.build import build_trainer, resolved_compute
     from catzoo.zoo.evaluation import evaluate_trained, result_of
     from catzoo.zoo.plots import learning_curve
-    from catzoo.zoo.signals import Stopped
+    from catzoo.zoo.signals import Stopped, sigterm_raises
     from catzoo.zoo.stopping import Stopping
 
     _quieten()
     _check_wandb(wandb)
     agent = build_trainer(recipe, run.scratch)
-    with contextlib.closing(agent), run.training(recipe):
+    with sigterm_raises(), contextlib.closing(agent), run.training(recipe):
         monitor, best = SupportMonitor(agent.value_loss), BestWeights(recipe.checkpoint_every)
         stopping = Stopping()
         also = {"support": monitor, "best": best}
         checkpoints = Checkpoints(run.checkpoints, agent, run=identity(recipe), also=also)
         restored = restore(checkpoints, recipe, run)
         run.save_recipe(recipe)  # with what may differ from before, such as more steps
-        fit(
-            agent,
-            callbacks=_callbacks(recipe, run, checkpoints, [monitor, best], stopping),
-            loggers=_loggers(run, wandb, restored),
-        )
-        checkpoints.save()
-        if stopping() and agent.steps < recipe.steps:
-            raise Stopped(stopping.signum or 0, agent.steps)
-        best.act(agent)
+        with stopping:
+            fit(
+                agent,
+                callbacks=_callbacks(recipe, run, checkpoints, [monitor, best], stopping),
+                loggers=_loggers(run, wandb, restored),
+            )
+            if not stopping():
+                best.act(agent)  # part of the checkpoint, so that a longer run has nothing worse
+            checkpoints.save()
+        if stopping.signum is not None:
+            raise Stopped(stopping.signum, agent.steps)
         run.save_weights(agent, best)
         result = result_of(recipe, evaluate_trained(agent, recipe, recipe.eval.episodes))
         result["run_dir"] = str(run.path)

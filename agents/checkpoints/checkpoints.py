@@ -17,12 +17,15 @@ over for the one before it.
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torchrl.checkpoint import Checkpoint, CheckpointError, GlobalRNGState
 
 from catzoo.agents.agent import Agent
@@ -30,9 +33,15 @@ from catzoo.agents.checkpoints.journal import Journal
 from catzoo.agents.checkpoints.seal import BrokenSealError, seal, sync, verify
 from catzoo.agents.checkpoints.state_files import StateFiles, read_state, write_state
 from catzoo.agents.replay import Replay
+from catzoo.agents.simulators import check_mersenne_twister
 
 FORMAT = 3
 """Of what a checkpoint holds."""
+NAME = re.compile(r"step-(\d{12})", re.ASCII)
+LEFTOVER = re.compile(r"\.saving.*|\.step-\d{12}", re.ASCII)
+"""What an interrupted save leaves."""
+PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES)
+"""What a system says that is no fault of the checkpoint's."""
 
 
 class Checkpoints:
@@ -58,6 +67,7 @@ class Checkpoints:
         self.folder, self.agent, self.keep, self.run = folder, agent, keep, run
         self.passed_over: list[str] = []
         """Why newer checkpoints were not the one restored."""
+        self._unreadable: list[int] = []
         self._stands_for: tuple[int, int] | None = None
         self.checkpoint = Checkpoint()
         self.journal: Journal | None = None
@@ -114,34 +124,40 @@ class Checkpoints:
         seal(stage, {"format": FORMAT, "step": self.agent.steps, "run": self.run}, known)
 
     def _prune(self) -> None:
-        """Removes old checkpoints, and those from later steps, which could not be read."""
-        steps = [step for step in self.steps() if step <= self.agent.steps]
+        """Removes old checkpoints, and those that could not be read."""
+        torn = [step for step in self._unreadable if step != self.agent.steps]  # that one is new
+        self._unreadable = []
+        steps = [step for step in self.steps() if step <= self.agent.steps and step not in torn]
         for step in set(self.steps()) - set(steps[-self.keep :]):
             _remove(self.folder / f"step-{step:012d}")
 
     def clear_leftovers(self) -> None:
         """Removes what an interrupted save has left."""
         for path in self.folder.glob(".*"):
-            shutil.rmtree(path, ignore_errors=True)
+            if LEFTOVER.fullmatch(path.name) and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
 
     def steps(self) -> list[int]:
         """Steps of which there are checkpoints, whole or not, oldest first."""
-        names = [path.name.removeprefix("step-") for path in self.folder.glob("step-*")]
-        return sorted(int(name) for name in names if name.isdecimal() and name.isascii())
+        names = [NAME.fullmatch(path.name) for path in self.folder.glob("step-*")]
+        return sorted(int(name[1]) for name in names if name)
 
     def restore(self) -> int | None:
         """Loads the newest checkpoint that is whole; returns its step, or None if there is none at all.
 
         Raises:
             CheckpointError: checkpoints are there, and none can be read.
+            OSError, MemoryError: the system's trouble, and not the checkpoint's.
         """
-        self.passed_over = []
+        self.passed_over, self._unreadable = [], []
         for step in reversed(self.steps()):
             path = self.folder / f"step-{step:012d}"
             try:
                 self._load(path, step)
             except Exception as error:  # whatever is wrong with it, an older one may be right
+                _raise_if_passing(error)
                 self.passed_over.append(_on_one_line(error))
+                self._unreadable.append(step)
                 continue
             self._stands_for = (self.agent.steps, self.agent.updates)
             return self.agent.steps
@@ -175,14 +191,30 @@ class _Progress:
 
 
 class _Streams(GlobalRNGState):
-    """Random streams. NumPy itself takes a position outside of its 624 words, and reads what lies there."""
+    """Random streams: those of the devices that are here, where a run goes on on another machine."""
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Restores them; ValueError for what cannot be a stream."""
-        position = state_dict["numpy"][2]
-        if type(position) is not int or not 0 <= position <= 624:
-            raise ValueError("the saved state of NumPy's random stream cannot be one")
-        super().load_state_dict(state_dict)
+        _, key, position, *_ = state_dict["numpy"]
+        check_mersenne_twister(key, position)
+        state = {name: stream for name, stream in state_dict.items() if name in _streams_here()}
+        if "torch_cuda" in state:
+            state["torch_cuda"] = list(state["torch_cuda"])[: torch.cuda.device_count()]
+        super().load_state_dict(state)
+
+
+def _streams_here() -> set[str]:
+    here = {"python", "numpy", "torch_cpu"}
+    found = (("cuda", torch.cuda), ("xpu", torch.xpu), ("mps", torch.backends.mps))
+    return here | {f"torch_{name}" for name, kind in found if kind.is_available()}
+
+
+def _raise_if_passing(error: BaseException | None) -> None:
+    """Raises what no other checkpoint would mend, such as too many open files."""
+    while error is not None:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in PASSING):
+            raise error
+        error = error.__cause__
 
 
 class ReplayFiles(StateFiles):

@@ -24,7 +24,9 @@ TREE, TENSORS = "state.json", "state.safetensors"
 MARK = "$"
 """Begins the one key of a mapping that stands for something JSON has no word for."""
 LARGEST = 1 << 26
-"""Bytes of JSON that are read; tensors are in the other file."""
+"""Bytes of JSON at most; tensors are in the other file."""
+LONG = 64
+"""Numbers in a list from which on it is kept as a tensor."""
 
 
 def write_state(folder: Path, state: Any) -> None:
@@ -32,12 +34,16 @@ def write_state(folder: Path, state: Any) -> None:
 
     Raises:
         TypeError: something in it that is neither plain data nor a tensor nor an array.
+        ValueError: more plain data than `read_state` would read.
         OSError: it cannot be written.
     """
     tensors: dict[str, torch.Tensor] = {}
     tree = _encode(state, tensors)
+    text = json.dumps(tree).encode()
+    if len(text) > LARGEST:
+        raise ValueError(f"a state of {len(text) >> 20} MB of JSON cannot be saved: keep it in arrays")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / TREE).write_text(json.dumps(tree), encoding="utf-8")
+    (folder / TREE).write_bytes(text)
     save_tensors(tensors, folder / TENSORS)
 
 
@@ -112,6 +118,9 @@ def _encode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, tuple):
         return {f"{MARK}tuple": [_encode(item, tensors) for item in value]}
     if isinstance(value, list):
+        numbers = _numbers(value)
+        if numbers is not None:
+            return {f"{MARK}list": _keep(numbers, tensors)}
         return [_encode(item, tensors) for item in value]
     if isinstance(value, Mapping):
         if all(isinstance(key, str) and not key.startswith(MARK) for key in value):
@@ -119,6 +128,16 @@ def _encode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
         pairs = [[_encode(key, tensors), _encode(item, tensors)] for key, item in value.items()]
         return {f"{MARK}mapping": pairs}
     raise TypeError(f"a {type(value).__name__} cannot be saved: {value!r:.80}")
+
+
+def _numbers(value: list[Any]) -> torch.Tensor | None:
+    """A long list of nothing but whole numbers, or nothing but floats, as a tensor."""
+    if len(value) < LONG or len(kinds := set(map(type, value))) > 1:
+        return None
+    kind = {int: torch.int64, float: torch.float64}.get(kinds.pop())
+    if kind is None or (kind is torch.int64 and max(map(abs, value)) >= 2**63):
+        return None
+    return torch.tensor(value, dtype=kind)
 
 
 def _keep(tensor: torch.Tensor, tensors: dict[str, torch.Tensor]) -> str:
@@ -142,6 +161,8 @@ def _decode(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
         return {_decode(key, tensors): _decode(item, tensors) for key, item in held}
     if kind == "tensor":
         return tensors[held]
+    if kind == "list":
+        return tensors[held].tolist()
     if kind in ("array", "scalar"):
         return tensors[held].numpy() if kind == "array" else tensors[held].numpy()[()]
     raise ValueError(f"{marked} is not a kind of value")

@@ -18,10 +18,14 @@ class Records:
     Args:
         buffer: with a round-robin writer, written to through `extend` only.
         capacity: of its storage.
+        observation_shape: what `put` takes for an observation; None: anything.
     """
 
-    def __init__(self, buffer: ReplayBuffer, capacity: int) -> None:
+    def __init__(
+        self, buffer: ReplayBuffer, capacity: int, observation_shape: tuple[int, ...] | None = None
+    ) -> None:
         self.buffer, self.size, self.count = buffer, capacity, 0
+        self.observation_shape = observation_shape
 
     def extend(self, records: TensorDictBase) -> None:
         """Adds at most `capacity` rows."""
@@ -51,11 +55,25 @@ class Records:
         return {name: ring_rows(column, start, stop, self.size) for name, column in columns.items()}
 
     def put(self, start: int, rows: dict[str, Tensor]) -> None:
-        """Writes rows in the order of their numbers; those that are overwritten since are left out."""
+        """Writes rows in the order of their numbers; those that are overwritten since are left out.
+
+        Raises:
+            ValueError: rows of another kind.
+        """
+        self._check(rows)
         oldest = max(self.count - self.size, 0)
         kept = {name: column[max(oldest - start, 0) :] for name, column in rows.items()}
         number = len(next(iter(kept.values())))
         self.buffer.extend(TensorDict(kept, batch_size=[number]).to(self.buffer.storage.device))
+
+    def _check(self, rows: dict[str, Tensor]) -> None:
+        for name, column in rows.items():
+            if name.endswith("observation"):
+                fits = self.observation_shape in (None, tuple(column.shape[1:]))
+            else:
+                fits = column.ndim == 1
+            if not fits:
+                raise ValueError(f"the saved {name} is of shape {list(column.shape[1:])}")
 
     def _columns(self, rows: slice) -> dict[str, Any]:
         storage = self.buffer.storage

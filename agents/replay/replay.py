@@ -45,6 +45,7 @@ class Replay:
         device: the learner's, for `place="device"`.
         folder: for `place="disk"`; what is in it is overwritten.
         priorities: None samples uniformly.
+        observation_shape: what a saved replay must hold; None takes any.
 
     Raises:
         ValueError: an argument that is not one of these.
@@ -62,6 +63,7 @@ class Replay:
         device: torch.device | str = "cpu",
         folder: Path | str | None = None,
         priorities: Priorities | None = None,
+        observation_shape: tuple[int, ...] | None = None,
     ) -> None:
         if capacity < 1:
             raise ValueError(f"capacity={capacity} must be at least 1")
@@ -71,6 +73,7 @@ class Replay:
         if place == "disk" and folder is None:
             raise ValueError("place='disk' needs a folder")
         self.capacity, self.store, self.place = capacity, store, place
+        self.observation_shape = observation_shape
         self.device = torch.device(device if place == "device" else "cpu")
         self.n_step = NStep(n_step, gamma, reward_clip)
         self.window = Window(capacity)
@@ -78,7 +81,7 @@ class Replay:
         self.frames = FrameStore(ring_size(capacity), self.device, scratch) if store == "frames" else None
         self.sampler = Uniform() if priorities is None else Prioritized(capacity, priorities, self.device)
         self.buffer = ReplayBuffer(storage=self._make_storage(scratch), sampler=self.sampler)
-        self.records = Records(self.buffer, capacity)
+        self.records = Records(self.buffer, capacity, None if self.frames else observation_shape)
 
     def _make_storage(self, scratch: Path | None) -> LazyTensorStorage:
         if self.frames is not None:
@@ -202,6 +205,11 @@ class Replay:
         self.n_step.load_state_dict(state["waiting"])
         self.records.begin(state["count"])
         if self.frames is not None:
+            shape = state["frames"]["shape"]
+            if self.observation_shape is not None and shape not in (None, tuple(self.observation_shape)):
+                raise ValueError(
+                    f"the saved frames are of shape {shape}, not {tuple(self.observation_shape)}"
+                )
             self.frames.load_state_dict(state["frames"])
             self.window.count, self.window.first = state["count"], state["first"]
             self.window.needs[: len(state["needs"])] = state["needs"]

@@ -118,3 +118,33 @@ def test_a_checkpoint_is_taken_at_rest_and_goes_on(corridor, tmp_path):
     assert other.updates == int((other.steps - 40) * 0.25)
     for made in (agent, other):
         made.close()
+
+
+def test_an_environment_that_hangs_keeps_nobody_from_leaving():
+    import threading
+
+    from catzoo.agents.pipeline import Helper
+
+    helper, release = Helper("hangs"), threading.Event()
+    stuck = helper.submit(release.wait)
+    assert all(thread.daemon for thread in threading.enumerate() if thread.name == "hangs")
+    with pytest.raises(TimeoutError):
+        stuck.result(0.05)
+    release.set()
+    assert stuck.result(5)
+    failed = helper.submit(lambda: 1 / 0)
+    assert isinstance(failed.exception(5), ZeroDivisionError)
+    helper.end()
+
+
+def test_closing_waits_for_a_rollout_but_not_for_ever(corridor, monkeypatch):
+    agent = make(corridor)
+    agent.iterate()
+    assert agent.rollouts.has_rested(5)
+    agent.rollouts.under_way = type(agent.rollouts.under_way)()  # that never ends
+    assert not agent.rollouts.has_rested(0.01)
+    monkeypatch.setattr("catzoo.agents.agent.PATIENCE", 0.01)
+    shut = []
+    monkeypatch.setattr(agent.collector, "shutdown", lambda: shut.append(True))
+    agent.close()
+    assert not shut

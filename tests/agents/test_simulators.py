@@ -7,7 +7,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import TimeLimit
 
 from catzoo.agents.checkpoints.state_files import read_state, write_state
-from catzoo.agents.simulators import restore_simulator, simulator_state
+from catzoo.agents.simulators import STATE, restore_simulator, simulator_state
 from catzoo.zoo.environments import make_env
 from environments_for_tests import Corridor
 
@@ -115,3 +115,35 @@ def test_random_streams_of_another_kind_are_refused():
     stream["state"]["bit_generator"] = "os.system"
     with pytest.raises(ValueError, match="not known"):
         restore_simulator(env, state)
+
+
+def test_a_stranger_cannot_have_numpy_read_elsewhere_or_replace_code():
+    env = make_env("MinAtar/Breakout", 1)
+    env.reset(seed=1)
+    state = simulator_state(env)
+    found = [value for attributes in state.values() for value in attributes.values()]
+    twisters = [
+        value[STATE][STATE]
+        for value in found
+        if isinstance(value, dict) and value.get("kind") == "RandomState"
+    ]
+    assert twisters
+    position = twisters[0]["pos"]
+    for twister in twisters:
+        twister["pos"] = 60_000_000
+    with pytest.raises(ValueError, match="random stream cannot be one"):
+        restore_simulator(make_env("MinAtar/Breakout", 1), state)
+    for twister in twisters:
+        twister["pos"] = position
+    state[""]["step"] = 5
+    with pytest.raises(ValueError, match="'step', which is code"):
+        restore_simulator(make_env("MinAtar/Breakout", 1), state)
+
+
+def test_constants_beside_what_is_saved_stay():
+    env = make_env("CartPole-v1", 2)
+    env.reset(seed=1)
+    before = dict(env.metadata)
+    restore_simulator(env, simulator_state(env))
+    assert env.metadata == before
+    assert any(isinstance(value, AutoresetMode) for value in before.values())

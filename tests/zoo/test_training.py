@@ -12,7 +12,7 @@ from catzoo.zoo.evaluation import bootstrap_interval, evaluate
 from catzoo.zoo.metrics import CSVMetrics
 from catzoo.zoo.rows import cut_after, put_aside, read_rows
 from catzoo.zoo.runs import Run, load_agent
-from catzoo.zoo.training import train
+from catzoo.zoo.training import recipe_of, train
 
 TINY = [
     "num_envs=4",
@@ -345,3 +345,46 @@ def test_overrides_may_be_one_mapping_or_one_string(tmp_path):
     for overrides in ({"value_loss": {"num_bins": 1}}, "value_loss.num_bins=1"):
         with pytest.raises(RecipeError, match="at least 2"):
             train("dqn", "CartPole-v1", run_dir=tmp_path / "run", overrides=overrides)
+
+
+def test_a_folder_with_links_in_it_is_refused(tmp_path):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    for name in ("checkpoints", "replay", "recipe.yaml.tmp"):
+        folder = tmp_path / f"with-{name}"
+        folder.mkdir()
+        (folder / name).symlink_to(victim)
+        with pytest.raises(RecipeError, match=r"is a symbolic link|is not a run folder"):
+            train("dqn", "CartPole-v1", run_dir=folder, overrides=TINY)
+    assert not list(victim.iterdir())
+
+
+def test_a_start_that_failed_leaves_a_folder_that_can_be_used(tmp_path, monkeypatch):
+    run = Run(tmp_path / "run")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(RecipeError, match="No space left"), run.training(recipe_of("dqn", "CartPole-v1")):
+        pass
+    assert not list(run.path.iterdir())
+    monkeypatch.undo()
+    (run.path / "recipe.yaml.tmp").touch()  # of a process that was killed
+    with run.training(recipe_of("dqn", "CartPole-v1")):
+        assert run.recipe_file.exists()
+
+
+def test_a_run_killed_in_its_first_save_begins_again(tmp_path):
+    from catzoo.zoo.continuing import _begin
+
+    run = Run(tmp_path / "run")
+    recipe = recipe_of(
+        "dqn", "CartPole-v1", overrides=["num_envs=20", "rollout_length=20", "checkpoint_every=150"]
+    )
+    with run.training(recipe):
+        run.metrics.write_text("step,x\n400,1\n")
+        _begin(run)
+        run.metrics.write_text("step,x\n400,1\n800,1\n")
+        with pytest.raises(RecipeError, match="checkpoints are gone"):
+            _begin(run)

@@ -151,7 +151,7 @@ def print_trials(plan: Plan, trials: Sequence[FrozenTrial]) -> None:
         rows.append([
             f"{trial.number}{' (default)' if trial.number == 0 else ''}",
             f"{trial.value:.4g}",
-            rf"\[{low:.4g}, {high:.4g}]" if low is not None else "",
+            f"[{low:.4g}, {high:.4g}]" if low is not None else "",
             *values,
         ])  # fmt: skip
     counts = {state: sum(state_of(trial) == state for trial in trials) for state in ("pruned", "failed")}

@@ -213,3 +213,82 @@ def test_a_copied_folder_needs_no_links(tmp_path):
     other = make("rainbow, on images")
     assert Checkpoints(tmp_path / "b", other).restore() == other.steps == 192
     assert iterate(other, 3) == truth
+
+
+def test_only_what_a_save_leaves_is_cleared_away(tmp_path):
+    kept = [tmp_path / name for name in (".ssh", ".config", "notes", "step-7")]
+    left = [tmp_path / name for name in (".saving", ".saving.stage-1", ".step-000000000016")]
+    for folder in (*kept, *left):
+        folder.mkdir()
+    (tmp_path / ".saved").symlink_to(tmp_path / "notes")
+    agent = make("dqn")
+    iterate(agent, 3)
+    Checkpoints(tmp_path, agent).save()
+    assert all(folder.exists() for folder in (*kept, tmp_path / ".saved"))
+    assert not any(folder.exists() for folder in left)
+
+
+def test_streams_of_devices_that_are_not_here_are_left_out():
+    from catzoo.agents.checkpoints.checkpoints import _Streams
+
+    state = _Streams().state_dict()
+    torch.rand(1)
+    expected = torch.rand(3)
+    _Streams().load_state_dict({**state, "torch_cuda": [torch.zeros(16, dtype=torch.uint8)] * 9})
+    torch.rand(1)
+    assert torch.equal(torch.rand(3), expected)
+    name, key, _, *rest = state["numpy"]
+    for twister in ((name, key, 60_000_000, *rest), (name, key[:5], 3, *rest)):
+        with pytest.raises(ValueError, match="cannot be one"):
+            _Streams().load_state_dict({**state, "numpy": twister})
+
+
+def test_too_many_open_files_are_no_fault_of_a_checkpoint(tmp_path, monkeypatch):
+    agent = make("dqn")
+    iterate(agent, 3)
+    Checkpoints(tmp_path, agent).save()
+
+    def fail(*_, **__):
+        raise OSError(24, "Too many open files")
+
+    checkpoints = Checkpoints(tmp_path, make("dqn"))
+    monkeypatch.setattr(checkpoints.checkpoint, "load", fail)
+    with pytest.raises(OSError, match="Too many"):
+        checkpoints.restore()
+
+
+def test_unreadable_ones_go_before_whole_ones(tmp_path):
+    agent = make("dqn")
+    checkpoints = Checkpoints(tmp_path, agent, keep=2)
+    iterate(agent, 2)
+    first = checkpoints.save()
+    iterate(agent, 2)
+    torn = checkpoints.save()
+    (torn / "manifest.json").unlink()
+    other = make("dqn")
+    again = Checkpoints(tmp_path, other, keep=2)
+    assert again.restore() == int(first.name[5:])
+    iterate(other, 3)
+    newest = again.save()
+    assert [path.name for path in sorted(tmp_path.glob("step-*"))] == [first.name, newest.name]
+
+
+def test_rows_of_another_shape_are_not_loaded(tmp_path):
+    agent = make("dqn")
+    iterate(agent, 10)
+    rows = agent.replay.records.rows(0, 20)
+    agent.replay.records.begin(20)
+    rows["observation"] = rows["observation"].repeat(1, 1000)
+    with pytest.raises(ValueError, match="the saved observation is of shape"):
+        agent.replay.records.put(0, rows)
+
+
+def test_what_the_monitor_looks_at_is_saved(tmp_path):
+    agent = make("dqn")
+    iterate(agent, 10)
+    Checkpoints(tmp_path, agent).save()
+    other = make("dqn")
+    Checkpoints(tmp_path, other).restore()
+    for own, restored in zip(agent.last_batch, other.last_batch, strict=True):
+        assert (own is None) == (restored is None)
+        assert own is None or torch.equal(own, restored)

@@ -84,3 +84,30 @@ def test_what_was_not_written_here_is_refused(tree, tmp_path):
     (tmp_path / "state.json").write_text(json.dumps([tree]))
     with pytest.raises((ValueError, KeyError, TypeError)):
         read_state(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        list(range(-500, 500)),
+        [2**63 - 1] * 100,
+        [2**70] * 100,
+        [0.1 * index for index in range(1000)],
+        [1, 2.0] * 100,
+        [True, False] * 100,
+        [float("inf"), -0.0] * 100,
+    ],
+)
+def test_long_lists_of_numbers_come_back_as_they_were(values, tmp_path):
+    write_state(tmp_path, {"values": values})
+    found = read_state(tmp_path)["values"]
+    assert found == values
+    assert list(map(type, found)) == list(map(type, values))
+    assert list(map(repr, found)) == list(map(repr, values))
+
+
+def test_what_could_not_be_read_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("catzoo.agents.checkpoints.state_files.LARGEST", 1000)
+    with pytest.raises(ValueError, match="cannot be saved"):
+        write_state(tmp_path, {"text": "x" * 2000})
+    assert not list(tmp_path.iterdir())
