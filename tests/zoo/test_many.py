@@ -247,7 +247,7 @@ def test_a_folder_name_that_no_system_takes(tmp_path):
 
 
 def test_two_runs_never_share_a_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(many, "default_folder", lambda recipe: Path("same"))
+    monkeypatch.setattr(many, "default_folder", lambda recipe, suffix: Path("same"))
     with pytest.raises(RecipeError, match="CartPole-v1 and Acrobot-v1 would share the folder"):
         train_many("dqn", "CartPole-v1,Acrobot-v1", run_dir=tmp_path)
 
@@ -258,7 +258,7 @@ def planned(tmp_path, monkeypatch):
 
     def plan(*arguments, **keywords):
         monkeypatch.setattr(
-            many, "_train", lambda jobs, todo, *_: {job.run.path: "not tried" for job in todo}
+            many, "train_jobs", lambda jobs, todo, *_: {job.run.path: "not tried" for job in todo}
         )
         return train_many("dqn", *arguments, run_dir=tmp_path, progress=None, **keywords)
 
@@ -393,7 +393,7 @@ def test_a_run_that_cannot_be_started_is_one_failure(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(many, "start", full)
-    monkeypatch.setattr(many, "_check", lambda *_: None)
+    monkeypatch.setattr(many, "check_jobs", lambda *_: None)
     runs = train_many("dqn", "CartPole-v1,Acrobot-v1", run_dir=tmp_path, progress=None)
     assert len(runs) == 2
     assert all("No space left on device" in run["error"] for run in runs)

@@ -63,7 +63,19 @@ def test_a_full_run(run):
 def test_the_final_evaluation_comes_from_the_folder(run):
     fill(run, evaluations=False)
     without = learning_curve(run).read_bytes()
-    run.save_result({"steps": 10_000, "mean_return": 40.0, "episodes": 20})
+    run.save_result(
+        {
+            "agent": "dqn",
+            "env": "CartPole-v1",
+            "loss": "mse",
+            "seed": 0,
+            "steps": 10_000,
+            "mean_return": 40.0,
+            "interval_95": [30.0, 50.0],
+            "episodes": 20,
+            "protocol": {"name": "classic-control"},
+        }
+    )
     assert learning_curve(run).read_bytes() != without
 
 

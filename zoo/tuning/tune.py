@@ -132,14 +132,9 @@ def default_folder(plan: Plan) -> Path:
 
 def _open(plan: Plan, folder: StudyFolder, storage: str | os.PathLike[str] | None) -> Any:
     """The study in its storage; refuses one of the same name and other settings."""
-    from catzoo.hparams.study import (
-        SeededSampler,
-        Trials,
-        make_pruner,
-        open_storage,
-        quieten,
-        reachable,
-    )
+    from catzoo.hparams.samplers import SeededSampler, make_pruner
+    from catzoo.hparams.storage import open_storage, reachable
+    from catzoo.hparams.study import Trials, quieten
 
     quieten()
     recipe = next(iter(plan.recipes.values()))

@@ -59,7 +59,7 @@ def test_the_noise_is_factorised(layer):
 def test_one_draw_serves_the_batch_and_each_forward_draws(layer):
     inputs = torch.randn(1, 6).expand(8, 6)
     first, second = layer(inputs), layer(inputs)
-    assert torch.equal(first, first[:1].expand(8, 4))
+    torch.testing.assert_close(first, first[:1].expand(8, 4))  # rows may be summed in another order
     assert not torch.allclose(first, second)
 
 

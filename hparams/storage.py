@@ -1,0 +1,99 @@
+"""Where Optuna studies are kept: a journal in a file, any database, or Optuna's gRPC proxy."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+from optuna.storages import BaseStorage
+
+from catzoo.hparams.schema import RecipeError, brief
+
+HEARTBEAT = 15
+"""Seconds between a running trial's signs of life, in storages that machines share."""
+GRACE = 90
+"""Seconds without one, after which a trial is given to another worker."""
+RETRIES = 3
+"""Times that a trial of a machine that died is given to another."""
+
+
+def open_storage(where: str | os.PathLike[str]) -> BaseStorage:
+    """An Optuna storage.
+
+    Args:
+        where: a file, for a journal that the processes of one machine share and that this process alone
+            writes; `grpc://host:port`, for Optuna's gRPC proxy; or any database URL that SQLAlchemy knows.
+
+    Raises:
+        RecipeError: it cannot be reached or written.
+    """
+    text = os.fspath(where)
+    with reachable(text):
+        if "://" not in text:
+            return _journal(Path(text))
+        if text.startswith("grpc://"):
+            return _proxy(text.removeprefix("grpc://"))
+        return optuna.storages.RDBStorage(
+            text,
+            heartbeat_interval=HEARTBEAT,
+            grace_period=GRACE,
+            heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(RETRIES),
+        )
+
+
+@contextlib.contextmanager
+def reachable(text: str) -> Iterator[None]:
+    """Says in one line, as a RecipeError, what is wrong with the storage that is used inside."""
+    try:
+        yield
+    except RecipeError:
+        raise
+    except ImportError as error:
+        raise RecipeError(f"{shown_url(text)}: its driver is missing: {_first_line(error)}") from None
+    except Exception as error:  # every database has errors of its own
+        raise RecipeError(f"{shown_url(text)}: cannot be used: {_first_line(error)}") from None
+
+
+def shown_url(url: str) -> str:
+    """A storage's URL without the password."""
+    scheme, separator, rest = url.partition("://")
+    login, at, host = rest.rpartition("@")
+    user = login.partition(":")[0]
+    return brief(f"{scheme}{separator}{user}{at}{host}" if separator else url, 200)
+
+
+def _first_line(error: Exception) -> str:
+    cause = getattr(error, "orig", None) or error.__cause__ or error
+    lines = [line for line in str(cause).splitlines() if line.strip()]
+    return brief(lines[0] if lines else type(cause).__name__, 200)
+
+
+def _journal(path: Path) -> BaseStorage:
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+    # A process that was killed may have left its lock, and half of a line.
+    path.with_name(path.name + ".lock").unlink(missing_ok=True)
+    with path.open("ab+") as file:
+        file.seek(0)
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            file.truncate(whole)
+    return optuna.storages.JournalStorage(
+        JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path)))
+    )
+
+
+def _proxy(address: str) -> BaseStorage:
+    host, _, port = address.rstrip("/").partition(":")
+    if not port.isdecimal():
+        raise RecipeError(f"grpc://{address}: must be grpc://host:port")
+    storage = optuna.storages.GrpcStorageProxy(host=host or "localhost", port=int(port))
+    try:
+        storage.wait_server_ready(timeout=10)
+    except Exception:  # grpc's own
+        raise RecipeError(f"grpc://{address}: nobody answers") from None
+    return storage
