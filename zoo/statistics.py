@@ -13,6 +13,8 @@ import numpy as np
 Scores = np.ndarray
 Aggregate = Callable[[Scores], np.ndarray]
 RESAMPLES = 2_000
+PAIRS = 1 << 22
+"""Pairs of runs that are compared at a time."""
 
 
 def mean(scores_SE: Scores) -> np.ndarray:
@@ -89,9 +91,12 @@ def improvement_interval(
     x_SE: Scores, y_SE: Scores, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
     """95 % interval of the probability of improvement; the sides are resampled independently."""
-    samples = probability_of_improvement(
-        resampled(x_SE, resamples, seed), resampled(y_SE, resamples, seed + 1)
-    )
+    x_RSE, y_RSE = resampled(x_SE, resamples, seed), resampled(y_SE, resamples, seed + 1)
+    parts = -(-x_RSE.size * y_SE.shape[0] // PAIRS)  # all pairs at once would take gigabytes with many seeds
+    samples = np.concatenate([
+        probability_of_improvement(x, y)
+        for x, y in zip(np.array_split(x_RSE, parts), np.array_split(y_RSE, parts), strict=True)
+    ])  # fmt: skip
     low, high = np.percentile(samples, (2.5, 97.5))
     return float(low), float(high)
 

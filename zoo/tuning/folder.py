@@ -107,7 +107,8 @@ class StudyFolder:
         Raises:
             RecipeError: no such study or trial.
         """
-        if self.settings() is None:
+        settings = self.settings()
+        if settings is None:
             raise RecipeError(f"{self.path}: not a study: there is no {self.settings_file.name} in it")
         runs = sorted(self.trial(number).glob("*/recipe.yaml"))
         if not runs:
@@ -116,7 +117,12 @@ class StudyFolder:
             raise RecipeError(f"{self.path}: no trial {number}: {span}")
         recipes = [Run(path.parent).recipe() for path in runs]
         first = min(recipe.seed for recipe in recipes)
-        return [recipe for recipe in recipes if recipe.seed == first]
+        envs = settings.get("envs")
+        envs = envs if isinstance(envs, list) else []
+        return sorted(
+            (recipe for recipe in recipes if recipe.seed == first),
+            key=lambda recipe: envs.index(recipe.env) if recipe.env in envs else len(envs),
+        )
 
 
 def differing(there: Mapping[str, Any], asked: Mapping[str, Any], where: str) -> None:
