@@ -25,8 +25,11 @@ examples:
   catzoo train dqn --env minatar-5 --seeds 3 --workers 4      many games at once
   catzoo tune dqn --env CartPole-v1 --trials 20 --workers 2   an Optuna study over seeds
   catzoo scores runs                                          their scores, with intervals
+  catzoo report runs --out report                             a page with pictures and tables about them
   catzoo watch runs/dqn-CartPole-v1-hl_gauss-s0 --out cartpole.mp4
 """
+
+RUN = "a run's folder, or the name of one of the zoo's trained agents (catzoo list)"
 
 
 class Parser(argparse.ArgumentParser):
@@ -116,6 +119,7 @@ def make_parser() -> Parser:
         positive,
     )
     _add_scores(commands)
+    _add_report(commands)
     _add_eval_and_watch(commands)
     _add_bench(commands)
     return parser
@@ -219,14 +223,37 @@ def _add_scores(commands: Any) -> None:
     scores.add_argument("--curves", metavar="FILE", type=Path, help="a .png file: learning curves over seeds")
 
 
+def _add_report(commands: Any) -> None:
+    report = _add(
+        commands,
+        "report",
+        "compare finished runs on one page: curves, aggregates over games with intervals, tables, pictures",
+        "  catzoo report runs --out report\n"
+        "  catzoo report runs/dqn-* runs/rainbow-* --out reports/atari\n"
+        "runs of one protocol are compared by agent, loss and recipe; aggregates are over the environments\n"
+        "that all of these have. DIR gets index.html, which needs nothing beside it, the pictures as PNG,\n"
+        "scores.csv, aggregates.csv, per_environment.csv, and table.md for a README; it replaces an older\n"
+        "report there\n",
+    )
+    report.add_argument(
+        "runs",
+        metavar="RUN",
+        nargs="+",
+        type=Path,
+        help="run folders, or folders that hold some at any depth",
+    )
+    report.add_argument("--out", metavar="DIR", type=Path, required=True, help="the folder that is written")
+
+
 def _add_eval_and_watch(commands: Any) -> None:
     evaluate = _add(
         commands,
         "eval",
-        "score the greedy policy of a finished run",
-        "  catzoo eval runs/dqn-CartPole-v1-hl_gauss-s0 --episodes 500 --seed 7\n",
+        "score the greedy policy of a finished run, or of one of the zoo's trained agents",
+        "  catzoo eval runs/dqn-CartPole-v1-hl_gauss-s0 --episodes 500 --seed 7\n"
+        "  catzoo eval dqn-CartPole-v1-hl_gauss          one of the zoo's own, see catzoo list\n",
     )
-    evaluate.add_argument("run", metavar="RUN", type=Path, help="a run's folder")
+    evaluate.add_argument("run", metavar="RUN", type=Path, help=RUN)
     evaluate.add_argument(
         "--episodes", metavar="N", type=positive, help="default: the recipe's eval.episodes"
     )
@@ -238,7 +265,7 @@ def _add_eval_and_watch(commands: Any) -> None:
         "  catzoo watch runs/dqn-CartPole-v1-hl_gauss-s0 --out cartpole.mp4\n"
         "  catzoo watch runs/dqn-ALE-Pong-v5-hl_gauss-s0 --out pong.gif --max-steps 400\n",
     )
-    watch.add_argument("run", metavar="RUN", type=Path, help="a run's folder")
+    watch.add_argument("run", metavar="RUN", type=Path, help=RUN)
     watch.add_argument("--out", metavar="FILE", type=Path, required=True, help="an .mp4 or .gif file")
     watch.add_argument("--seed", metavar="N", type=natural, default=0, help="of the episode; default 0")
     watch.add_argument("--max-steps", metavar="N", type=positive, default=3_000, help="default 3000")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,13 @@ def recipe_source(agent: str) -> dict[str, Any]:
     known = agents()
     if agent not in known:
         raise RecipeError(f"unknown agent {agent!r}: the zoo has {', '.join(known)}{nearest(agent, known)}")
-    return read_yaml(known[agent])
+    return copy.deepcopy(_content(known[agent], known[agent].stat().st_mtime_ns))
+
+
+@cache
+def _content(path: Path, _changed: int) -> dict[str, Any]:
+    """A recipe file's content: whoever asks about a hundred runs would read it a hundred times."""
+    return read_yaml(path)
 
 
 def find_recipe(

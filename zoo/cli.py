@@ -52,7 +52,7 @@ def run_train(arguments: argparse.Namespace) -> int:
             arguments.agent, arguments.env, losses=arguments.loss, seeds=seeds, workers=workers, **common
         )
         return int(any("error" in outcome for outcome in outcomes))
-    from catzoo.zoo.report import print_result
+    from catzoo.zoo.result_table import print_result
     from catzoo.zoo.training import train
 
     print_result(train(arguments.agent, arguments.env, loss=arguments.loss, **common))
@@ -74,14 +74,22 @@ def run_scores(arguments: argparse.Namespace) -> None:
     print_scores(arguments.runs, out=arguments.out, curves=arguments.curves)
 
 
+def run_report(arguments: argparse.Namespace) -> None:
+    """`catzoo report`."""
+    from catzoo.zoo.reporting.report import print_report, report
+
+    print_report(report(arguments.runs, arguments.out))
+
+
 def run_eval(arguments: argparse.Namespace) -> None:
     """`catzoo eval`."""
     from catzoo.zoo.console import counting
     from catzoo.zoo.evaluation import evaluate
-    from catzoo.zoo.report import print_result
+    from catzoo.zoo.pretrained import find_run
+    from catzoo.zoo.result_table import print_result
     from catzoo.zoo.runs import Run
 
-    episodes = arguments.episodes or Run(arguments.run).recipe().eval.episodes
+    episodes = arguments.episodes or Run(find_run(arguments.run)).recipe().eval.episodes
     with counting("evaluating", episodes) as progress:
         result = evaluate(
             arguments.run,
@@ -176,6 +184,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "train": run_train,
     "tune": run_tune,
     "scores": run_scores,
+    "report": run_report,
     "eval": run_eval,
     "watch": run_watch,
     "bench training": run_bench_training,
@@ -240,7 +249,7 @@ def exit_status(action: Callable[[], int | None], command: str) -> int:
         print(f"catzoo: stopped{where}{goes_on}", file=sys.stderr)
         return 128 + getattr(stop, "signum", signal.SIGINT)
     except BrokenPipeError:
-        if command not in ("list", "show", "scores"):
+        if command not in ("list", "show", "scores", "report"):
             raise
     return 0
 

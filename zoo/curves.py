@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-import os
+import csv
 from collections.abc import Mapping, Sequence
-from itertools import cycle
+from contextlib import suppress
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from catzoo.hparams.schema import brief
 from catzoo.zoo import style
 from catzoo.zoo.intervals import STUDENT
-from catzoo.zoo.plots import column
-from catzoo.zoo.rows import read_rows
 from catzoo.zoo.runs import Run
 
 POINTS = 100
 """Of a curve."""
 SHARE = 0.1
 """A point is the mean of the episodes that ended in the last tenth of the run's steps before it."""
-ACROSS = 3
-"""Panels in a row."""
-WIDTH, HEIGHT = 440, 330
-"""Of a panel, with its words."""
-LINES = (
-    (style.BLUE, "-"),
-    (style.ORANGE, (0, (5, 1.5))),
-    (style.GREEN, (0, (2, 1))),
-    (style.SKY, (0, (6, 1.5, 1, 1.5))),
-    (style.INK, (0, (1, 1))),
-)
+MANY = 12
+"""Panels beyond which they are drawn smaller."""
+GRID, SMALL_GRID = (3, 440, 330), (5, 316, 250)
+"""How many panels are in a row, and the width and height of one, with its words."""
 Group = tuple[Mapping[str, Any], Sequence[Run]]
 
 
@@ -48,8 +40,7 @@ def curve(run: Run, total: int, points: int = POINTS) -> tuple[np.ndarray, np.nd
         total: steps that the curve spans.
         points: P.
     """
-    rows = read_rows(run.episodes)
-    ends, scores = column(rows, "step"), column(rows, "return")
+    ends, scores = _episodes(run.episodes)
     whole = np.isfinite(ends) & np.isfinite(scores)
     order = np.argsort(ends[whole], kind="stable")
     ends, scores = ends[whole][order], scores[whole][order]
@@ -61,14 +52,37 @@ def curve(run: Run, total: int, points: int = POINTS) -> tuple[np.ndarray, np.nd
     return steps, np.where(count > 0, (sums[last] - sums[first]) / np.maximum(count, 1), np.nan)
 
 
-def draw_curves(groups: Sequence[Group], out: Path) -> Path:
+def _episodes(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Steps [N] and returns [N] of an episodes.csv, as far as they can be read."""
+    steps: list[float] = []
+    scores: list[float] = []
+    # Of a hundred runs these are half a million rows: a mapping for each would take most of a report's time.
+    if path.is_file():
+        with path.open(newline="", encoding="utf-8", errors="replace") as file, suppress(csv.Error):
+            rows = csv.reader(file)
+            header = next(rows, [])
+            if {"step", "return"} <= set(header):
+                step_at, score_at = header.index("step"), header.index("return")
+                for row in rows:
+                    try:
+                        step, score = float(row[step_at]), float(row[score_at])
+                    except (IndexError, ValueError):  # torn
+                        continue
+                    steps.append(step)
+                    scores.append(score)
+    return np.array(steps, dtype=np.float64), np.array(scores, dtype=np.float64)
+
+
+def draw_curves(groups: Sequence[Group], out: Path, looks: Mapping[str, style.Look] | None = None) -> Path:
     """Draws the curves of groups of runs: their mean, and its 95 % interval (Student's t) over the seeds.
 
     With fewer than three seeds each is a thin line instead, as an interval would say nothing.
 
     Args:
-        groups: what is the same in a group (`env`, `agent`, `loss`, `steps`, `differs`), and its runs.
+        groups: what is the same in a group (`env`, `agent`, `loss`, `steps`, `differs`; `label`, if it is to
+            be called otherwise), and its runs.
         out: the PNG, published by rename.
+        looks: of the labels, where other pictures have the same lines; by default in the groups' order.
 
     Raises:
         OSError: it cannot be written.
@@ -76,35 +90,54 @@ def draw_curves(groups: Sequence[Group], out: Path) -> Path:
     panels: dict[str, list[Group]] = {}
     for about, runs in groups:
         panels.setdefault(about["env"], []).append((about, runs))
-    looks: dict[str, Any] = dict(
-        zip(dict.fromkeys(map(_label, (about for about, _ in groups))), cycle(LINES))
-    )
-    rows = -(-len(panels) // ACROSS)
+    looks = looks or style.looks(_label(about) for about, _ in groups)
+    most, width, height = GRID if len(panels) <= MANY else SMALL_GRID
+    across = min(len(panels), most)
+    columns = style.legend_columns(looks, width * across - 88)
+    head = 0 if len(panels) == 1 else 16 + 22 * -(-len(looks) // columns)
+    alike = len({len(runs) for _, runs in groups}) == 1
     with style.styled():
-        figure = style.new_figure(WIDTH * min(len(panels), ACROSS), HEIGHT * rows + 30)
-        canvas = FigureCanvasAgg(figure)
+        figure = style.new_figure(width * across, head + height * -(-len(panels) // across) + 30)
         for number, (env, members) in enumerate(panels.items()):
-            down, right = divmod(number, ACROSS)
-            axes = style.place(figure, WIDTH * right + 58, HEIGHT * down + 40, WIDTH - 76, HEIGHT - 90)
+            down, right = divmod(number, across)
+            place = (width * right + 58, head + height * down + 40, width - 76, height - 90)
+            axes = style.place(figure, *place)
             _draw_panel(axes, env, members, looks)
+            if len(panels) == 1 and axes.lines:
+                axes.legend(loc="best", fontsize=9)
+            elif len(panels) > 1 and not alike:
+                axes.text(0.99, 0.03, _seeds(members), transform=axes.transAxes, ha="right", fontsize=9,
+                          color=style.MUTED)  # fmt: skip
+        if len(panels) > 1:
+            _draw_legend(figure, looks, columns)
         words = "mean return of the training episodes in the last tenth of the steps, over agent steps"
-        figure.text(0.5, 0.01, words, ha="center", color=style.MUTED, fontsize=9)
-        temporary = out.with_name(out.name + ".tmp")
-        canvas.print_figure(temporary, format="png", dpi=1.5 * style.DPI)
-    os.replace(temporary, out)
+        words += f"; {_seeds(groups)}" if alike and len(panels) > 1 else ""
+        figure.text(0.5, 8 / (figure.get_figheight() * style.DPI), "\n".join(wrap(words, 50 * across)),
+                    ha="center", color=style.MUTED, fontsize=9)  # fmt: skip
+        style.publish(figure, out)
     return out
 
 
 def _label(about: Mapping[str, Any]) -> str:
-    return _plain(f"{style.title(about['agent'], about['loss'])} {about.get('differs', '')}".strip())
+    own = f"{style.title(about['agent'], about['loss'])} {about.get('differs', '')}".strip()
+    return style.words(about.get("label", own))
 
 
-def _plain(text: str) -> str:
-    """A text that matplotlib takes for no formula."""
-    return brief(text, 200).replace("$", r"\$")
+def _draw_legend(figure: Figure, looks: Mapping[str, style.Look], columns: int) -> None:
+    """One for all panels, above them."""
+    lines = [Line2D([], [], color=color, ls=dashes, lw=2) for color, dashes in looks.values()]
+    width, height = figure.get_size_inches() * style.DPI
+    figure.legend(lines, list(looks), loc="upper left", bbox_to_anchor=(44 / width, 1 - 8 / height),
+                  ncols=columns, handlelength=3, borderaxespad=0)  # fmt: skip
 
 
-def _draw_panel(axes: Axes, env: str, members: Sequence[Group], looks: Mapping[str, Any]) -> None:
+def _seeds(members: Sequence[Group]) -> str:
+    counts = sorted({len(runs) for _, runs in members})
+    many = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"{many} seed{'' if counts == [1] else 's'}"
+
+
+def _draw_panel(axes: Axes, env: str, members: Sequence[Group], looks: Mapping[str, style.Look]) -> None:
     for about, runs in members:
         label = _label(about)
         color, dashes = looks[label]
@@ -122,10 +155,14 @@ def _draw_panel(axes: Axes, env: str, members: Sequence[Group], looks: Mapping[s
             quantile = STUDENT[min(len(runs) - 1, len(STUDENT)) - 1]
             half_P = quantile * values_SP.std(axis=0, ddof=1) / np.sqrt(len(runs))
             axes.fill_between(steps, mean_P - half_P, mean_P + half_P, color=color, alpha=0.15, lw=0)
-    axes.set_title(_plain(env))
+    if not any(len(line.get_xdata()) for line in axes.lines):
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, "no training episodes", transform=axes.transAxes, ha="center", color=style.MUTED)
+    axes.set_title(style.words(env), y=1.0)  # where it is anyway: looking for it takes long
     axes.set_xlim(0, 1.01 * max(about["steps"] for about, _ in members))
     axes.grid(axis="y")
     axes.tick_params(length=0, pad=6)
     axes.xaxis.set_major_formatter(FuncFormatter(style.compact))
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.legend(loc="best", fontsize=9)
+    if max(map(abs, axes.get_ylim())) > 10_000:  # longer numbers would leave the picture
+        axes.yaxis.set_major_formatter(FuncFormatter(style.compact))

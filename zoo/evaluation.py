@@ -30,7 +30,7 @@ def evaluate(
     """Scores the greedy policy of a finished run; nothing is written.
 
     Args:
-        run: the run's folder.
+        run: the run's folder, or the name of one of the zoo's own trained agents.
         episodes: how many; the recipe's `eval.episodes` by default.
         seed: of the evaluation's environments; the run's own by default, which repeats its result.
         progress: called with the number of episodes done.

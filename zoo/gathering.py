@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,18 @@ Row = dict[str, Any]
 Folders = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 GROUP = ("env", "agent", "loss", "steps", "protocol")
 """What a row of the table is about; runs that differ in more than their seed have rows of their own."""
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """Runs, sorted by whether they count."""
+
+    finished: list[tuple[Run, Row]]
+    """With their results, and under `settings` what makes the experiment."""
+    unfinished: list[Run]
+    """Without a result, or with one of fewer steps than the recipe now asks for."""
+    copies: list[Run]
+    """Of a recipe and seed that is among the finished ones already."""
 
 
 def gather(folders: Folders) -> list[Row]:
@@ -36,7 +49,7 @@ def gather(folders: Folders) -> list[Row]:
     Raises:
         RecipeError: no such folder, no run in it, or a corrupt run.
     """
-    return _summarise(_finished(find_runs(folders))[0])
+    return _summarise(sort_runs(find_runs(folders)).finished)
 
 
 def print_scores(folders: Folders, out: Path | None = None, curves: Path | None = None) -> list[Row]:
@@ -53,15 +66,15 @@ def print_scores(folders: Folders, out: Path | None = None, curves: Path | None 
     if curves is not None and curves.suffix.lower() != ".png":
         raise RecipeError(f"{curves}: the picture of the curves must be a .png file")
     runs = find_runs(folders)
-    finished, copies = _finished(runs)
+    found = sort_runs(runs)
+    finished, unfinished = found.finished, len(found.unfinished)
     rows = _summarise(finished)
     if rows:
         _print(rows)
-    unfinished = len(runs) - len(finished) - copies
     if unfinished:
         say(f"{unfinished} of {len(runs)} runs {'is' if unfinished == 1 else 'are'} not finished")
-    if copies:
-        say(f"{copies} of {len(runs)} runs repeat a recipe and seed, and count once")
+    if found.copies:
+        say(f"{len(found.copies)} of {len(runs)} runs repeat a recipe and seed, and count once")
     if out is not None:
         _write(finished, out)
         say(f"{out}: a row for each of {len(finished)} finished runs")
@@ -101,23 +114,30 @@ def _run_folders(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def _finished(runs: Sequence[Run]) -> tuple[list[tuple[Run, Row]], int]:
-    """Finished runs with their results, and how many of those were left out as repetitions."""
+def sort_runs(runs: Sequence[Run]) -> Sorted:
+    """Finished runs with their results, unfinished ones, and repetitions.
+
+    Raises:
+        RecipeError: a corrupt run.
+    """
     kept: dict[str, tuple[Run, Row]] = {}
-    copies = 0
+    unfinished, copies = [], []
     for run in runs:
         result = run.result()
         settings = _settings(run) if result is not None else {}
         if result is None or result["steps"] < settings["steps"]:
+            unfinished.append(run)
             continue
         # What `auto` and `null` came to where the run was made.
         settings |= {f"compute.{name}": result.get("compute", {}).get(name, settings.get(f"compute.{name}"))
                      for name in ("precision", "overlap")}  # fmt: skip
         key = json.dumps([{name: result[name] for name in ("env", "agent", "loss", "seed", "steps")},
                           _identity(settings)], sort_keys=True)  # fmt: skip
-        copies += key in kept
-        kept.setdefault(key, (run, {**result, "settings": _identity(settings)}))
-    return list(kept.values()), copies
+        if key in kept:
+            copies.append(run)
+        else:
+            kept[key] = (run, {**result, "settings": _identity(settings)})
+    return Sorted(list(kept.values()), unfinished, copies)
 
 
 def _settings(run: Run) -> Row:
@@ -140,10 +160,10 @@ def _identity(settings: Row) -> Row:
 
 
 def _summarise(runs: Sequence[tuple[Run, Row]]) -> list[Row]:
-    return [{**about, **_over_seeds([result for _, result in members])} for about, members in _grouped(runs)]
+    return [{**about, **over_seeds([result for _, result in members])} for about, members in grouped(runs)]
 
 
-def _grouped(runs: Sequence[tuple[Run, Row]]) -> list[tuple[Row, list[tuple[Run, Row]]]]:
+def grouped(runs: Sequence[tuple[Run, Row]]) -> list[tuple[Row, list[tuple[Run, Row]]]]:
     """Runs that differ in nothing but their seed, and what they have in common."""
     groups: dict[tuple[Any, ...], dict[str, list[tuple[Run, Row]]]] = {}
     for run, result in runs:
@@ -164,7 +184,8 @@ def _differs(settings: Row, others: Sequence[Row]) -> str:
     return " ".join(f"{key}={settings[key]}" for key in varying)
 
 
-def _over_seeds(results: Sequence[Row]) -> Row:
+def over_seeds(results: Sequence[Row]) -> Row:
+    """Mean return and its interval over the seeds of one experiment, see `gather`."""
     scores = [float(result["mean_return"]) for result in results]
     low, high = mean_interval(scores) if len(scores) > 1 else results[0]["interval_95"]
     return {
@@ -202,20 +223,25 @@ def _write(runs: Sequence[tuple[Run, Row]], out: Path) -> None:
     from catzoo.zoo.scores import COLUMNS, score_of
 
     rows = [score_of(run) for run, _ in runs]
-    with _writing(out):
+    with writing(out):
         write_rows(out, COLUMNS, rows)
 
 
 def _draw(runs: Sequence[tuple[Run, Row]], out: Path) -> None:
     from catzoo.zoo.curves import draw_curves
 
-    groups = [(about, [run for run, _ in members]) for about, members in _grouped(runs)]
-    with _writing(out):
+    groups = [(about, [run for run, _ in members]) for about, members in grouped(runs)]
+    with writing(out):
         draw_curves(groups, out)
 
 
 @contextmanager
-def _writing(out: Path) -> Iterator[None]:
+def writing(out: Path) -> Iterator[None]:
+    """Makes the folder that a file is written into.
+
+    Raises:
+        RecipeError: it cannot be made, or what happens inside cannot be written.
+    """
     if "\0" in str(out):
         raise RecipeError(f"{str(out)!r}: cannot be written: not a name")
     try:

@@ -16,6 +16,8 @@ from catzoo.hparams import LOSS_KEYS, Recipe
 from catzoo.hparams.schema import types_of
 from catzoo.zoo.catalogue import SCORES, agents, find_recipe, recipe_source, scores
 from catzoo.zoo.console import console, print_table
+from catzoo.zoo.pretrained import pretrained
+from catzoo.zoo.result_file import read_result
 
 LOSS_NOTES = {
     "mse": "squared error of one output",
@@ -28,7 +30,7 @@ LOSS_NOTES = {
 
 
 def list_agents() -> None:
-    """Prints the agents, the value losses, and the measured scores."""
+    """Prints the agents, the value losses, the measured scores, and the trained agents."""
     rows = [
         (name, recipe_source(name).get("description", ""), ", ".join(recipe_source(name)["environments"]))
         for name in agents()
@@ -38,6 +40,7 @@ def list_agents() -> None:
     )
     print_table("Value losses", ("loss", "what"), [(name, LOSS_NOTES.get(name, "")) for name in LOSS_KEYS])
     print_scores()
+    print_pretrained()
 
 
 def show(agent: str, env: str | None = None, loss: str | None = None, preset: str | None = None) -> None:
@@ -96,6 +99,20 @@ def print_scores(agent: str | None = None) -> None:
     if not any(row[-1] for row in rows):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     print_table("Measured scores (greedy, mean over seeds)", columns, rows, note=f"every run: {SCORES}")
+
+
+def print_pretrained() -> None:
+    """Prints the zoo's own trained agents, which `catzoo eval` and `watch` take by name."""
+    rows = []
+    for name, folder in pretrained().items():
+        result = read_result(folder / "result.json")
+        low, high = result["interval_95"]
+        rows.append((name, f"{result['steps']:,}", result["seed"], f"{result['mean_return']:.1f}",
+                     f"[{low:.1f}, {high:.1f}]", result["episodes"], result["protocol"]["name"]))  # fmt: skip
+    if rows:
+        columns = ("name", "steps", "seed", "return", "95 %", "episodes", "protocol")
+        note = "catzoo eval NAME, catzoo watch NAME --out film.mp4"
+        print_table("Trained agents", columns, rows, note=note)
 
 
 def field_docs() -> dict[str, str]:

@@ -32,6 +32,7 @@ from catzoo import __version__
 from catzoo.hparams import Recipe, RecipeError, build, read_yaml
 from catzoo.hparams.schema import brief, shown
 from catzoo.zoo.catalogue import know_losses
+from catzoo.zoo.pretrained import NETWORK, TARGET, find_run
 from catzoo.zoo.result_file import read_result
 
 if TYPE_CHECKING:
@@ -229,8 +230,9 @@ class Run:
         own = agent.state_dict()
         try:
             with safe_open(weights, framework="pt") as file:
-                _check_header(file, own)  # before anything large is read
-                agent.load_state_dict({name: file.get_tensor(name) for name in own})
+                stored = _stored_names(file, own)
+                _check_header(file, {stored[name]: tensor for name, tensor in own.items()})
+                agent.load_state_dict({name: file.get_tensor(stored[name]) for name in own})
                 steps = (file.metadata() or {}).get("steps", "")
         except (SafetensorError, OSError):
             raise RecipeError(f"{weights}: corrupt") from None
@@ -240,8 +242,20 @@ class Run:
         agent.steps = int(steps) if known else (self.result() or {}).get("steps", 0)
 
 
+def _stored_names(file: Any, own: dict[str, Tensor]) -> dict[str, str]:
+    """Where an agent's tensors are in a file of weights: without a target network, in the network."""
+    without_target = not any(name.startswith(TARGET) for name in file.keys())  # noqa: SIM118
+    return {
+        name: NETWORK + name.removeprefix(TARGET) if without_target and name.startswith(TARGET) else name
+        for name in own
+    }
+
+
 def _check_header(file: Any, own: dict[str, Tensor]) -> None:
-    """ValueError unless an open safetensors file holds tensors of these names, shapes and kinds."""
+    """ValueError unless an open safetensors file holds tensors of these names, shapes and kinds.
+
+    Called before anything large is read.
+    """
     names = set(file.keys())
     for problem, found in (("lacks", own.keys() - names), ("has", names - own.keys())):
         if found:
@@ -336,7 +350,7 @@ def load_agent(path: str | Path, *, best: bool = False, trust: bool = False) -> 
     `my_package:MyEnv-v0` imports `my_package`.
 
     Args:
-        path: the run's folder.
+        path: the run's folder, or the name of one of the zoo's own trained agents.
         best: the weights of the best mean training return instead of the last ones.
         trust: import what the environment's name asks for.
 
@@ -345,7 +359,7 @@ def load_agent(path: str | Path, *, best: bool = False, trust: bool = False) -> 
     """
     from catzoo.zoo.build import build_agent, build_env
 
-    run = Run(path)
+    run = Run(find_run(path))
     recipe = run.recipe()
     if ":" in recipe.env and not trust:
         raise RecipeError(

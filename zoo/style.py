@@ -6,18 +6,27 @@ share a panel they differ in dash or weight too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
+
+from catzoo.hparams.schema import brief
 
 BLUE = "#0072B2"
 ORANGE = "#D55E00"
 GREEN = "#009E73"
 SKY = "#56B4E9"
+PURPLE = "#CC79A7"
+AMBER = "#E69F00"
 INK = "#1F2933"
 """Text."""
 MUTED = "#697586"
@@ -26,6 +35,17 @@ LINE = "#C9D1DA"
 """Axes, borders, whatever is not chosen."""
 GRID = "#E9EDF1"
 
+Look = tuple[str, Any]
+"""A line's colour and dashes."""
+LINES: tuple[Look, ...] = (
+    (BLUE, "-"),
+    (ORANGE, (0, (5, 1.5))),
+    (GREEN, (0, (2, 1))),
+    (SKY, (0, (6, 1.5, 1, 1.5))),
+    (INK, (0, (1, 1))),
+    (PURPLE, (0, (8, 2))),
+    (AMBER, (0, (4, 1, 1, 1, 1, 1))),
+)
 DPI = 100
 LOSS_TITLES = {
     "mse": "MSE",
@@ -90,10 +110,53 @@ def place(figure: Figure, left: float, top: float, width: float, height: float) 
     )
 
 
+def looks(labels: Iterable[str]) -> dict[str, Look]:
+    """A look for every label, no two alike among the first 49."""
+    kinds = len(LINES)
+    return {
+        label: (LINES[number % kinds][0], LINES[(number + number // kinds) % kinds][1])
+        for number, label in enumerate(dict.fromkeys(labels))
+    }
+
+
+def legend_columns(labels: Iterable[str], width: float) -> int:
+    """How many columns of a legend (lines of the usual length, text of the usual size) a width takes."""
+    widths = [52 + width_of(label, STYLE["legend.fontsize"]) for label in labels]
+    return max(1, min(len(widths), int(width // (max(widths) + 20))))
+
+
+def publish(figure: Figure, out: Path) -> None:
+    """Draws a figure as PNG, published by rename.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    temporary = out.with_name(out.name + ".tmp")
+    try:
+        canvas = FigureCanvasAgg(figure)
+        # Somewhat larger files than with the usual 6, and far less time to write them.
+        canvas.print_figure(temporary, format="png", dpi=1.5 * DPI, pil_kwargs={"compress_level": 3})
+        os.replace(temporary, out)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def title(agent: str, loss: str) -> str:
     """`DQN · HL-Gauss`, `Rainbow · C51`: short names are initials."""
     name = agent.upper() if len(agent) < 5 else agent.capitalize()
     return f"{name} · {LOSS_TITLES.get(loss, loss)}"
+
+
+def width_of(text: str, size: float) -> float:
+    """Units that a text takes in the pictures' font, at `size` points."""
+    path = TextPath((0, 0), text, size=size, prop=FontProperties(family=STYLE["font.family"]))
+    return float(path.get_extents().x1) * DPI / 72
+
+
+def words(text: str, longest: int = 200) -> str:
+    """A text that matplotlib takes for no formula, on one line."""
+    return brief(text, longest).replace("$", r"\$")
 
 
 def compact(number: float, _position: int | None = None) -> str:

@@ -46,7 +46,7 @@ def watch(
     every action, and the value over the episode, with the discounted return that then followed.
 
     Args:
-        run: the run's folder.
+        run: the run's folder, or the name of one of the zoo's own trained agents.
         out: an .mp4, or a .gif (smaller, and skipping through a long episode); replaced when complete.
         seed: of the episode; another one is another episode.
         max_steps: where to cut an episode that does not end.

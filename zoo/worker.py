@@ -60,7 +60,7 @@ def _check(jobs: list[dict[str, Any]]) -> None:
 
 
 def _train(job: dict[str, Any]) -> None:
-    from catzoo.zoo.report import print_result
+    from catzoo.zoo.result_table import print_result
     from catzoo.zoo.training import train
 
     print_result(train(**job))

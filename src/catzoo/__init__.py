@@ -1,8 +1,8 @@
 """Catzoo: deep RL agents whose value functions classify instead of regress.
 
 `train`, `evaluate` and `watch` do what the commands of those names do (`evaluate` is `catzoo eval`),
-`train_many` trains a list of games, `tune` makes a study, and `gather` reads the scores of many runs. They
-are imported on first use, so that `import catzoo` stays light.
+`train_many` trains a list of games, `tune` makes a study, `gather` reads the scores of many runs, and
+`report` compares them on a page. They are imported on first use, so that `import catzoo` stays light.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from catzoo.zoo.evaluation import evaluate
     from catzoo.zoo.gathering import gather
     from catzoo.zoo.many import train_many
+    from catzoo.zoo.reporting.report import report
     from catzoo.zoo.runs import load_agent
     from catzoo.zoo.training import train
     from catzoo.zoo.tuning.tune import tune
@@ -25,13 +26,24 @@ _LAZY = {
     "evaluate": "catzoo.zoo.evaluation",
     "gather": "catzoo.zoo.gathering",
     "load_agent": "catzoo.zoo.runs",
+    "report": "catzoo.zoo.reporting.report",
     "train": "catzoo.zoo.training",
     "train_many": "catzoo.zoo.many",
     "tune": "catzoo.zoo.tuning.tune",
     "watch": "catzoo.zoo.watching",
 }
 
-__all__ = ["__version__", "evaluate", "gather", "load_agent", "train", "train_many", "tune", "watch"]
+__all__ = [
+    "__version__",
+    "evaluate",
+    "gather",
+    "load_agent",
+    "report",
+    "train",
+    "train_many",
+    "tune",
+    "watch",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -68,6 +68,11 @@ def failing(capsys, *words):
         ("scores nowhere", "no such folder"),
         ("scores .", "no run in it"),
         ("scores", "RUNS_FOLDER"),
+        ("report", "RUN"),
+        ("report runs", "--out"),
+        ("report nowhere --out page", "no such folder"),
+        ("report . --out page", "no run in it"),
+        ("reprot runs", "did you mean report"),
     ],
 )
 def test_mistakes(capsys, tmp_path, monkeypatch, command, words):
@@ -110,7 +115,8 @@ def test_whole_numbers(text):
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["list"], ["show", "dqn"], ["train", "--help"], ["scores", "--help"]]
+    "words",
+    [["--help"], ["list"], ["show", "dqn"], ["train", "--help"], ["scores", "--help"], ["report", "--help"]],
 )
 def test_quick_commands_import_nothing_heavy(words):
     code = (

@@ -6,28 +6,19 @@ from PIL import Image
 
 from catzoo.hparams import RecipeError
 from catzoo.zoo import curves as curves_module
-from catzoo.zoo.catalogue import find_recipe
 from catzoo.zoo.cli import main
 from catzoo.zoo.curves import curve, draw_curves
-from catzoo.zoo.evaluation import result_of
 from catzoo.zoo.gathering import print_scores
-from catzoo.zoo.runs import Run
+from runs_for_tests import made
 
 
-def made(path, episodes, **changes):
+def with_episodes(path, episodes, **changes):
     """A finished run with training episodes of (step, return)."""
-    recipe = find_recipe("dqn", "CartPole-v1", changes.pop("loss", "mse"), [{"steps": 1000, **changes}])
-    run = Run(path)
-    run.path.mkdir(parents=True)
-    run.save_recipe(recipe)
-    rows = "".join(f"{step},{score},10\n" for step, score in episodes)
-    run.episodes.write_text(f"step,return,length\n{rows}")
-    run.save_result({**result_of(recipe, [1.0, 2.0]), "train_return": 3.0})
-    return run
+    return made(path, [1.0, 2.0], **{"loss": "mse", "steps": 1000, "episodes": episodes, **changes})
 
 
 def test_a_point_is_the_mean_of_what_ended_shortly_before(tmp_path):
-    run = made(tmp_path / "run", [(150, 1.0), (200, 3.0), (250, 8.0), (1000, 5.0), (400, 7.0)])
+    run = with_episodes(tmp_path / "run", [(150, 1.0), (200, 3.0), (250, 8.0), (1000, 5.0), (400, 7.0)])
     steps, values = curve(run, 1000, 10)
     assert steps.tolist() == [100, 200, 300, 400, 500, 600, 700, 800, 900, 1000]
     nan = np.nan
@@ -36,9 +27,9 @@ def test_a_point_is_the_mean_of_what_ended_shortly_before(tmp_path):
 
 
 def test_rows_that_are_torn_are_left_out(tmp_path):
-    run = made(tmp_path / "run", [(500, 1.0)])
+    run = with_episodes(tmp_path / "run", [(500, 1.0)])
     with run.episodes.open("a") as file:
-        file.write("60")
+        file.write("word,1,2\n60")
     assert curve(run, 1000, 2)[1].tolist() == [1.0, pytest.approx(np.nan, nan_ok=True)]
 
 
@@ -46,7 +37,7 @@ def test_rows_that_are_torn_are_left_out(tmp_path):
 def test_what_is_drawn(seeds, tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(curves_module, "_draw_panel", lambda axes, *about: drawn.append((axes, *about)))
-    runs = [made(tmp_path / f"s{seed}", [(500, 1.0)], seed=seed) for seed in range(seeds)]
+    runs = [with_episodes(tmp_path / f"s{seed}", [(500, 1.0)], seed=seed) for seed in range(seeds)]
     about = {"env": "CartPole-v1", "agent": "dqn", "loss": "mse", "steps": 1000, "differs": ""}
     draw_curves([(about, runs), ({**about, "loss": "c51"}, runs)], tmp_path / "out.png")
     monkeypatch.undo()
@@ -56,13 +47,15 @@ def test_what_is_drawn(seeds, tmp_path, monkeypatch):
     curves_module._draw_panel(axes, env, members, looks)
     thin = [line for line in axes.lines if line.get_linewidth() < 1]
     assert (len(thin), len(axes.collections)) == {1: (0, 0), 2: (4, 0), 3: (0, 2)}[seeds]
-    words = [text.get_text() for text in axes.get_legend().get_texts()]
+    _, words = axes.get_legend_handles_labels()
     assert words == [f"DQN · {loss}, {seeds} seed{'s' * (seeds > 1)}" for loss in ("MSE", "C51")]
 
 
 def test_the_command(tmp_path, capsys):
     for seed in range(2):
-        made(tmp_path / "runs" / f"s{seed}", [(step, seed) for step in range(100, 1001, 50)], seed=seed)
+        with_episodes(
+            tmp_path / "runs" / f"s{seed}", [(step, seed) for step in range(100, 1001, 50)], seed=seed
+        )
     out = tmp_path / "new" / "curves.png"
     assert main(["scores", str(tmp_path / "runs"), "--curves", str(out)]) == 0
     assert f"{out}: learning curves of 2 finished runs" in capsys.readouterr().out.replace("\n", "")
@@ -72,7 +65,7 @@ def test_the_command(tmp_path, capsys):
 
 
 def test_only_png(tmp_path):
-    made(tmp_path / "run", [])
+    with_episodes(tmp_path / "run", [])
     with pytest.raises(RecipeError, match=r"must be a \.png file"):
         print_scores(tmp_path, curves=tmp_path / "curves.jpg")
     with pytest.raises(RecipeError, match="cannot be written"):

@@ -9,21 +9,11 @@ import pytest
 from catzoo.hparams import RecipeError
 from catzoo.zoo.catalogue import find_recipe
 from catzoo.zoo.cli import main
-from catzoo.zoo.evaluation import result_of
 from catzoo.zoo.gathering import find_runs, gather
 from catzoo.zoo.rows import newest_row, read_rows
 from catzoo.zoo.runs import Run
 from catzoo.zoo.scores import COLUMNS
-
-
-def made(path, scores, env="CartPole-v1", loss="c51", **changes):
-    recipe = find_recipe("dqn", env, loss, [changes])
-    run = Run(path)
-    run.path.mkdir(parents=True)
-    run.save_recipe(recipe)
-    if scores:
-        run.save_result({**result_of(recipe, scores), "train_return": 3.0})
-    return run
+from runs_for_tests import made
 
 
 @pytest.fixture

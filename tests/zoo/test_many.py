@@ -288,7 +288,7 @@ def test_recipes_decide_what_is_not_said(planned):
 def test_one_run_without_the_new_options_is_trained_here(monkeypatch):
     calls = []
     monkeypatch.setattr("catzoo.zoo.training.train", lambda *_, **__: calls.append("here") or {})
-    monkeypatch.setattr("catzoo.zoo.report.print_result", lambda result: None)
+    monkeypatch.setattr("catzoo.zoo.result_table.print_result", lambda result: None)
     monkeypatch.setattr(many, "train_many", lambda *_, **__: calls.append("there") or [])
     for more in ([], ["--workers", "2"], ["--seeds", "1"], ["--loss", "mse"], ["--loss", "mse,c51"]):
         assert main(["train", "dqn", "--env", "CartPole-v1", *more]) == 0

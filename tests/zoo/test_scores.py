@@ -7,24 +7,14 @@ import pytest
 from catzoo.hparams import RecipeError, parse_override
 from catzoo.zoo.catalogue import find_recipe
 from catzoo.zoo.cli import parse
-from catzoo.zoo.evaluation import result_of
 from catzoo.zoo.rows import read_rows
-from catzoo.zoo.runs import Run
 from catzoo.zoo.scores import command_of, record
-
-
-def finished(path, scores, **changes):
-    recipe = find_recipe("dqn", "CartPole-v1", "c51", [changes])
-    run = Run(path)
-    run.path.mkdir(parents=True, exist_ok=True)
-    run.save_recipe(recipe)
-    run.save_result({**result_of(recipe, scores), "train_return": 3.0})
-    return run
+from runs_for_tests import made
 
 
 def test_a_run_counts_once(tmp_path):
     file = tmp_path / "scores.csv"
-    runs = [finished(tmp_path / str(seed), [1.0, 3.0], seed=seed).path for seed in (0, 1)]
+    runs = [made(tmp_path / str(seed), [1.0, 3.0], seed=seed).path for seed in (0, 1)]
     assert record(runs, file) == 2
     assert record(runs[:1], file) == 2
     row = read_rows(file)[0]
@@ -57,18 +47,12 @@ def test_the_command_makes_the_recipe():
 
 def test_presets_are_other_runs(tmp_path):
     for preset in ("atari-100k", "atari-100k-resets"):
-        recipe = find_recipe("rainbow", "ALE/Pong-v5", preset=preset)
-        run = Run(tmp_path / preset)
-        run.path.mkdir()
-        run.save_recipe(recipe)
-        run.save_result({**result_of(recipe, [1.0]), "train_return": 3.0})
+        run = made(tmp_path / preset, [1.0], "ALE/Pong-v5", None, agent="rainbow", preset=preset)
         rows = record([run.path], tmp_path / "scores.csv")
     assert rows == 2
 
 
 def test_unfinished_runs_are_refused(tmp_path):
-    run = Run(tmp_path / "run")
-    run.path.mkdir(parents=True, exist_ok=True)
-    run.save_recipe(find_recipe("dqn", "CartPole-v1"))
+    run = made(tmp_path / "run", [])
     with pytest.raises(RecipeError, match=r"no result\.json"):
         record([run.path], tmp_path / "scores.csv")

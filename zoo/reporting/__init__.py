@@ -1,0 +1,1 @@
+"""`catzoo report`: many runs compared, as a page, pictures and tables. Imports no torch."""

@@ -1,0 +1,191 @@
+"""What a report compares: finished runs of one protocol, in groups that differ in agent, loss or recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from catzoo.hparams import LOSS_KEYS, RecipeError
+from catzoo.hparams.schema import brief, shown
+from catzoo.zoo import style
+from catzoo.zoo.catalogue import find_recipe
+from catzoo.zoo.gathering import Folders, Row, find_runs, grouped, sort_runs
+from catzoo.zoo.runs import Run, flat
+
+LONGEST_NAME = 40
+"""Characters of what a recipe is called; longer ones are numbered, and listed once."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that are one line, column or bar of a report, on any environment."""
+
+    agent: str
+    loss: str
+    recipe: str
+    """What sets its recipe apart from the zoo's, where runs of one agent and loss differ in it."""
+    label: str
+    """Short, and no other group's."""
+
+
+Finished = tuple[Run, Row]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that a report is about."""
+
+    groups: list[Group]
+    """Agents by name, losses in the zoo's order."""
+    envs: list[str]
+    """Sorted."""
+    runs: dict[tuple[Group, str], list[Finished]]
+    """The runs of a group on an environment, sorted by seed; a key is missing where there are none."""
+    protocol: str
+    steps: dict[str, int]
+    """Of every run on an environment."""
+    settings: dict[str, Row]
+    """The protocol's, of every run on an environment."""
+    unfinished: list[Path]
+    copies: list[Path]
+
+    def everyone(self) -> list[Finished]:
+        """All runs, by environment and group."""
+        return [run for env in self.envs for group in self.groups for run in self.runs.get((group, env), ())]
+
+
+def compare_runs(folders: Folders) -> Comparison:
+    """Sorts runs into the groups that a report compares.
+
+    Args:
+        folders: see `gather`.
+
+    Raises:
+        RecipeError: no such folder, no run in it, a corrupt run, none that is finished, or runs that cannot
+            be compared: of several protocols, or of several lengths or settings on one environment.
+    """
+    found = find_runs(folders)
+    if not found:
+        raise RecipeError("no folders were named: a report takes run folders, or folders that hold some")
+    kinds = sort_runs(found)
+    if not kinds.finished:
+        raise RecipeError(
+            f"no run is finished: {named(run.path for run in kinds.unfinished)}; "
+            "the command that began one goes on with it"
+        )
+    _refuse_mixtures(kinds.finished)
+    members = _members(kinds.finished)
+    groups = _label({group for group, _ in members})
+    runs = {
+        (groups[group], env): sorted(some, key=lambda run: run[1]["seed"])
+        for (group, env), some in members.items()
+    }
+    return Comparison(
+        groups=list(groups.values()),
+        envs=sorted({env for _, env in runs}),
+        runs=runs,
+        protocol=kinds.finished[0][1]["protocol"]["name"],
+        steps={result["env"]: result["steps"] for _, result in kinds.finished},
+        settings={result["env"]: _settings(result) for _, result in kinds.finished},
+        unfinished=[run.path for run in kinds.unfinished],
+        copies=[run.path for run in kinds.copies],
+    )
+
+
+def named(things: Iterable[Any], most: int = 5) -> str:
+    """The first few of some things, and how many more there are."""
+    names = [brief(str(thing)) for thing in things]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _refuse_mixtures(runs: Sequence[Finished]) -> None:
+    """Refuses scores that no table may put side by side."""
+    apart = "name folders whose runs can be compared"
+    first: dict[str, Finished] = {}
+    for run, result in runs:
+        other, its = runs[0]
+        ours, theirs = result["protocol"]["name"], its["protocol"]["name"]
+        if ours != theirs:
+            raise RecipeError(
+                f"runs of different protocols: {other.path} is {theirs}, {run.path} is {ours}; {apart}"
+            )
+        env = result["env"]
+        other, its = first.setdefault(env, (run, result))
+        if result["steps"] != its["steps"]:
+            raise RecipeError(
+                f"runs of different lengths on {brief(env)}: {other.path} has {its['steps']:,} steps, "
+                f"{run.path} has {result['steps']:,}; {apart}"
+            )
+        settings, others = _settings(result), _settings(its)
+        for key in sorted(settings.keys() | others.keys()):
+            if settings.get(key) != others.get(key):
+                before, now = shown(others.get(key)), shown(settings.get(key))
+                raise RecipeError(
+                    f"runs of different protocols on {brief(env)}: {brief(key)} is {before} in {other.path}, "
+                    f"{now} in {run.path}; {apart}"
+                )
+
+
+def _settings(result: Row) -> Row:
+    settings = result["protocol"].get("settings")
+    return settings if isinstance(settings, dict) else {}
+
+
+def _members(runs: Sequence[Finished]) -> dict[tuple[Group, str], list[Finished]]:
+    """Runs by group and environment; the groups have no labels yet."""
+    experiments = [some for _, some in grouped(runs)]
+    varying: dict[tuple[str, str], set[str]] = {}
+    seen: dict[tuple[str, str, str], Row] = {}
+    for (_, result), *_ in experiments:
+        own = (result["agent"], result["loss"])
+        other = seen.setdefault((*own, result["env"]), result["settings"])
+        keys = result["settings"].keys() | other.keys()
+        differ = {key for key in keys if result["settings"].get(key) != other.get(key)}
+        varying.setdefault(own, set()).update(differ)
+    members: dict[tuple[Group, str], list[Finished]] = {}
+    for some in experiments:
+        result = some[0][1]
+        recipe = _recipe_name(result, sorted(varying[result["agent"], result["loss"]]))
+        group = Group(result["agent"], result["loss"], recipe, "")
+        members.setdefault((group, result["env"]), []).extend(some)
+    return members
+
+
+def _recipe_name(result: Row, varying: Sequence[str]) -> str:
+    """What the recipe has of its own in the keys that vary; empty for the zoo's own recipe.
+
+    Said against the zoo's recipe for the environment, so that it is the same words on every environment.
+    """
+    if not varying:
+        return ""
+    settings = result["settings"]
+    preset = settings.get("preset")
+    try:
+        base = flat(find_recipe(result["agent"], result["env"], result["loss"], preset=preset).to_dict())
+    except RecipeError:  # somebody's own agent or loss
+        base = {}
+    words = [f"preset {preset}"] if preset and "preset" in varying else []
+    own = [key for key in varying if key != "preset" and settings.get(key) != base.get(key)]
+    return " ".join([*words, *(f"{key}={shown(settings.get(key))}" for key in own)])
+
+
+def _label(groups: Iterable[Group]) -> dict[Group, Group]:
+    """The groups in order, each with its label."""
+    losses = list(LOSS_KEYS)
+
+    def place(group: Group) -> tuple[Any, ...]:
+        known = group.loss in losses
+        return (group.agent, losses.index(group.loss) if known else len(losses), group.loss, group.recipe)
+
+    found, number = {}, 0
+    for group in sorted(groups, key=place):
+        recipe = group.recipe
+        if len(recipe) > LONGEST_NAME:
+            number += 1
+            recipe = f"recipe {number}"
+        label = ", ".join(filter(None, (style.title(group.agent, group.loss), recipe)))
+        found[group] = Group(group.agent, group.loss, group.recipe, brief(label, 100))
+    return found
