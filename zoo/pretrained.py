@@ -53,14 +53,15 @@ def publish(runs: Sequence[str | os.PathLike[str]]) -> list[str]:
     names = []
     for run in map(Run, runs):
         recipe = run.recipe()
-        if run.result() is None or not run.weights.is_file():
+        result = run.result()
+        if result is None or not run.weights.is_file():
             raise RecipeError(f"{run.path}: not finished: let the training finish first")
         name = default_folder(recipe).name.removesuffix(f"-s{recipe.seed}")
         new = Run(PRETRAINED / f".{name}")
         shutil.rmtree(new.path, ignore_errors=True)
         new.path.mkdir(parents=True)
-        for file in (run.recipe_file, run.result_file):
-            shutil.copy(file, new.path)
+        shutil.copy(run.recipe_file, new.path)
+        new.save_result({key: value for key, value in result.items() if key != "run_dir"})
         _copy_weights(run, new)
         shutil.rmtree(PRETRAINED / name, ignore_errors=True)
         new.path.rename(PRETRAINED / name)
