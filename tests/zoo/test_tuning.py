@@ -276,16 +276,16 @@ def postgres(tmp_path):
 
 def test_postgresql_with_three_workers_one_of_them_killed(postgres, tmp_path):
     folder = tmp_path / "shared"
-    process = launch(study_words(folder, 6, "--workers", "3", "--storage", postgres), tmp_path)
+    process = launch(study_words(folder, 4, "--workers", "3", "--storage", postgres), tmp_path)
     deadline = time.monotonic() + 200
     while len(list(folder.glob("trials/*/*/metrics.csv"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.1)
     process.kill()
     process.communicate()
-    again = launch(study_words(folder, 6, "--workers", "3", "--storage", postgres), tmp_path)
+    again = launch(study_words(folder, 4, "--workers", "3", "--storage", postgres), tmp_path)
     said, _ = again.communicate(timeout=400)
     assert again.returncode == 0, said
-    assert sorted(numbers(folder)) == list(range(6))
+    assert sorted(numbers(folder)) == list(range(4))
     assert {row["state"] for row in numbers(folder).values()} <= {"complete", "pruned"}
     assert open_storage(postgres).get_all_studies()[0].study_name == "shared"
 
