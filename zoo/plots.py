@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from catzoo import __version__
@@ -46,7 +44,6 @@ def learning_curve(run: Run, result: Mapping[str, Any] | None = None) -> Path:
     metrics, episodes = read_rows(run.metrics), read_rows(run.episodes)
     with style.styled():
         figure = style.new_figure(WIDTH, HEIGHT)
-        canvas = FigureCanvasAgg(figure)
         returns = style.place(figure, 84, 124, WIDTH - 124, 304)
         loss = style.place(figure, 84, 472, WIDTH - 124, 92)
         last = max([recipe.log_every, *column(metrics, "step"), *column(episodes, "step")])
@@ -57,9 +54,7 @@ def learning_curve(run: Run, result: Mapping[str, Any] | None = None) -> Path:
         _draw_result(returns, result)
         _draw_loss(loss, metrics)
         _write_words(returns, loss, recipe)
-        temporary = run.curve.with_name(run.curve.name + ".tmp")
-        canvas.print_figure(temporary, format="png", dpi=1.5 * style.DPI)
-    os.replace(temporary, run.curve)
+        style.publish(figure, run.curve)
     return run.curve
 
 

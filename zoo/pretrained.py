@@ -71,12 +71,12 @@ def publish(runs: Sequence[str | os.PathLike[str]]) -> list[str]:
 
 def _copy_weights(run: Run, new: Run) -> None:
     from safetensors import safe_open
-    from safetensors.torch import save_file
+
+    from catzoo.agents.checkpoints.state_files import save_tensors
 
     with safe_open(run.weights, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys() if not name.startswith(TARGET)}  # noqa: SIM118
-        save_file(tensors, new.weights, file.metadata())
-    new.weights.chmod(0o644)
+        save_tensors(tensors, new.weights, file.metadata())
 
 
 if __name__ == "__main__":

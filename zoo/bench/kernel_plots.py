@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
@@ -55,9 +53,7 @@ def draw(rows: Sequence[Row], file: Path) -> list[Path]:
             if figure is None:
                 continue
             path = file.with_name(prefix + name)
-            temporary = path.with_name(path.name + ".tmp")
-            FigureCanvasAgg(figure).print_figure(temporary, format="png", dpi=1.5 * style.DPI)
-        os.replace(temporary, path)
+            style.publish(figure, path)
         pictures.append(path)
     return pictures
 

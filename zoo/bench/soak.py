@@ -31,7 +31,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.zoo import style
@@ -308,9 +307,7 @@ def draw(rows: Sequence[Row], file: Path, heading: str) -> None:
         figure.text(0.032, 1 - 46 / 560, f"Soak: {heading}", size=17, weight="bold")
         small = f"{summary['device']}  ·  {summary['date']}"
         figure.text(0.96, 16 / 560, small, color=style.MUTED, size=8.5, ha="right")
-        temporary = file.with_name(file.name + ".tmp")
-        FigureCanvasAgg(figure).print_figure(temporary, format="png", dpi=1.5 * style.DPI)
-    os.replace(temporary, file)
+        style.publish(figure, file)
 
 
 def short(recipe: Recipe) -> Recipe:

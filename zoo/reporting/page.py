@@ -14,6 +14,7 @@ from catzoo.zoo.gathering import Row
 from catzoo.zoo.intervals import FEW
 from catzoo.zoo.normalisation import scales
 from catzoo.zoo.reporting.comparison import Comparison, named
+from catzoo.zoo.reporting.pictures import AGGREGATES, CURVES, IMPROVEMENT, PROFILES
 from catzoo.zoo.reporting.published import SOURCES, Published
 from catzoo.zoo.reporting.summary import TITLES, Summary
 from catzoo.zoo.reporting.tables import digits_of, environment_cells, estimate_text, explanation, number
@@ -39,10 +40,10 @@ img { max-width: 100%; height: auto; background: #fff; border-radius: 6px; borde
 code { background: var(--soft); padding: .1rem .3rem; border-radius: 4px; overflow-wrap: anywhere }
 """
 ALT = {
-    "aggregates.png": "Aggregate scores of each group with 95 % intervals; the table below has the numbers",
-    "curves.png": "Mean training return over agent steps, a panel per environment, a line per group",
-    "profiles.png": "Share of runs that score more than a threshold, over the threshold, a line per group",
-    "improvement.png": "Probability that a run of one group beats a run of another, with 95 % intervals",
+    AGGREGATES: "Aggregate scores of each group with 95 % intervals; the table below has the numbers",
+    CURVES: "Mean training return over agent steps, a panel per environment, a line per group",
+    PROFILES: "Share of runs that score more than a threshold, over the threshold, a line per group",
+    IMPROVEMENT: "Probability that a run of one group beats a run of another, with 95 % intervals",
 }
 
 
@@ -82,7 +83,7 @@ def page(
         "<h2>Learning curves</h2>",
         "<p>Training episodes, which explore. The band is the 95 % interval of the mean over seeds "
         "(Student's t); with fewer than three, each seed is a thin line instead.</p>",
-        _picture(drawn["curves.png"]),
+        _picture(drawn[CURVES]),
         *_by_environment(comparison, rows),
         *_published(comparison, rows, others),
         *_made(comparison, command),
@@ -129,23 +130,23 @@ def _over_environments(summary: Summary, drawn: dict[str, Path]) -> list[str]:
     body = [
         "<h2>Aggregates</h2>",
         f"<p>{escape(_about_scale(summary))}</p>",
-        _picture(drawn["aggregates.png"]),
+        _picture(drawn[AGGREGATES]),
         _table(columns, cells),
     ]
-    if "profiles.png" in drawn:
+    if PROFILES in drawn:
         body += [
             "<h2>Performance profiles</h2>",
             "<p>How large a share of runs scores more than τ: the higher a line, the better; where it "
             "crosses the dotted one is the median run. Bands are 95 % intervals, threshold by threshold.</p>",
-            _picture(drawn["profiles.png"]),
+            _picture(drawn[PROFILES]),
         ]
-    if "improvement.png" in drawn:
+    if IMPROVEMENT in drawn:
         body += [
             "<h2>Probability of improvement</h2>",
             "<p>How probably a run of the one beats a run of the other on the same environment, ties "
             "counting half. An interval that holds 0.5 orders nothing; 1.00 [1.00, 1.00] says that every run "
             "was better, not how sure that is.</p>",
-            _picture(drawn["improvement.png"]),
+            _picture(drawn[IMPROVEMENT]),
         ]
     return body
 

@@ -101,11 +101,8 @@ def _draw_bar(axes: Axes, row: int, estimate: Estimate, color: str, width: int) 
     low, high = axes.get_xlim()
     half = 0.5 * style.width_of(text, 8.5) / width
     place = min(max((estimate.value - low) / (high - low), half), 1 - half)  # beyond are the neighbours
-    behind = {
-        "facecolor": "white",
-        "edgecolor": "none",
-        "pad": 1,
-    }  # lines of the grid would strike it through
+    # Lines of the grid would strike it through.
+    behind = {"facecolor": "white", "edgecolor": "none", "pad": 1}
     axes.text(place, row - 0.26, text, transform=axes.get_yaxis_transform(), ha="center", va="bottom",
               fontsize=8.5, bbox=behind)  # fmt: skip
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
@@ -50,8 +49,7 @@ def draw_study(plan: Plan, study: Any, folder: StudyFolder) -> None:
 
 
 def _save(figure: Figure, folder: StudyFolder, name: str) -> None:
-    FigureCanvasAgg(figure)
-    figure.savefig(folder.pictures / f"{name}.png")
+    style.publish(figure, folder.pictures / f"{name}.png")
 
 
 def _valued(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
