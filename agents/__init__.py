@@ -5,18 +5,34 @@ from catzoo.agents.augmentation import random_shift
 from catzoo.agents.callbacks import BestWeights, Checkpointing, Evaluation, SupportMonitor, SupportReport
 from catzoo.agents.checkpoints import Checkpoints
 from catzoo.agents.collector import Episode, VectorCollector
+from catzoo.agents.cql import CQL
 from catzoo.agents.dqn import DQN
+from catzoo.agents.ensemble import Ensemble
 from catzoo.agents.evaluation import evaluate_agent, evaluate_policy
 from catzoo.agents.exploration import EpsilonGreedy, LinearSchedule
 from catzoo.agents.learner import Learner
 from catzoo.agents.networks import TORSOS, QNetwork
 from catzoo.agents.off_policy import OffPolicyAgent
+from catzoo.agents.offline import OfflineAgent
 from catzoo.agents.pqn import PQN
-from catzoo.agents.replay import Batch, NStep, Priorities, Replay, replay_bytes
+from catzoo.agents.replay import (
+    Batch,
+    Dataset,
+    DatasetError,
+    NStep,
+    OfflineReplay,
+    Priorities,
+    Recorder,
+    Replay,
+    read_dataset,
+    replay_bytes,
+    transition_bytes,
+)
 from catzoo.agents.resets import reset_last_layers
 from catzoo.agents.returns import q_lambda_returns
 
 __all__ = [
+    "CQL",
     "DQN",
     "PQN",
     "TORSOS",
@@ -25,6 +41,9 @@ __all__ = [
     "BestWeights",
     "Checkpointing",
     "Checkpoints",
+    "Dataset",
+    "DatasetError",
+    "Ensemble",
     "Episode",
     "EpsilonGreedy",
     "Evaluation",
@@ -33,8 +52,11 @@ __all__ = [
     "NStep",
     "NotFiniteError",
     "OffPolicyAgent",
+    "OfflineAgent",
+    "OfflineReplay",
     "Priorities",
     "QNetwork",
+    "Recorder",
     "Replay",
     "SupportMonitor",
     "SupportReport",
@@ -44,6 +66,8 @@ __all__ = [
     "evaluate_policy",
     "q_lambda_returns",
     "random_shift",
+    "read_dataset",
     "replay_bytes",
     "reset_last_layers",
+    "transition_bytes",
 ]

@@ -25,6 +25,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -37,7 +38,7 @@ from catzoo.agents.exploration import EpsilonGreedy, LinearSchedule
 from catzoo.agents.learner import Learner
 from catzoo.agents.networks import set_noise_generator
 from catzoo.agents.pipeline import Ahead, OnDemand
-from catzoo.agents.replay import Batch, Priorities
+from catzoo.agents.replay import Batch, Priorities, Recorder
 from catzoo.losses import ValueLoss
 
 PATIENCE = 10.0
@@ -72,6 +73,10 @@ class TrainingOptions:
     """Of prioritised replay."""
     learner: dict[str, Any] = field(default_factory=lambda: {"lr": 2.5e-4, "eps": 3.125e-4})
     """Keyword arguments of `Learner`."""
+    dataset: Path | None = None
+    """What an offline agent learns from."""
+    reward_noise: float = 0.0
+    """Offline: eta of `OfflineReplay`."""
 
 
 class NotFiniteError(FloatingPointError):
@@ -115,6 +120,8 @@ class Agent(pl.LightningModule):
         self.recent: deque[Episode] = deque(maxlen=100)
         self.finished: list[Episode] = []
         self.metrics: dict[str, float] = {}
+        self.recorder: Recorder | None = None
+        """Set it after `attach` to keep a share of what is collected."""
 
     def update(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Batch to (loss [B], TD error [B]); pure: tensors in, tensors out."""
@@ -152,7 +159,10 @@ class Agent(pl.LightningModule):
             reward_clip=options.reward_clip,
         )
         self.rollouts = (Ahead if options.overlap else OnDemand)(self.collector, self.network)
-        self.learner = Learner(self.update, self.network.parameters(), **options.learner)
+        self._attach_learner()
+
+    def _attach_learner(self) -> None:
+        self.learner = Learner(self.update, self.network.parameters(), **self.options.learner)
         self.last_batch: Batch | None = None
         self._unchecked: tuple[Batch, Tensor, int] | None = None
         self._losses: list[Tensor] = []
@@ -162,7 +172,17 @@ class Agent(pl.LightningModule):
 
     def components(self) -> dict[str, Any]:
         """What a checkpoint saves of the agent beside its parameters and its progress, by name."""
-        return {"collector": self.collector, "rollouts": self.rollouts, "learner": self.learner}
+        parts = {"collector": self.collector, "rollouts": self.rollouts, "learner": self.learner}
+        return parts if self.recorder is None else {**parts, "recorder": self.recorder}
+
+    @property
+    def resumed(self) -> bool:
+        """Whether what a checkpoint restored includes the open episodes."""
+        return self.collector.resumed
+
+    def rest(self) -> None:
+        """Waits until nothing is being collected."""
+        self.rollouts.rest()
 
     def progress(self) -> dict[str, Any]:
         """Counters, and what the next row of metrics will say, as plain data and tensors."""
@@ -196,18 +216,30 @@ class Agent(pl.LightningModule):
 
     def cut(self) -> None:
         """Called when a continued run opens new episodes: those that were open end, as truncated."""
-        self.rollouts.cut()
+        if not self.rollouts.cut():
+            self.cut_waiting()
+
+    def cut_waiting(self) -> None:
+        """Marks as truncated the steps that wait for what follows them."""
+        if self.recorder is not None:
+            self.recorder.cut()
 
     def iterate(self) -> None:
         """Collect and learn: one iteration, the whole of training."""
         rollout, episodes = self.rollouts.next(self.options.exploration(self.steps), self.updates)
+        self._take(rollout, episodes)
+        self.learn_from(rollout)
+        if self.steps - self._last_row >= self.options.log_every:
+            self.log_row()
+
+    def _take(self, rollout: TensorDictBase, episodes: list[Episode]) -> None:
+        """Books what was collected."""
         if self.options.anneal and self.total_steps:
             self.learner.set_lr(max(1.0 - self.steps / self.total_steps, 0.0))
         self.steps += int(rollout["collector", "mask"].sum())
         self._book(episodes)
-        self.learn_from(rollout)
-        if self.steps - self._last_row >= self.options.log_every:
-            self.log_row()
+        if self.recorder is not None:
+            self.recorder.add(rollout, [episode.score for episode in episodes])
 
     def _book(self, episodes: list[Episode]) -> None:
         self.num_episodes += len(episodes)
@@ -223,12 +255,16 @@ class Agent(pl.LightningModule):
         """One update for each of K batches [K, B, ...], in order; returns the TD errors [K, B]."""
         self.check_losses()
         loss_K, td_error_KB = self.learner.steps(batches)
+        self._learned(batches, loss_K, td_error_KB)
+        return td_error_KB
+
+    def _learned(self, batches: Batch, loss_K: Tensor, td_error_KB: Tensor) -> None:
+        """Books the updates on K batches."""
         self._unchecked = (batches, loss_K, self.steps)
         self._losses.append(loss_K)
         self._td_error_B = td_error_KB[-1]
         self.last_batch = batches.at(-1)
         self.updates += len(loss_K)
-        return td_error_KB
 
     def check_losses(self) -> None:
         """Stops if a loss of the last burst is not finite.
@@ -261,20 +297,28 @@ class Agent(pl.LightningModule):
         """A copy of the parameters and buffers, on the CPU."""
         return {name: tensor.detach().to("cpu", copy=True) for name, tensor in self.state_dict().items()}
 
+    def playing(self) -> dict[str, float]:
+        """What a row says of the episodes, and of the policy that plays them."""
+        row: dict[str, float] = {
+            "train/episodes": self.num_episodes,
+            "train/epsilon": self.rollouts.epsilon,
+            "train/policy_age": self.rollouts.policy_age,
+        }
+        score = self.recent_return()
+        if score is not None:
+            row["train/return"] = score
+            row["train/length"] = sum(episode.length for episode in self.recent) / len(self.recent)
+        return row
+
     def log_row(self) -> None:
         """Gathers the metrics of the module's table and sends them to every logger."""
         self.check_losses()
         now, then = time.perf_counter(), self._rate_since
         row = {
-            "train/episodes": self.num_episodes,
-            "train/epsilon": self.rollouts.epsilon,
+            **self.playing(),
             "train/updates": self.updates,
-            "train/policy_age": self.rollouts.policy_age,
             "time/steps_per_second": (self.steps - then[1]) / max(now - then[0], 1e-9),
         }
-        if self.recent:
-            row["train/return"] = self.recent_return()
-            row["train/length"] = sum(episode.length for episode in self.recent) / len(self.recent)
         if self._td_error_B is not None and self._losses:
             row["train/loss"] = torch.cat(self._losses).mean().item()
             row["train/td_error"] = self._td_error_B.abs().mean().item()
@@ -302,6 +346,8 @@ class Agent(pl.LightningModule):
 
     def close(self) -> None:
         """Closes the environments, unless a thread still steps them: they may hang."""
+        if self.recorder is not None:
+            self.recorder.close()
         if self.rollouts.has_rested(PATIENCE):
             self.collector.shutdown()
 

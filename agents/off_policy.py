@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from tensordict import TensorDictBase
+from torch import Tensor
 
 from catzoo.agents.agent import Agent
 from catzoo.agents.augmentation import random_shift
@@ -44,10 +45,10 @@ class OffPolicyAgent(Agent):
         """As `Agent.components`, and the replay."""
         return {**super().components(), "replay": self.replay}
 
-    def cut(self) -> None:
-        """Marks the steps that wait for their n-step return as truncated too."""
-        if not self.rollouts.cut():
-            self.replay.cut()
+    def cut_waiting(self) -> None:
+        """As `Agent.cut_waiting`, the steps that wait for their n-step return too."""
+        super().cut_waiting()
+        self.replay.cut()
 
     def learn_from(self, rollout: TensorDictBase) -> None:
         """Stores a rollout and makes the updates that are due."""
@@ -70,11 +71,20 @@ class OffPolicyAgent(Agent):
 
     def _burst(self, count: int) -> None:
         """`count` updates on fresh samples, and what follows from them."""
+        batches, index_KB = self._sample(count)
+        td_error_KB = self.learn(batches)
+        self.replay.update_priority(index_KB, td_error_KB)
+        self._after_burst()
+
+    def _sample(self, count: int) -> tuple[Batch, Tensor]:
+        """K = `count` batches [K, B, ...] as the updates see them, and their slots [K, B]."""
         batches, index_KB = self.replay.sample(self.options.batch_size, count, self.learner.device)
         if self.options.random_shift:
             batches = _shifted(batches, self.options.random_shift)
-        td_error_KB = self.learn(batches)
-        self.replay.update_priority(index_KB, td_error_KB)
+        return batches, index_KB
+
+    def _after_burst(self) -> None:
+        """The reset or the copy into the target network, where one is due."""
         if self.options.reset_every and self.updates % self.options.reset_every == 0:
             reset_last_layers(self.network, self.options.reset_keep)
             self.learner.reset()

@@ -192,7 +192,7 @@ class Recipe:
     seed: int = bounded(0, at_least=0, at_most=2**63 - 1)
     """Seeds networks, exploration, replay sampling and environments."""
     steps: int = bounded(100_000, at_least=1, at_most=10**15)
-    """Agent steps to train for."""
+    """Agent steps to train for; CQL's are gradient updates."""
     gamma: float = bounded(0.99, at_least=0, at_most=1)
     """Discount of one step."""
     n_step: int = bounded(1, at_least=1, at_most=10_000)
@@ -227,6 +227,16 @@ class Recipe:
     """Transitions per gradient step."""
     target_update_every: int = bounded(50, at_least=1)
     """Updates between copies into the target network."""
+    record: float = bounded(0.0, at_least=0, at_most=1)
+    """Share of the transitions collected that the run keeps in its folder, as a dataset for cql."""
+    dataset: str | None = field(default=None, metadata={"longest": 4_000})
+    """CQL: the dataset to learn from, the folder of one or of the run that recorded it."""
+    cql_weight: float = bounded(0.1, at_least=0)
+    """CQL: weight of log-sum-exp Q(s, .) - Q(s, a) beside the TD loss."""
+    bootstrap: Literal["max", "sarsa"] = "max"
+    """CQL: the next action is the greedy one, or the data's own (offline SARSA)."""
+    reward_noise: float = bounded(0.0, at_least=0)
+    """CQL: eta; U(0, eta) is added to every reward of the dataset, once."""
     checkpoint_every: int = bounded(50_000, at_least=0)
     """Steps between checkpoints; 0: only at the end."""
     log_every: int = bounded(1_000, at_least=1)

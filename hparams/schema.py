@@ -162,7 +162,8 @@ def _convert_scalar(value: Any, kind: Any, metadata: Mapping[str, Any], key: str
             raise wrong
         return value
     if kind is str:  # names end up in messages, and in the names of folders
-        if not isinstance(value, str) or not value.isprintable() or len(value) > LONGEST_NAME:
+        longest = metadata.get("longest", LONGEST_NAME)
+        if not isinstance(value, str) or not value.isprintable() or len(value) > longest:
             raise wrong
         return value
     if isinstance(value, str):  # YAML 1.1 reads 1e-4 as a string

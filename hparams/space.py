@@ -27,7 +27,7 @@ from catzoo.hparams.resolve import merge, read_yaml
 from catzoo.hparams.schema import RecipeError, brief, convert, keys_of, shown, types_of, unknown_key
 
 FIXED = ("agent", "env", "preset", "seed", "steps", "eval.", "compute.", "checkpoint_every", "log_every",
-         "value_loss.name")  # fmt: skip
+         "value_loss.name", "record", "dataset", "reward_noise")  # fmt: skip
 """Keys that a study must not vary: its trials would not be comparable."""
 WORDS = {"low", "high", "log", "choices", "of", "points"}
 POINTS = 4

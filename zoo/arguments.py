@@ -14,6 +14,8 @@ from catzoo.hparams import LOSS_KEYS
 from catzoo.zoo.bench.kernel_arguments import EXAMPLES as EXAMPLES_KERNELS
 from catzoo.zoo.bench.kernel_arguments import add_kernel_arguments
 from catzoo.zoo.games import SETS
+from catzoo.zoo.studies.arguments import EXAMPLES as EXAMPLES_REPRODUCE
+from catzoo.zoo.studies.arguments import add_reproduce_arguments
 from catzoo.zoo.tuning.arguments import EXAMPLES as EXAMPLES_TUNE
 from catzoo.zoo.tuning.arguments import add_tune_arguments
 
@@ -26,6 +28,7 @@ examples:
   catzoo tune dqn --env CartPole-v1 --trials 20 --workers 2   an Optuna study over seeds
   catzoo scores runs                                          their scores, with intervals
   catzoo report runs --out report                             a page with pictures and tables about them
+  catzoo reproduce sigma-bins --workers 2                     put a claim of the paper to the test
   catzoo watch runs/dqn-CartPole-v1-hl_gauss-s0 --out cartpole.mp4
 """
 
@@ -121,6 +124,9 @@ def make_parser() -> Parser:
     _add_scores(commands)
     _add_report(commands)
     _add_eval_and_watch(commands)
+    add_reproduce_arguments(
+        _add(commands, "reproduce", "put a claim of the paper to the test", EXAMPLES_REPRODUCE), positive
+    )
     _add_bench(commands)
     return parser
 
@@ -137,7 +143,8 @@ def _add(commands: Any, name: str, help: str, examples: str = "") -> Parser:
 
 
 def _add_list_and_show(commands: Any) -> None:
-    _add(commands, "list", "list the agents, losses and measured scores")
+    listing = _add(commands, "list", "list the agents, losses and measured scores")
+    listing.add_argument("--studies", action="store_true", help="the studies of catzoo reproduce instead")
     show = _add(
         commands,
         "show",

@@ -8,7 +8,7 @@ from types import TracebackType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from catzoo.zoo.console import console
-from catzoo.zoo.crew import Worker
+from catzoo.zoo.crew import Job, Worker
 from catzoo.zoo.rows import newest_row
 from catzoo.zoo.runs import Run
 
@@ -67,7 +67,7 @@ class Board:
         if not self.live:
             self.tell(f"{self.begun}/{self.runs} begins{' again' if again else ''}: {name}")
 
-    def watch(self, worker: Worker) -> None:
+    def watch(self, worker: Worker[Job]) -> None:
         """Reads how far a worker's run is."""
         self.look(worker.job.run, worker.job.recipe.steps)
 

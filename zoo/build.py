@@ -13,10 +13,12 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from catzoo.agents import (
+    CQL,
     DQN,
     PQN,
     Agent,
     LinearSchedule,
+    OfflineAgent,
     OffPolicyAgent,
     Priorities,
     QNetwork,
@@ -25,11 +27,14 @@ from catzoo.agents import (
 )
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.losses import ValueLoss, make_value_loss
+from catzoo.zoo.datasets import find_dataset, itemsize, make_recorder
 from catzoo.zoo.environments import canonical, make_env, stream_seed
 from catzoo.zoo.machine import has_bf16, usable_cores, usable_memory, workers
 
-AGENTS: dict[str, Callable[..., Agent]] = {"dqn": DQN, "rainbow": DQN, "pqn": PQN}
+AGENTS: dict[str, Callable[..., Agent]] = {"dqn": DQN, "rainbow": DQN, "pqn": PQN, "cql": CQL}
 """The class behind each recipe file; Rainbow is DQN with its options together."""
+TAKES = {DQN: ("double",), CQL: ("double", "cql_weight", "bootstrap")}
+"""Keys of the recipe that a class takes beside its options."""
 ACTING = 2
 """Copies of the network that an agent has: its own and the target's."""
 LEARNING = 5
@@ -101,7 +106,7 @@ def build_agent(recipe: Recipe, env: VectorEnv, folder: Path | None = None, *, c
             f"{recipe.env} has {shape}"
         )
     kind = AGENTS[recipe.agent]
-    options = {"double": recipe.double} if kind is DQN else {}
+    options = {key: getattr(recipe, key) for key in TAKES.get(kind, ())}
     return kind(network, value_loss, training_options(recipe, folder), **options).to(device)
 
 
@@ -182,6 +187,8 @@ def training_options(recipe: Recipe, folder: Path | None = None) -> TrainingOpti
             "compile": recipe.compute.compile,
             "cuda_graph": recipe.compute.cuda_graph,
         },
+        dataset=Path(recipe.dataset) if recipe.dataset else None,
+        reward_noise=recipe.reward_noise,
     )
 
 
@@ -211,22 +218,28 @@ def resolved_compute(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def build_trainer(recipe: Recipe, folder: Path | None = None) -> Agent:
+def build_trainer(recipe: Recipe, folder: Path | None = None, dataset: Path | None = None) -> Agent:
     """The agent with its environments, collector, replay and learner: `agent.iterate()` trains.
 
     Args:
         recipe: what to build.
         folder: for a replay on disk.
+        dataset: where to record what the recipe wants recorded; None: nowhere.
 
     Raises:
         RecipeError: anything that does not fit together, or a replay larger than the memory.
     """
-    env = build_env(recipe, recipe.num_envs, training=True)
+    offline = issubclass(AGENTS.get(recipe.agent, Agent), OfflineAgent)  # type: ignore[arg-type]
+    env = build_env(recipe, 1 if offline else recipe.num_envs, training=True)
     try:
         agent = build_agent(recipe, env, folder, copies=LEARNING)
-        check_rollout(recipe, env)
-        if isinstance(agent, OffPolicyAgent):
-            check_replay(recipe, env, folder)
+        if offline:
+            check_dataset(recipe)
+        else:
+            check_rollout(recipe, env)
+            if isinstance(agent, OffPolicyAgent):
+                check_replay(recipe, env, folder)
+        recorder = make_recorder(recipe, env, dataset) if recipe.record and dataset else None
         agent.total_steps = recipe.steps
         agent.attach(
             env,
@@ -234,6 +247,7 @@ def build_trainer(recipe: Recipe, folder: Path | None = None) -> Agent:
             seed=stream_seed(recipe.seed, f"train {canonical(recipe.env)}"),
             device=next(agent.network.parameters()).device,
         )
+        agent.recorder = recorder
     except RecipeError:
         raise
     except (ValueError, TypeError, RuntimeError, MemoryError) as error:
@@ -244,7 +258,7 @@ def build_trainer(recipe: Recipe, folder: Path | None = None) -> Agent:
 def check_rollout(recipe: Recipe, env: VectorEnv) -> None:
     """Refuses rollouts that do not fit into memory."""
     space, steps = env.single_observation_space, recipe.num_envs * recipe.rollout_length
-    needed = steps * (2 * math.prod(space.shape) * _itemsize(space) + 24)
+    needed = steps * (2 * math.prod(space.shape) * itemsize(space) + 24)
     available = usable_memory()
     if available is not None and needed > available:
         raise RecipeError(
@@ -253,9 +267,21 @@ def check_rollout(recipe: Recipe, env: VectorEnv) -> None:
         )
 
 
-def _itemsize(space: Any) -> int:
-    """Bytes of a number as the collector stores it."""
-    return 4 if space.dtype == "float64" else int(space.dtype.itemsize)
+def check_dataset(recipe: Recipe) -> None:
+    """Refuses a dataset that is not the recipe's environment's, or does not fit where it is to lie.
+
+    Raises:
+        RecipeError: says why.
+    """
+    dataset = find_dataset(recipe)
+    if recipe.replay.place == "disk":  # it lies there
+        return
+    available, where = _room(recipe, None)
+    if available is not None and dataset.nbytes > available:
+        raise RecipeError(
+            f"dataset={recipe.dataset}: its {len(dataset)} transitions need {dataset.nbytes / 1e9:.1f} GB, "
+            f"and {available / 1e9:.1f} GB are free {where}; replay.place=disk leaves them in its files"
+        )
 
 
 def check_replay(recipe: Recipe, env: VectorEnv, folder: Path | None = None) -> None:
@@ -276,7 +302,7 @@ def check_replay(recipe: Recipe, env: VectorEnv, folder: Path | None = None) -> 
             f"{space.dtype}: use replay.store=whole"
         )
     needed = replay_bytes(
-        replay.capacity, space.shape, _itemsize(space), store=replay.store, prioritized=replay.prioritized
+        replay.capacity, space.shape, itemsize(space), store=replay.store, prioritized=replay.prioritized
     )
     available, where = _room(recipe, folder)
     if available is not None and needed > available:

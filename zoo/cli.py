@@ -20,9 +20,12 @@ from catzoo.zoo.games import is_list
 
 def run_list(arguments: argparse.Namespace) -> None:
     """`catzoo list`."""
-    from catzoo.zoo.listing import list_agents
+    from catzoo.zoo.listing import list_agents, list_studies
 
-    list_agents()
+    if arguments.studies:
+        list_studies()
+    else:
+        list_agents()
 
 
 def run_show(arguments: argparse.Namespace) -> None:
@@ -122,6 +125,14 @@ def run_watch(arguments: argparse.Namespace) -> None:
     console.print(f"{film['out']}: {film['steps']} steps, return {film['return']:g}")
 
 
+def run_reproduce(arguments: argparse.Namespace) -> int:
+    """`catzoo reproduce`."""
+    from catzoo.zoo.studies.reproduce import reproduce
+
+    settings = {key: value for key, value in vars(arguments).items() if key != "command"}
+    return int(bool(reproduce(settings.pop("study"), **settings)["failed"]))
+
+
 def run_bench_training(arguments: argparse.Namespace) -> None:
     """`catzoo bench training`."""
     from catzoo.zoo.bench.training import bench_training, print_table
@@ -187,6 +198,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "report": run_report,
     "eval": run_eval,
     "watch": run_watch,
+    "reproduce": run_reproduce,
     "bench training": run_bench_training,
     "bench kernels": run_bench_kernels,
     "bench replay": run_bench_replay,
@@ -245,7 +257,7 @@ def exit_status(action: Callable[[], int | None], command: str) -> int:
     except KeyboardInterrupt as stop:
         step = getattr(stop, "step", None)
         where = "" if step is None else f" at step {step:,}, which is saved"
-        goes_on = "; the same command goes on" if command in ("train", "tune") else ""
+        goes_on = "; the same command goes on" if command in ("train", "tune", "reproduce") else ""
         print(f"catzoo: stopped{where}{goes_on}", file=sys.stderr)
         return 128 + getattr(stop, "signum", signal.SIGINT)
     except BrokenPipeError:

@@ -26,7 +26,7 @@ console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isat
 
 LONGEST = 300
 """Characters of a table's cell."""
-WORDS = ("what", "meaning", "recipes for", "protocol", "recipe")
+WORDS = ("what", "claim", "meaning", "recipes for", "protocol", "recipe")
 """Columns of words."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 from catzoo.hparams import Recipe, RecipeError
@@ -37,7 +38,7 @@ def restore(checkpoints: Any, recipe: Recipe, run: Run) -> int:
     elif step > recipe.steps + recipe.num_envs * recipe.rollout_length:
         raise RecipeError(f"{run.path} has {step:,} steps already: ask for more than --steps {recipe.steps}")
     else:
-        episodes = "" if checkpoints.agent.collector.resumed else ", with new episodes"
+        episodes = "" if checkpoints.agent.resumed else ", with new episodes"
         say(f"{run.path}: going on from step {step:,}{episodes}")
     for rows, columns in ((run.metrics, ("step",)), (run.episodes, EPISODE)):
         damaged = put_aside(rows, columns)
@@ -58,3 +59,9 @@ def _begin(run: Run) -> None:
         raise RecipeError(f"{run.path}: its checkpoints are gone; delete the folder to begin anew")
     if logged:
         say(f"{run.path}: stopped before its first checkpoint: beginning again")
+
+
+def drop_checkpoints(run: Run) -> None:
+    """Removes what only a run that goes on would need: a study has many runs."""
+    for folder in (run.checkpoints, run.path / "tensorboard"):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.zoo.machine import WORKERS, usable_cores
@@ -27,8 +27,9 @@ POLL = 0.1
 """Seconds between looks at the processes."""
 LOOK = 1.0
 """Seconds between looks at the metrics."""
-COMMAND = [sys.executable, "-P", "-m", "catzoo.zoo.worker"]
+PYTHON = [sys.executable, "-P", "-m"]
 """-P: the working directory is for the user's packages, and hides none of the library's."""
+COMMAND = [*PYTHON, "catzoo.zoo.worker"]
 TAIL = 65_536
 """Bytes at a log's end that are searched for what went wrong."""
 GRACE = 60.0
@@ -37,6 +38,35 @@ PATIENCE = 600.0
 """Seconds without processor time after which a worker hangs: on a lock, or an environment that waits."""
 RESTARTS = 2
 """Times that a run whose worker crashed or hung is started again, from its last checkpoint."""
+
+
+class Work(Protocol):
+    """What a process of its own is started for: a run, or a task of a study."""
+
+    @property
+    def log(self) -> Path:
+        """Of the process's output."""
+        ...
+
+    @property
+    def command(self) -> list[str]:
+        """Of the process, which takes a line of JSON on standard input; see `worker`."""
+        ...
+
+    def title(self) -> str:
+        """For the log."""
+        ...
+
+    def words(self, threads: int) -> dict[str, Any]:
+        """What the process is to do with so many threads, as plain data."""
+        ...
+
+    def has_result(self) -> bool:
+        """Whether it is done."""
+        ...
+
+
+AnyWork = TypeVar("AnyWork", bound=Work)
 
 
 @dataclass(frozen=True)
@@ -48,12 +78,35 @@ class Job:
     log: Path
     arguments: dict[str, Any]
 
+    @property
+    def command(self) -> list[str]:
+        """See `Work`."""
+        return COMMAND
+
+    def title(self) -> str:
+        """See `Work`."""
+        return shlex.join(["train", self.recipe.agent, "--run-dir", str(self.run.path)])
+
+    def words(self, threads: int) -> dict[str, Any]:
+        """See `Work`."""
+        if 0 < self.recipe.compute.threads <= threads:
+            return self.arguments
+        overrides = [*self.arguments["overrides"], {"compute": {"threads": threads}}]
+        return {**self.arguments, "overrides": overrides}
+
+    def has_result(self) -> bool:
+        """See `Work`."""
+        try:
+            return "interval_95" in (self.run.result() or {})
+        except RecipeError:
+            return False
+
 
 @dataclass
-class Worker:
+class Worker(Generic[AnyWork]):
     """A process at work on a job."""
 
-    job: Job
+    job: AnyWork
     process: subprocess.Popen[bytes]
     log_start: int
     """Bytes of the log that are from before."""
@@ -84,9 +137,9 @@ def threads_each(workers: int) -> int:
 
 
 @contextlib.contextmanager
-def crew_of_workers() -> Iterator[list[Worker]]:
+def crew_of_workers() -> Iterator[list[Worker[Any]]]:
     """A list of workers; none of them outlives the block."""
-    crew: list[Worker] = []
+    crew: list[Worker[Any]] = []
     try:
         with sigterm_raises():
             yield crew
@@ -112,18 +165,15 @@ def environment(threads: int, workers: int) -> dict[str, str]:
     return {**os.environ, **limits, WORKERS: str(workers), "PYTHONUNBUFFERED": "1"}
 
 
-def start(job: Job, threads: int, workers: int) -> Worker:
+def start(job: AnyWork, threads: int, workers: int) -> Worker[AnyWork]:
     """A process of its own for a job, with its output in the log."""
-    arguments = dict(job.arguments)
-    if not 0 < job.recipe.compute.threads <= threads:
-        arguments["overrides"] = [*arguments["overrides"], {"compute": {"threads": threads}}]
     with job.log.open("a", encoding="utf-8") as log:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        log.write(f"--- {now} {shlex.join(['train', job.recipe.agent, '--run-dir', str(job.run.path)])}\n")
+        log.write(f"--- {now} {job.title()}\n")
         log.flush()
         start = log.tell()
         process = subprocess.Popen(
-            COMMAND,
+            job.command,
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -132,12 +182,14 @@ def start(job: Job, threads: int, workers: int) -> Worker:
         )
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError):  # it died at once: its exit status will say so
-        process.stdin.write(json.dumps(arguments).encode() + b"\n")
+        process.stdin.write(json.dumps(job.words(threads)).encode() + b"\n")
         process.stdin.flush()  # and left open: its end is the parent's
     return Worker(job, process, start)
 
 
-def wait_for(crew: Sequence[Worker], look: Callable[[Worker], None]) -> list[Worker]:
+def wait_for(
+    crew: Sequence[Worker[AnyWork]], look: Callable[[Worker[AnyWork]], None]
+) -> list[Worker[AnyWork]]:
     """Waits until some workers have ended, and returns them; looks at each of the others meanwhile."""
     looked = 0.0
     while True:
@@ -156,11 +208,11 @@ def wait_for(crew: Sequence[Worker], look: Callable[[Worker], None]) -> list[Wor
         time.sleep(POLL)
 
 
-def problem_of(worker: Worker) -> str | None:
-    """Why a worker's run has no result, in a few words; None if it has."""
+def problem_of(worker: Worker[Any]) -> str | None:
+    """Why a worker's job has no result, in a few words; None if it has."""
     status = worker.process.returncode
     if status == 0:
-        return None if _has_result(worker.job) else "ended without a result"
+        return None if worker.job.has_result() else "ended without a result"
     if worker.hung:
         return f"hung: no processor time for {PATIENCE:.0f} s"
     if status < 0:
@@ -186,13 +238,6 @@ def processor_seconds(pid: int) -> float | None:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError):
         return None
-
-
-def _has_result(job: Job) -> bool:
-    try:
-        return "interval_95" in (job.run.result() or {})
-    except RecipeError:
-        return False
 
 
 def last_words(text: str) -> str:

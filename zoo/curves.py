@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -50,6 +51,12 @@ def curve(run: Run, total: int, points: int = POINTS) -> tuple[np.ndarray, np.nd
     sums = np.concatenate([[0.0], np.cumsum(scores)])
     count = last - first
     return steps, np.where(count > 0, (sums[last] - sums[first]) / np.maximum(count, 1), np.nan)
+
+
+def area(run: Run, total: int) -> float:
+    """Mean over training of the return of recent episodes, from the first one's end on; NaN: none ended."""
+    _, returns_P = curve(run, total)
+    return float(np.nanmean(returns_P)) if np.isfinite(returns_P).any() else math.nan
 
 
 def _episodes(path: Path) -> tuple[np.ndarray, np.ndarray]:

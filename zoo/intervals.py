@@ -25,9 +25,41 @@ def student_interval(values: Sequence[float]) -> tuple[float, float]:
     mean, freedom = statistics.fmean(values), len(values) - 1
     if freedom < 1:
         return mean, math.inf
+    return mean, student_quantile(freedom) * statistics.stdev(values) / math.sqrt(len(values))
+
+
+def student_quantile(freedom: float) -> float:
+    """97.5 % quantile of Student's t; degrees of freedom are rounded down."""
+    whole = max(int(freedom), 1)
     # Beyond the table: off by less than 1 %.
-    quantile = STUDENT[freedom - 1] if freedom <= len(STUDENT) else 1.96 + 2.5 / freedom
-    return mean, quantile * statistics.stdev(values) / math.sqrt(len(values))
+    return STUDENT[whole - 1] if whole <= len(STUDENT) else 1.96 + 2.5 / whole
+
+
+def contrast_interval(
+    groups: Sequence[Sequence[float]], weights: Sequence[float]
+) -> tuple[float, float, float]:
+    """A weighted sum of the means of independent groups, and its 95 % interval (Welch 1947).
+
+    Weights (1, -1) compare two groups; (1, -1, -1, 1) compare two differences. The degrees of freedom are
+    Satterthwaite's. Groups may differ in size and in variance.
+
+    Returns:
+        Estimate, lower and upper bound; the bounds are infinite where a group has a single value.
+    """
+    means = [statistics.fmean(group) for group in groups]
+    estimate = math.fsum(weight * mean for weight, mean in zip(weights, means, strict=True))
+    used = [(weight, group) for weight, group in zip(weights, groups, strict=True) if weight]
+    if any(len(group) < 2 for _, group in used):
+        return estimate, -math.inf, math.inf
+    parts = [weight**2 * statistics.variance(group) / len(group) for weight, group in used]
+    total = math.fsum(parts)
+    if total == 0:
+        return estimate, estimate, estimate
+    freedom = total**2 / math.fsum(
+        part**2 / (len(group) - 1) for part, (_, group) in zip(parts, used, strict=True)
+    )
+    half_width = student_quantile(freedom) * math.sqrt(total)
+    return estimate, estimate - half_width, estimate + half_width
 
 
 def bootstrap_interval(scores: Sequence[float], resamples: int = 2_000) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from catzoo.zoo.catalogue import SCORES, agents, find_recipe, recipe_source, sco
 from catzoo.zoo.console import console, print_table
 from catzoo.zoo.pretrained import pretrained
 from catzoo.zoo.result_file import read_result
+from catzoo.zoo.studies import STUDIES
 
 LOSS_NOTES = {
     "mse": "squared error of one output",
@@ -41,6 +42,12 @@ def list_agents() -> None:
     print_table("Value losses", ("loss", "what"), [(name, LOSS_NOTES.get(name, "")) for name in LOSS_KEYS])
     print_scores()
     print_pretrained()
+
+
+def list_studies() -> None:
+    """Prints the studies of `catzoo reproduce`, and what the paper claims there."""
+    note = "run one: catzoo reproduce STUDY [--budget small|full] [--workers N]"
+    print_table("Studies", ("study", "claim"), list(STUDIES.items()), note=note)
 
 
 def show(agent: str, env: str | None = None, loss: str | None = None, preset: str | None = None) -> None:

@@ -10,6 +10,7 @@
 | weights-best.safetensors | the same at the best mean training return |
 | result.json | greedy evaluation: mean return, every episode's return, steps, seed, protocol, versions |
 | learning_curve.png | the picture |
+| dataset/ | the share of its transitions that the run was to record |
 | not_finite.safetensors | the batch whose loss was not a number, where that ended the run |
 """
 
@@ -68,6 +69,7 @@ INCIDENTAL = (
     "eval.interim_episodes",
     "checkpoint_every",
     "log_every",
+    "record",
     "compute.device",
     "compute.threads",
 )
@@ -92,6 +94,7 @@ class Run:
         self.checkpoints = self.path / "checkpoints"
         self.curve = self.path / "learning_curve.png"
         self.scratch = self.path / "replay"
+        self.dataset = self.path / "dataset"
 
     def recipe(self) -> Recipe:
         """The recipe that the folder belongs to.

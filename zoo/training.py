@@ -169,7 +169,7 @@ def _train_recipe(recipe: Recipe, run: Run, wandb: str | None) -> dict[str, Any]
 
     _quieten()
     _check_wandb(wandb)
-    agent = build_trainer(recipe, run.scratch)
+    agent = build_trainer(recipe, run.scratch, run.dataset)
     with sigterm_raises(), contextlib.closing(agent), run.training(recipe):
         monitor, best = SupportMonitor(agent.value_loss), BestWeights(recipe.checkpoint_every)
         stopping = Stopping()

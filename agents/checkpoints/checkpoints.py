@@ -8,6 +8,7 @@
 | collector | counts, exploration, and the simulators where `agents/simulators.py` knows them | state |
 | rollouts | what was collected ahead | state |
 | replay | priorities, steps that wait for their n-step return, write positions; the rows | state, segments |
+| recorder | of a dataset: counts and random stream; its rows lie in the run's folder | state |
 | random | Python's, NumPy's and torch's streams, CUDA's too | state |
 
 State is two files (`state_files.py`), segments are what `journal.py` writes; TorchRL's `Checkpoint` puts them
@@ -100,7 +101,7 @@ class Checkpoints:
         if self._stands_for == (agent.steps, agent.updates):
             return target
         agent.check_losses()
-        agent.rollouts.rest()
+        agent.rest()
         stage = self.folder / ".saving"
         try:
             self._write(stage)
@@ -178,7 +179,7 @@ class Checkpoints:
         self.checkpoint.load(path, components=self.parts)
         if self.agent.steps != step:
             raise BrokenSealError(f"{path.name}: is another run's, or of another step")
-        if not self.agent.collector.resumed:
+        if not self.agent.resumed:
             self.agent.cut()
         self.checkpoint.load(path, components=["random"])  # last: nothing draws from it after that
 

@@ -29,7 +29,7 @@ TORSOS: dict[str, Callable[..., nn.Module]] = {
     "transformer": Transformer,
 }
 
-WITH_EXPERTS = ("nature_cnn", "impala", *RESNETS)
+WITH_EXPERTS = ("minatar_cnn", "nature_cnn", "impala", *RESNETS)
 WITH_LAYER_NORM = ("mlp", "minatar_cnn", "nature_cnn", "impala")
 SMALLEST = {"minatar_cnn": 3, **dict.fromkeys(("nature_cnn", "impala", *RESNETS), 36)}
 """Shortest side of an image, where a torso has one."""

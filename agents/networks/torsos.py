@@ -55,7 +55,10 @@ class MLP(nn.Module):
 
 
 class MinAtarCNN(nn.Module):
-    """One 3x3 convolution and one hidden layer: the network of the MinAtar paper (Young & Tian 2019)."""
+    """One 3x3 convolution and one hidden layer: the network of the MinAtar paper (Young & Tian 2019).
+
+    `experts` above 0: a mixture of so many stands in for the hidden layer, see `SoftMoE`.
+    """
 
     def __init__(
         self,
@@ -64,15 +67,23 @@ class MinAtarCNN(nn.Module):
         *,
         linear: Linear = nn.Linear,
         layer_norm: bool = False,
+        experts: int = 0,
     ) -> None:
         super().__init__()
         channels, height, width_ = shape
-        filters, self.num_features = scaled(16, width), scaled(128, width)
+        filters, num_hidden = scaled(16, width), scaled(128, width)
+        map_shape = (filters, height - 2, width_ - 2)
+        convolution = normalized(nn.Conv2d(channels, filters, 3), filters, layer_norm)
+        if experts:
+            self.layers = nn.Sequential(*convolution, SoftMoE(map_shape, experts, num_hidden))
+            self.num_features = math.prod(map_shape)
+            return
+        self.num_features = num_hidden
         self.layers = nn.Sequential(
-            *normalized(nn.Conv2d(channels, filters, 3), filters, layer_norm),
+            *convolution,
             nn.Flatten(),
-            linear(filters * (height - 2) * (width_ - 2), self.num_features),
-            *([nn.LayerNorm(self.num_features)] if layer_norm else []),
+            linear(math.prod(map_shape), num_hidden),
+            *([nn.LayerNorm(num_hidden)] if layer_norm else []),
             nn.ReLU(),
         )
 

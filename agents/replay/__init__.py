@@ -10,30 +10,42 @@
 | `uniform.py`, `prioritized.py` | samplers for TorchRL's buffer |
 | `sum_tree.py` | leaves sampled in proportion to their priority |
 | `size.py` | the memory that a replay will take |
+| `dataset.py` | transitions on disk, as they were recorded |
+| `recorder.py` | writes them while a run trains |
+| `offline.py` | samples them, for agents that play nothing |
 """
 
 from catzoo.agents.replay.batch import Batch
+from catzoo.agents.replay.dataset import Dataset, DatasetError, read_dataset
 from catzoo.agents.replay.frames import FrameStorage, FrameStore
 from catzoo.agents.replay.n_step import NStep, flat_tensors, nested_tensors
+from catzoo.agents.replay.offline import OfflineReplay
 from catzoo.agents.replay.prioritized import Priorities, Prioritized
+from catzoo.agents.replay.recorder import Recorder
 from catzoo.agents.replay.replay import Replay
-from catzoo.agents.replay.size import replay_bytes
+from catzoo.agents.replay.size import replay_bytes, transition_bytes
 from catzoo.agents.replay.sum_tree import HostSumTree, SumTree, make_tree
 from catzoo.agents.replay.uniform import Uniform
 
 __all__ = [
     "Batch",
+    "Dataset",
+    "DatasetError",
     "FrameStorage",
     "FrameStore",
     "HostSumTree",
     "NStep",
+    "OfflineReplay",
     "Priorities",
     "Prioritized",
+    "Recorder",
     "Replay",
     "SumTree",
     "Uniform",
     "flat_tensors",
     "make_tree",
     "nested_tensors",
+    "read_dataset",
     "replay_bytes",
+    "transition_bytes",
 ]

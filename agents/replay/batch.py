@@ -28,6 +28,8 @@ class Batch(NamedTuple):
     """[B, ...], after n steps, or the episode's last."""
     weight: Tensor | None = None
     """[B], importance weights of prioritised replay; the largest of each batch is 1."""
+    next_action: Tensor | None = None
+    """[B], int64, what the data's policy did next, for SARSA; of no meaning where the episode ended."""
 
     def at(self, which: int | slice) -> Batch:
         """Of K batches [K, B, ...], one or a few."""

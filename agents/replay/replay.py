@@ -150,7 +150,7 @@ class Replay:
         columns = {
             name: data[name].to(device, non_blocking=True).unflatten(0, shape)
             for name in Batch._fields
-            if name != "weight"
+            if name not in Batch._field_defaults
         }
         weight = info.get("priority_weight")
         if weight is not None:

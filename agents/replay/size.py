@@ -8,6 +8,11 @@ from collections.abc import Sequence
 from catzoo.agents.replay.frames import ring_size
 
 
+def transition_bytes(observation_shape: Sequence[int], itemsize: int) -> int:
+    """Bytes of a transition in a dataset: two observations, two actions, reward and end."""
+    return 2 * math.prod(observation_shape) * itemsize + 8 + 8 + 4 + 1
+
+
 def replay_bytes(
     capacity: int,
     observation_shape: Sequence[int],

@@ -198,5 +198,5 @@ def test_every_recipe_of_the_zoo_resolves(env):
         for loss in LOSS_KEYS:
             assert find_recipe(agent, env, loss).agent == agent
         for name, preset in recipe_source(agent).get("presets", {}).items():
-            if fnmatch.fnmatchcase(env, preset["for"]):
+            if fnmatch.fnmatchcase(env, preset.get("for", "*")):
                 assert find_recipe(agent, env, preset=name).preset == name

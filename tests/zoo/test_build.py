@@ -29,9 +29,14 @@ def test_every_recipe_has_an_agent():
 
 
 @pytest.mark.parametrize("agent", AGENTS)
-def test_every_agent_iterates(agent):
-    made = build_trainer(recipe(agent, "CartPole-v1", "steps=2000", "learning_starts=100")
-                         if agent != "pqn" else recipe(agent, "CartPole-v1", "steps=2000"))  # fmt: skip
+def test_every_agent_iterates(agent, tmp_path):
+    own = {"pqn": [], "cql": [f"dataset={tmp_path}"]}.get(agent, ["learning_starts=100"])
+    if agent == "cql":
+        source = build_trainer(recipe("dqn", "CartPole-v1", "record=1.0"), dataset=tmp_path / "dataset")
+        source.iterate()
+        source.recorder.publish()
+        source.close()
+    made = build_trainer(recipe(agent, "CartPole-v1", "steps=2000", *own))
     while made.steps < 600:
         made.iterate()
     assert made.updates > 0

@@ -10,12 +10,13 @@ import statistics
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from catzoo.zoo.continuing import drop_checkpoints
 from catzoo.zoo.crew import Job
 from catzoo.zoo.intervals import mean_interval
 from catzoo.zoo.many import train_jobs
 from catzoo.zoo.runs import write_atomically
 from catzoo.zoo.training import finished_result
-from catzoo.zoo.tuning.folder import StudyFolder, drop_checkpoints
+from catzoo.zoo.tuning.folder import StudyFolder
 from catzoo.zoo.tuning.objective import normalised, run_score
 from catzoo.zoo.tuning.plan import Plan
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -141,9 +140,3 @@ def differing(there: Mapping[str, Any], asked: Mapping[str, Any], where: str) ->
         raise RecipeError(
             f"{where} is another study: {'; '.join(differences[:4])}; choose another --study-dir"
         )
-
-
-def drop_checkpoints(run: Run) -> None:
-    """Removes what only a run that goes on would need: a study has many runs."""
-    for folder in (run.checkpoints, run.path / "tensorboard"):
-        shutil.rmtree(folder, ignore_errors=True)

@@ -30,6 +30,8 @@ def run_score(run: Run, result: Mapping[str, Any], objective: str) -> float:
     Raises:
         ValueError: it is not a finite number.
     """
+    from catzoo.zoo.curves import area
+
     if objective == "auc":
         value = area(run, int(result["steps"]))
     else:
@@ -40,14 +42,6 @@ def run_score(run: Run, result: Mapping[str, Any], objective: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{objective} is {value}: no episode ended, or rewards are not finite")
     return value
-
-
-def area(run: Run, steps: int) -> float:
-    """Mean over training of the return of recent episodes, NaN before the first one's end left out."""
-    from catzoo.zoo.curves import curve
-
-    _, returns = curve(run, steps)
-    return float(np.nanmean(returns)) if np.isfinite(returns).any() else math.nan
 
 
 def progress_at(run: Run, steps: int, mark: int) -> float:

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from catzoo.hparams import RecipeError
 from catzoo.zoo.board import Board
+from catzoo.zoo.continuing import drop_checkpoints
 from catzoo.zoo.crew import RESTARTS, Job, Worker, crew_of_workers, problem_of, start, threads_each, wait_for
 from catzoo.zoo.rows import newest_row
 from catzoo.zoo.training import finished_result
-from catzoo.zoo.tuning.folder import StudyFolder, drop_checkpoints
+from catzoo.zoo.tuning.folder import StudyFolder
 from catzoo.zoo.tuning.objective import MARKS, normalised, progress_at, run_score, trial_score
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Scheduler:
                     crew.remove(worker)
                     self._ended(worker, crew)
 
-    def _begin(self, trial: Trial, crew: list[Worker]) -> None:
+    def _begin(self, trial: Trial, crew: list[Worker[Job]]) -> None:
         try:
             jobs = self.plan.jobs(self.folder.trial(trial.number), trial.number, trial.params)
         except RecipeError as error:  # values that contradict each other
@@ -128,7 +129,7 @@ class Scheduler:
         self.tell(f"trial {trial.number} begins: {describe(trial.params) or 'the recipe as it is'}")
         self._advance(active, crew)
 
-    def _advance(self, active: Active, crew: list[Worker]) -> None:
+    def _advance(self, active: Active, crew: list[Worker[Job]]) -> None:
         """Takes up what is finished already, and starts the trial's next run."""
         while len(active.scores) < len(active.jobs):
             job = active.jobs[len(active.scores)]
@@ -145,7 +146,7 @@ class Scheduler:
                 return
         self._finish(active)
 
-    def _start(self, active: Active, job: Job, crew: list[Worker]) -> None:
+    def _start(self, active: Active, job: Job, crew: list[Worker[Job]]) -> None:
         self.attempts[job.run.path] += 1
         job.log.parent.mkdir(parents=True, exist_ok=True)
         self.board.begin(job.run, job.recipe.steps)
@@ -166,7 +167,7 @@ class Scheduler:
             if lost and len(active.scores) < len(active.jobs):
                 self._prune(active)
 
-    def _look(self, worker: Worker) -> None:
+    def _look(self, worker: Worker[Job]) -> None:
         """Looks how far a run is; stops it if its trial is pruned."""
         active = self._of(worker)
         self.board.watch(worker)
@@ -195,7 +196,7 @@ class Scheduler:
                 active.stopped = True
                 return
 
-    def _ended(self, worker: Worker, crew: list[Worker]) -> None:
+    def _ended(self, worker: Worker[Job], crew: list[Worker[Job]]) -> None:
         active, job = self._of(worker), worker.job
         problem = None if active.stopped else problem_of(worker)
         self.board.end(job.run, job.recipe.steps, "", finished=not active.stopped and not problem)
@@ -210,7 +211,7 @@ class Scheduler:
         else:
             self._fail(active, f"{job.run.path.name}: {problem}; see {job.log}")
 
-    def _of(self, worker: Worker) -> Active:
+    def _of(self, worker: Worker[Job]) -> Active:
         return next(active for active in self.active if worker.job in active.jobs)
 
     def _finish(self, active: Active) -> None:

@@ -215,7 +215,6 @@ def test_published_weights_load_and_seeds_give_the_same_start(torso, dueling):
         ((2, 2, 1), {"torso": "minatar_cnn"}, "network.name=minatar_cnn needs frames of at least 3x3"),
         ((4,), {"torso": "transformer"}, "network.name=transformer needs images"),
         ((4,), {"experts": 2}, "network.experts=2 does not fit network.name=mlp"),
-        (GRID, {"experts": 2}, "network.experts=2 does not fit network.name=minatar_cnn"),
         (GRID, {"torso": "transformer", "experts": 2}, "network.experts=2 does not fit network.name=transf"),
         (FRAMES, {"experts": -1}, "network.experts=-1: must be 0 or more"),
         (FRAMES, {"torso": "resnet50", "layer_norm": True}, "layer_norm=true does not fit network.name=resn"),

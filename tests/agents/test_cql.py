@@ -1,0 +1,245 @@
+"""CQL: its conservative term against the formula in float64, SARSA's target, runs without environments."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from gymnasium.spaces import Box, Discrete
+from torch import nn
+
+from catzoo.agents import CQL, Batch, Checkpoints, QNetwork, TrainingOptions
+from catzoo.losses import LOSSES, HLGauss, make_value_loss
+from datasets_for_tests import Anything, Parity, recorded
+from environments_for_tests import Left
+
+S, A, B = 12, 4, 32
+"""States, actions, batch."""
+
+
+class Table(nn.Module):
+    """Outputs of its own for every state and action."""
+
+    def __init__(self, num_outputs):
+        super().__init__()
+        self.outputs = nn.Parameter(torch.randn(S, A, num_outputs))
+
+    def forward(self, state):
+        return self.outputs[state]
+
+
+def made(name, **options):
+    """A CQL agent on a table, whose target is another table."""
+    torch.manual_seed(0)
+    loss = make_value_loss(name, **({} if name in ("mse", "huber") else SUPPORT))
+    agent = CQL(Table(loss.num_outputs), loss, **options)
+    nn.init.normal_(agent.target.outputs)
+    return agent
+
+
+SUPPORT = {"v_min": -2.0, "v_max": 3.0, "num_bins": 9}
+
+
+def batch():
+    torch.manual_seed(1)
+    following = torch.randint(A, (B,))
+    discount = 0.9 * (torch.rand(B) < 0.7).float()
+    return Batch(
+        torch.randint(S, (B,)), torch.randint(A, (B,)), torch.randn(B), discount,
+        torch.randint(S, (B,)), next_action=following,
+    )  # fmt: skip
+
+
+def values(agent, outputs):
+    """Decoded means in float64, by the formula."""
+    if outputs.shape[-1] == 1:
+        return outputs[..., 0].double()
+    centers = agent.value_loss.support.centers.double()
+    return (outputs.double().softmax(-1) * centers).sum(-1)
+
+
+def gradient(agent, loss_B):
+    return torch.autograd.grad(loss_B.sum(), agent.network.outputs)[0]
+
+
+@pytest.mark.parametrize("bootstrap", ["max", "sarsa"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_conservative_term_and_its_gradient(name, bootstrap):
+    data, weight = batch(), 0.7
+    results = {}
+    for cql_weight in (0.0, weight):
+        agent = made(name, bootstrap=bootstrap, double=True, cql_weight=cql_weight)
+        loss_B, td_error_B = agent.update(data)
+        results[cql_weight] = loss_B.detach(), td_error_B, gradient(agent, loss_B)
+    value_BA = values(agent, agent.network(data.observation))
+    gap_B = value_BA.exp().sum(-1).log() - value_BA[torch.arange(B), data.action]
+    expected = torch.autograd.grad(gap_B.sum(), agent.network.outputs)[0]
+    (plain_B, error_B, plain), (loss_B, same_B, whole) = results[0.0], results[weight]
+    assert torch.allclose((loss_B - plain_B).double(), weight * gap_B.detach(), atol=1e-5)
+    assert torch.allclose(whole - plain, weight * expected.float(), atol=1e-5)
+    assert expected.abs().max() > 0.01
+    assert torch.equal(error_B, same_B)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_sarsas_target_is_the_datas_next_action(name):
+    data, agent = batch(), made(name, bootstrap="sarsa", cql_weight=0.0, double=True)
+    rows = torch.arange(B)
+    with torch.no_grad():
+        chosen_B = values(agent, agent.network(data.observation))[rows, data.action]
+        next_B = values(agent, agent.target(data.next_observation))[rows, data.next_action]
+        target_B = data.reward + data.discount * next_B
+    loss_B, td_error_B = agent.update(data)
+    assert torch.allclose(td_error_B.double(), target_B - chosen_B, atol=1e-5)
+    # Double Q-learning whose online network wants nothing but the data's actions comes to the same.
+    wish_BAK = torch.full_like(agent.network(data.observation), -1.0)
+    wish_BAK[..., :-1] *= -1.0
+    wish_BAK[rows, data.next_action] *= -1.0
+    if wish_BAK.shape[-1] > 1:
+        wish_BAK = 10 * wish_BAK
+    outputs_BAK = agent.network(data.observation)
+    expected_B, error_B = agent.value_loss.td(
+        outputs_BAK, data.action, agent.target(data.next_observation), data.reward, data.discount,
+        next_online_outputs=wish_BAK.detach(),
+    )  # fmt: skip
+    assert torch.allclose(td_error_B, error_B, atol=1e-5)
+    assert torch.allclose(loss_B, expected_B, atol=1e-5)
+    assert torch.allclose(gradient(agent, loss_B), gradient(agent, expected_B), atol=1e-5)
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_max_is_dqns_step(double):
+    data, agent = batch(), made("hl_gauss", double=double, cql_weight=0.0)
+    expected = super(CQL, agent).update(data)
+    assert all(torch.equal(own, theirs) for own, theirs in zip(agent.update(data), expected, strict=True))
+
+
+def test_what_is_not_finite_stays_so():
+    agent = made("mse")
+    agent.network.outputs.data[3, 2] = float("nan")
+    data = batch()._replace(observation=torch.full((B,), 3))
+    assert agent.update(data)[0].isnan().all()
+
+
+def test_another_bootstrap_is_refused():
+    with pytest.raises(ValueError, match="must be one of max, sarsa"):
+        made("mse", bootstrap="min")
+
+
+def trainer(corridor, folder, seed=0, loss=None, total_steps=400, **changes):
+    """A CQL agent attached to a recorded dataset of corridors."""
+    torch.manual_seed(seed)
+    loss = loss or HLGauss(-10, 40, 21)
+    own = {name: changes.pop(name) for name in ("cql_weight", "bootstrap", "double") if name in changes}
+    options = TrainingOptions(
+        **{
+            "dataset": folder,
+            "batch_size": 16,
+            "gamma": 0.5,
+            "target_update_every": 10,
+            "log_every": 50,
+            "learner": {"lr": 3e-3, "eps": 1e-8},
+            **changes,
+        }
+    )
+    agent = CQL(QNetwork((1,), 2, loss.num_outputs, hidden=(32,)), loss, options, **own)
+    agent.attach(corridor(), seed=seed)
+    agent.total_steps = total_steps
+    return agent
+
+
+def weights(agent):
+    return torch.cat([parameter.detach().flatten() for parameter in agent.parameters()])
+
+
+def finish(agent):
+    while agent.steps < agent.total_steps:
+        agent.iterate()
+    return agent
+
+
+@pytest.mark.parametrize("bootstrap", ["max", "sarsa"])
+def test_it_learns_the_values_of_a_corridor(corridor, tmp_path, bootstrap):
+    policy = {"max": Anything(), "sarsa": Parity()}[bootstrap]
+    recorded(tmp_path, corridor, number=100, policy=policy)
+    agent = finish(
+        trainer(corridor, tmp_path, total_steps=1200, cql_weight=0.0, bootstrap=bootstrap, double=True)
+    )
+    states = torch.arange(7.0)
+    values = agent.value_loss.decode(agent.network(states[:, None])).detach()
+    expected = [0.0] * 8  # the shorter corridor ends half of the visits to state 4
+    for t in reversed(range(7)):
+        expected[t] = t + 1 + 0.5 * expected[t + 1] * (0.5 if t == 4 else 1.0)
+    taken = values[torch.arange(7), states.long() % 2]  # of the others SARSA's data says nothing
+    assert torch.allclose(taken, torch.tensor(expected[:7]), atol=1.5)
+
+
+def test_it_is_conservative_about_what_the_data_does_not_do(corridor, tmp_path):
+    recorded(tmp_path, corridor, number=30, policy=Left())
+    agent = finish(trainer(corridor, tmp_path, total_steps=300, cql_weight=1.0))
+    values = agent.value_loss.decode(agent.network(torch.arange(5.0)[:, None]))
+    assert (values[:, 0] > values[:, 1] + 1).all()
+
+
+def test_steps_are_updates_and_no_environment_is_stepped(corridor, tmp_path, monkeypatch):
+    recorded(tmp_path, corridor)
+    agent = trainer(corridor, tmp_path, total_steps=130)
+    monkeypatch.setattr(agent.env, "step", None)  # a call would raise
+    monkeypatch.setattr(agent.env, "reset", None)
+    copies = 0
+    while agent.steps < 130:
+        before = weights(agent)
+        agent.iterate()
+        assert agent.steps == agent.updates
+        copies += agent.updates % 10 == 0
+        assert not torch.equal(before, weights(agent))
+        online, target = (torch.cat([p.flatten() for p in part.parameters()])
+                          for part in (agent.network, agent.target))  # fmt: skip
+        assert torch.equal(online, target) == (agent.updates % 10 == 0)
+    assert (agent.steps, copies) == (130, 13)
+    assert set(agent.metrics) == {
+        "train/updates", "train/loss", "train/td_error", "time/steps_per_second",
+    }  # fmt: skip
+    agent.close()
+
+
+@pytest.mark.parametrize("moments", [(10,), (64, 100), (7, 65, 128)])
+def test_it_goes_on_bit_for_bit(corridor, tmp_path, moments):
+    recorded(tmp_path / "data", corridor)
+    options = {"anneal": False, "reward_noise": 0.5, "target_update_every": 100, "reset_every": 90}
+    whole = finish(trainer(corridor, tmp_path / "data", 3, total_steps=200, **options))
+    agent = trainer(corridor, tmp_path / "data", 3, total_steps=200, **options)
+    for moment in moments:
+        agent.total_steps = moment
+        finish(agent)
+        Checkpoints(tmp_path / "saved", agent).save()
+        agent.total_steps = 200
+        agent.iterate()  # lost, and done again
+        torch.rand(3)
+        agent = trainer(corridor, tmp_path / "data", 3, total_steps=200, **options)
+        assert Checkpoints(tmp_path / "saved", agent).restore() == moment
+        assert agent.resumed
+    finish(agent)
+    assert torch.equal(weights(agent), weights(whole))
+    assert agent.metrics.keys() == whole.metrics.keys()
+
+
+def test_another_dataset_is_another_run(corridor, tmp_path):
+    for name, share in (("one", 1.0), ("other", 0.5)):
+        recorded(tmp_path / name, corridor, share)
+    agent = finish(trainer(corridor, tmp_path / "one", total_steps=20))
+    Checkpoints(tmp_path / "saved", agent).save()
+    with pytest.raises(Exception, match="it learned from another dataset"):
+        Checkpoints(tmp_path / "saved", trainer(corridor, tmp_path / "other")).restore()
+
+
+def test_a_dataset_must_be_there_and_fit(corridor, tmp_path):
+    recorded(tmp_path / "data", corridor)
+    with pytest.raises(ValueError, match="needs a dataset"):
+        trainer(corridor, None)
+    with pytest.raises(ValueError, match="no dataset there"):
+        trainer(corridor, tmp_path / "nowhere")
+    agent = trainer(corridor, tmp_path / "data")
+    for shape, actions, words in (((1,), 3, "2 actions, not 3"), ((4,), 2, r"are \[1\], not \[4\]")):
+        spaces = {"single_observation_space": Box(0, 1, shape), "single_action_space": Discrete(actions)}
+        with pytest.raises(ValueError, match=words):
+            agent.attach(SimpleNamespace(**spaces))

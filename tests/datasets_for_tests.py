@@ -1,0 +1,53 @@
+"""Datasets of corridors: what was done in a state is known from the state."""
+
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode
+
+from catzoo.agents import Recorder, VectorCollector
+from environments_for_tests import Left
+
+
+class Parity(Left):
+    """The action is the state's last bit, so that the next action can be told from the next state."""
+
+    def forward(self, observation):
+        return observation[:, 0].numpy().astype(np.int64) % 2
+
+
+class Anything(Left):
+    """Any action, the same ones every time."""
+
+    def __init__(self):
+        super().__init__()
+        self.random = np.random.default_rng(0)
+
+    def forward(self, observation):
+        return self.random.integers(2, size=len(observation))
+
+
+def rollouts(corridor, number=10, length=6, limit=None, mode=AutoresetMode.SAME_STEP, policy=None):
+    """(rollout [2, `length`], returns of the episodes that ended in it), corridors of 5 and 7 cells."""
+    env = corridor((5, 7), limit, mode)
+    collector = VectorCollector(env, policy or Parity(), frames_per_batch=2 * length)
+    found = []
+    for _ in range(number):
+        rollout = collector.rollout()
+        found.append((rollout.clone(), [episode.score for episode in collector.take_finished()]))
+    env.close()
+    return found
+
+
+def recorded(folder, corridor, share=1.0, seed=0, about=None, **options):
+    """A recorder that has recorded `rollouts`, published."""
+    recorder = Recorder(folder, share, num_actions=2, seed=seed, about=about)
+    for rollout, scores in rollouts(corridor, **options):
+        recorder.add(rollout, scores)
+    recorder.publish()
+    recorder.close()
+    return recorder
+
+
+def same(one, other):
+    """Whether two datasets hold the same transitions."""
+    return all(torch.equal(column, other.columns[name]) for name, column in one.columns.items())

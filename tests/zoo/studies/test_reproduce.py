@@ -1,0 +1,148 @@
+"""`catzoo reproduce`: goes on, repeats itself, refuses what is not its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from catzoo.hparams import RecipeError
+from catzoo.zoo.intervals import contrast_interval
+from catzoo.zoo.studies.folder import ResultsFolder, load_rows, save_rows
+from catzoo.zoo.studies.reproduce import make_study, reproduce
+from catzoo.zoo.studies.study import Finding, Verdict
+
+NAME = "stochastic-dynamics"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A study made in one go, in this process."""
+    folder = tmp_path_factory.mktemp("whole") / "study"
+    reproduce(NAME, budget="tiny", out=folder, progress=None)
+    return folder
+
+
+def command(folder):
+    words = ["catzoo", "reproduce", NAME, "--budget", "tiny", "--workers", "2", "--out", str(folder)]
+    return [sys.executable, "-m", *words]
+
+
+def test_killed_and_begun_again_it_gives_the_same_table(whole, tmp_path):
+    folder = ResultsFolder(tmp_path / "study")
+    process = subprocess.Popen(command(folder.path), stdout=subprocess.DEVNULL, process_group=0)
+    deadline = time.monotonic() + 120
+    while not list(folder.tasks.glob("*/rows.csv")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not folder.verdict.exists()
+    done = {path: path.stat().st_mtime_ns for path in folder.tasks.glob("*/rows.csv")}
+    assert done
+    finished = subprocess.run(command(folder.path), capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert "are done already" in finished.stdout
+    assert all(path.stat().st_mtime_ns == when for path, when in done.items()), "nothing is done twice"
+    assert folder.table.read_bytes() == ResultsFolder(whole).table.read_bytes()
+    assert json.loads(folder.verdict.read_text()) == json.loads(ResultsFolder(whole).verdict.read_text())
+
+
+def test_what_is_finished_is_not_done_again(whole):
+    before = ResultsFolder(whole).table.read_bytes()
+    lines = []
+    reproduce(NAME, budget="tiny", out=whole, progress=lines.append)
+    assert lines[1] == "4 of 4 tasks are done already"
+    assert ResultsFolder(whole).table.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"study": "sigma-bin"}, "unknown study 'sigma-bin'.*did you mean sigma-bins"),
+        ({"study": NAME, "budget": "smal"}, "unknown budget 'smal'.*did you mean small"),
+        ({"study": NAME, "seeds": 0}, "seeds=0: must be at least 1"),
+        ({"study": NAME, "workers": 0}, "workers=0: must be at least 1"),
+    ],
+)
+def test_bad_words(arguments, words, tmp_path):
+    with pytest.raises(RecipeError, match=words):
+        reproduce(arguments.pop("study"), out=tmp_path / "new", **arguments)
+    assert not (tmp_path / "new").exists()
+
+
+def test_another_studys_folder_is_refused(whole, tmp_path):
+    with pytest.raises(RecipeError, match="has results of study stochastic-dynamics, this is study ordering"):
+        reproduce("ordering", budget="tiny", out=whole)
+    with pytest.raises(RecipeError, match="has other settings: seeds is 1, asked for 2"):
+        reproduce(NAME, budget="tiny", seeds=2, out=whole)
+    (tmp_path / "mine").write_text("")
+    with pytest.raises(RecipeError, match="exists and holds no study"):
+        reproduce(NAME, budget="tiny", out=tmp_path)
+
+
+def test_results_of_another_version_are_refused(whole, tmp_path):
+    about = json.loads(ResultsFolder(whole).about_file.read_text())
+    (tmp_path / "study.json").write_text(json.dumps({**about, "version": 0}))
+    with pytest.raises(RecipeError, match="has results of version 0, this is version 1"):
+        reproduce(NAME, budget="tiny", out=tmp_path)
+    (tmp_path / "study.json").write_text("{")
+    with pytest.raises(RecipeError, match="cannot be read"):
+        reproduce(NAME, budget="tiny", out=tmp_path)
+
+
+def test_a_failed_task_leaves_the_verdict_open(tmp_path, monkeypatch):
+    study = type(make_study(NAME, "tiny"))
+    work = study.work
+
+    def sometimes(self, task, tasks):
+        if task.labels["loss"] == "mse":
+            raise FloatingPointError("the loss is nan")
+        return work(self, task, tasks)
+
+    monkeypatch.setattr(study, "work", sometimes)
+    said = reproduce(NAME, budget="tiny", out=tmp_path / "study", progress=None)
+    assert said["outcome"] == "not decided" and said["missing"] == 2
+    assert set(said["failed"].values()) == {"the loss is nan"}
+
+
+def test_rows_survive_the_file(tmp_path):
+    rows = [{"loss": "mse", "seed": 0, "score": 1 / 3}, {"loss": "c51", "more": 2}]
+    save_rows(tmp_path / "rows.csv", rows)
+    assert load_rows(tmp_path / "rows.csv") == [{**rows[0], "score": 0.333333}, rows[1]]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "margin", "outcome"),
+    [
+        (0.1, 0.3, None, "reproduced"),
+        (-0.1, 0.3, None, "not decided"),
+        (-0.3, -0.1, None, "not reproduced"),
+        (-0.1, 0.1, 0.2, "reproduced"),
+        (-0.1, 0.3, 0.2, "not decided"),
+        (0.25, 0.3, 0.2, "not reproduced"),
+    ],
+)
+def test_a_finding_is_decided_by_its_interval(low, high, margin, outcome):
+    assert Finding("", (low + high) / 2, low, high, margin).outcome == outcome
+
+
+def test_a_verdict_needs_all_of_its_findings():
+    good, open_, bad = (Finding("", 0, low, high) for low, high in ((1, 2), (-1, 1), (-2, -1)))
+    assert Verdict([good, good]).outcome == "reproduced"
+    assert Verdict([good, open_]).outcome == "not decided"
+    assert Verdict([good, open_, bad]).outcome == "not reproduced"
+    assert Verdict([good], missing=1).outcome == Verdict([]).outcome == "not decided"
+
+
+def test_contrast_interval_is_welchs():
+    # t = 2.5547 on 7.03 degrees of freedom (Welch 1947), so that the half-width is 2.3652 standard errors.
+    x, y = [3.0, 4.0, 5.0, 6.0, 7.0], [1.0, 2.0, 2.0, 3.0, 4.0]
+    value, low, high = contrast_interval((x, y), (1, -1))
+    error = (2.5 / 5 + 1.3 / 5) ** 0.5
+    assert value == pytest.approx(2.6)
+    assert (high - low) / 2 == pytest.approx(2.365 * error, rel=1e-3)
+    assert contrast_interval(([1.0], y), (1, -1))[1:] == (-float("inf"), float("inf"))
+    assert contrast_interval(([1.0, 1.0], [0.5, 0.5]), (1, -1)) == (0.5, 0.5, 0.5)

@@ -1,0 +1,78 @@
+"""The studies that train: each of them in its tiny budget, and what their rows are made to say."""
+
+import math
+
+import numpy as np
+import pytest
+
+from catzoo.zoo.studies import STUDIES, find_study
+from catzoo.zoo.studies.reproduce import reproduce
+from catzoo.zoo.studies.runs import compare, trend
+from catzoo.zoo.studies.sigma_bins import better_coordinate
+from catzoo.zoo.studies.study import Task
+from catzoo.zoo.studies.value_accuracy import returns_to_go
+
+TRAINING = [name for name in STUDIES if name not in ("plasticity", "theory")]
+
+
+@pytest.mark.parametrize("name", TRAINING)
+def test_every_study_runs_end_to_end(name, tmp_path):
+    said = reproduce(name, budget="tiny", out=tmp_path / name, progress=None)
+    assert said["failed"] == {} and said["missing"] == 0
+    assert said["findings"], "the rows must be enough for the main statement"
+    assert all(math.isfinite(finding["value"]) for finding in said["findings"])
+    assert (tmp_path / name / "picture.png").stat().st_size > 5_000
+
+
+@pytest.mark.parametrize("name", TRAINING)
+def test_names_of_tasks_are_unique_and_budgets_alike(name):
+    kind = find_study(name)
+    assert set(kind.budgets) == {"tiny", "small", "full"}
+    for settings in kind.budgets.values():
+        names = [task.name for task in kind(settings).tasks()]
+        assert len(set(names)) == len(names)
+    assert kind.budgets["full"].seeds >= 5
+
+
+def test_a_task_is_named_by_its_labels():
+    assert Task({"env": "MinAtar/Breakout", "eta": 0.1, "seed": 3}).name == "MinAtar-Breakout-eta0.1-s3"
+
+
+def test_trend_is_the_slope_of_the_least_squares_line():
+    x, y = [0.0, 0.1, 0.25], [1.0, 3.0, 2.0]
+    slope = sum(weight * value for weight, value in zip(trend(x), y, strict=True))
+    assert slope == pytest.approx(np.polyfit(x, y, 1)[0])
+
+
+def test_compare_averages_over_environments():
+    rows = [
+        {"env": env, "loss": loss, "final": base + gain + noise}
+        for env, base, gain in (("a", 0, 1), ("b", 10, 3))
+        for loss, gain in (("hl", gain), ("mse", 0))
+        for noise in (-0.1, 0.1)
+    ]
+    finding = compare("", rows, "final", ((1.0, {"loss": "hl"}), (-1.0, {"loss": "mse"})))
+    assert finding.value == pytest.approx(2.0) and finding.outcome == "reproduced"
+    assert compare("", rows, "final", ((1.0, {"loss": "hl"}), (-1.0, {"loss": "c51"}))) is None
+
+
+@pytest.mark.parametrize(("absolute", "sign"), [(True, 1), (False, -1)])
+def test_the_better_coordinate_is_found(absolute, sign):
+    cells = [(bins, ratio) for bins in (21, 51, 101, 201) for ratio in (0.25, 0.5, 0.75, 1.0, 2.0)]
+    random = np.random.default_rng(0)
+
+    def score(bins, ratio):
+        place = math.log(ratio * 30 / bins) if absolute else math.log(ratio)
+        return -((place + 0.5) ** 2)
+
+    scores = [[score(*cell) + random.normal(0, 0.05) for _ in range(5)] for cell in cells]
+    finding = better_coordinate(cells, scores, 30.0)
+    assert sign * finding.value > 0 and finding.outcome == ("reproduced" if absolute else "not reproduced")
+
+
+def test_returns_to_go():
+    reward = np.array([[1.0], [2.0], [4.0], [8.0]])
+    done = np.array([[False], [True], [False], [False]])
+    outcome, whole = returns_to_go(reward, done, 0.5)
+    assert outcome[:, 0].tolist() == [2.0, 2.0, 8.0, 8.0]
+    assert whole[:, 0].tolist() == [True, True, False, False]

@@ -1,0 +1,31 @@
+"""The words of `catzoo reproduce`. Imports nothing heavy: the parser is built for every command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+EXAMPLES = """\
+  catzoo list --studies                          the claims, and what each study does
+  catzoo reproduce theory                        seconds
+  catzoo reproduce reward-noise --workers 2      small budget: minutes
+  catzoo reproduce sigma-bins --budget full --seeds 5 --workers 8
+the same command goes on with the study
+"""
+
+
+def add_reproduce_arguments(reproduce: Any, positive: Callable[[str], int]) -> None:
+    """The arguments of `catzoo reproduce`."""
+    reproduce.add_argument("study", metavar="STUDY", help="one of those that catzoo list --studies names")
+    reproduce.add_argument(
+        "--budget",
+        metavar="NAME",
+        default="small",
+        help="tiny (it runs), small (default: minutes), full (hours)",
+    )
+    reproduce.add_argument("--seeds", metavar="N", type=positive, help="default: the budget's own")
+    reproduce.add_argument(
+        "--workers", metavar="N", type=positive, default=1, help="tasks at a time; default 1"
+    )
+    reproduce.add_argument("--out", metavar="DIR", type=Path, help="default reproduced/STUDY-BUDGET")

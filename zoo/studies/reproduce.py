@@ -1,0 +1,122 @@
+"""`reproduce`: a study, begun or gone on with: rows, a picture, and a verdict with intervals."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from catzoo.hparams import RecipeError
+from catzoo.hparams.schema import nearest
+from catzoo.zoo.console import say
+from catzoo.zoo.runs import write_atomically
+from catzoo.zoo.studies import find_study
+from catzoo.zoo.studies.folder import ResultsFolder, save_rows
+from catzoo.zoo.studies.runner import run_tasks
+from catzoo.zoo.studies.study import Row, Study, Verdict
+
+BUDGETS = ("tiny", "small", "full")
+
+
+def reproduce(
+    study: str,
+    *,
+    budget: str = "small",
+    seeds: int | None = None,
+    workers: int = 1,
+    out: str | os.PathLike[str] | None = None,
+    progress: Callable[[str], None] | None = say,
+) -> dict[str, Any]:
+    """Puts a claim of the paper to the test, or goes on with that; what is done is not done again.
+
+    Args:
+        study: one of `catzoo.zoo.studies.STUDIES`.
+        budget: `tiny` (shows that it runs), `small` (minutes) or `full` (hours; decides).
+        seeds: how many; the budget's own by default.
+        workers: tasks at a time, each in a process of its own; 1: all in this process.
+        out: the folder; `reproduced/STUDY-BUDGET` by default.
+        progress: prints a line; None: nothing is shown.
+
+    Returns:
+        The content of verdict.json: `study`, `claim`, `outcome`, `findings`, `settings`, `failed`.
+
+    Raises:
+        RecipeError: anything wrong with what was asked for, before any task begins.
+        KeyboardInterrupt: after the processes have ended.
+    """
+    made = make_study(study, budget, seeds)
+    if workers < 1:
+        raise RecipeError(f"workers={workers}: must be at least 1")
+    folder = ResultsFolder(out if out is not None else Path("reproduced") / f"{study}-{budget}")
+    folder.make(made)
+    tell = progress or (lambda line: None)
+    tasks = made.tasks()
+    tell(f"{folder.path}: {len(tasks)} tasks, {made.settings.seeds} seeds: {made.claim}")
+    failures = run_tasks(made, folder, workers, progress)
+    rows = folder.rows(tasks)
+    save_rows(folder.table, rows)
+    missing = sum(not folder.rows_file(task).exists() for task in tasks)
+    said = conclude(made, rows, missing, failures)
+    write_atomically(folder.verdict, json.dumps(said, indent=1) + "\n")
+    if rows:
+        draw(made, rows, folder.picture)
+    for line in words_of(said):
+        tell(line)
+    tell(f"{folder.path}: rows.csv, picture.png, verdict.json")
+    return said
+
+
+def make_study(name: str, budget: str, seeds: int | None = None) -> Study:
+    """A study with a budget's settings.
+
+    Raises:
+        RecipeError: no such study or budget.
+    """
+    kind = find_study(name)
+    if budget not in kind.budgets:
+        raise RecipeError(
+            f"unknown budget {budget!r:.80}: must be one of {', '.join(BUDGETS)}{nearest(budget, BUDGETS)}"
+        )
+    settings = kind.budgets[budget]
+    if seeds is not None and seeds < 1:
+        raise RecipeError(f"seeds={seeds}: must be at least 1")
+    return kind(settings if seeds is None else dataclasses.replace(settings, seeds=seeds))
+
+
+def conclude(study: Study, rows: Sequence[Row], missing: int, failures: dict[str, str]) -> dict[str, Any]:
+    """What the rows say, as plain data."""
+    verdict = Verdict(study.findings(rows) if rows else (), missing)
+    return {
+        "study": study.name,
+        "claim": study.claim,
+        "source": study.source,
+        "protocol": study.protocol,
+        "settings": json.loads(json.dumps(dataclasses.asdict(study.settings))),
+        "outcome": verdict.outcome,
+        "missing": missing,
+        "findings": [
+            {**dataclasses.asdict(finding), "outcome": finding.outcome, "words": finding.words()}
+            for finding in verdict.findings
+        ],
+        "failed": failures,
+    }
+
+
+def words_of(said: dict[str, Any]) -> list[str]:
+    """A verdict in lines."""
+    lines = [f"{said['study']}: {said['outcome']}: {said['claim']}"]
+    lines += [f"  {finding['words']}" for finding in said["findings"]]
+    if said["missing"]:
+        lines.append(f"  {said['missing']} tasks have no result: the same command tries again")
+    return lines + [f"  failed: {name}: {problem}" for name, problem in said["failed"].items()]
+
+
+def draw(study: Study, rows: Sequence[Row], out: Path) -> None:
+    """Draws a study's picture."""
+    from catzoo.zoo import style
+
+    with style.styled():
+        style.publish(study.draw(rows), out)

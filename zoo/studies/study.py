@@ -1,0 +1,155 @@
+"""What a study is: tasks, the rows that each of them gives, and what those say of the paper's claim."""
+
+from __future__ import annotations
+
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from catzoo.zoo.studies import STUDIES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Cell = str | int | float
+Row = dict[str, Cell]
+"""One line of a study's table: a task's labels, and what was measured."""
+Outcome = Literal["reproduced", "not reproduced", "not decided"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One piece of a study's work, done by one process in a folder of its own.
+
+    Args:
+        labels: what tells it from the others; they are columns of its rows.
+        stage: tasks of a later stage begin when all of the earlier ones are done, and may read their folders.
+    """
+
+    labels: Mapping[str, Cell]
+    stage: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of its folder: `MinAtar-Breakout-hl_gauss-eta0.1-s0`."""
+        words = []
+        for key, value in self.labels.items():
+            number = f"{value:g}" if isinstance(value, float) else str(value)
+            prefix = "s" if key == "seed" else "" if isinstance(value, str) else key
+            words.append(prefix + re.sub(r"[^\w.+-]", "-", number))
+        return "-".join(words)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One statement that is put to the test: that a number is positive, or that it is about zero.
+
+    Args:
+        claim: the statement in words.
+        value, low, high: the number, and its 95 % interval.
+        margin: None for a statement that the number is positive; else that it lies within ± this.
+    """
+
+    claim: str
+    value: float
+    low: float
+    high: float
+    margin: float | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """Decided by the interval alone."""
+        if self.margin is None:
+            return "reproduced" if self.low > 0 else "not reproduced" if self.high < 0 else "not decided"
+        if -self.margin <= self.low and self.high <= self.margin:
+            return "reproduced"
+        outside = self.low > self.margin or self.high < -self.margin
+        return "not reproduced" if outside else "not decided"
+
+    def words(self) -> str:
+        """`HL-Gauss above MSE: +0.31 [+0.12, +0.50]: reproduced`."""
+        about = "" if self.margin is None else f", asked for within ±{self.margin:.3g}"
+        interval = f"[{self.low:+.3g}, {self.high:+.3g}]" if math.isfinite(self.low) else "[one run]"
+        return f"{self.claim}: {self.value:+.3g} {interval}{about}: {self.outcome}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a study's rows say of its claim."""
+
+    findings: Sequence[Finding] = field(default_factory=tuple)
+    missing: int = 0
+    """Tasks without rows."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """Reproduced if every finding is; not reproduced if any is contradicted."""
+        outcomes = {finding.outcome for finding in self.findings}
+        if "not reproduced" in outcomes:
+            return "not reproduced"
+        return "reproduced" if outcomes == {"reproduced"} and not self.missing else "not decided"
+
+
+class Study(ABC):
+    """A claim of the paper, and how it is tested.
+
+    Args:
+        settings: one of `budgets`, or like it; a dataclass with a number of `seeds`.
+    """
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+    """Where the paper has it."""
+    protocol: ClassVar[str]
+    """What is done here, and how it differs from the paper, in a sentence or two."""
+    version: ClassVar[int] = 1
+    """Raised when the same settings would give other rows."""
+    budgets: ClassVar[Mapping[str, Any]]
+    """Settings by budget: `tiny` shows that it runs, `small` takes minutes, `full` decides."""
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+
+    @property
+    def claim(self) -> str:
+        """What the paper says, in one sentence."""
+        return STUDIES[self.name]
+
+    @property
+    def seeds(self) -> range:
+        """0, 1, 2 …"""
+        return range(self.settings.seeds)
+
+    @abstractmethod
+    def tasks(self) -> list[Task]:
+        """All of the work, in the order in which its rows stand in the table."""
+
+    @abstractmethod
+    def work(self, task: Task, tasks: Path) -> list[Row]:
+        """Does a task; called in a process of its own, once, or again after an interruption.
+
+        Args:
+            task: one of `tasks()`.
+            tasks: the folder that holds every task's own folder, `tasks / task.name`.
+
+        Returns:
+            Rows, to which the task's labels are added.
+        """
+
+    @abstractmethod
+    def findings(self, rows: Sequence[Row]) -> list[Finding]:
+        """What the rows say, the main statement first; rows of some tasks may be missing."""
+
+    @abstractmethod
+    def draw(self, rows: Sequence[Row]) -> Figure:
+        """The picture; called inside `style.styled()`."""
+
+
+def values(rows: Sequence[Row], column: str, **labels: Cell) -> list[float]:
+    """The numbers of a column in the rows that have these labels."""
+    wanted = labels.items()
+    return [float(row[column]) for row in rows if all(row.get(key) == value for key, value in wanted)]
