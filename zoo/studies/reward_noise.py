@@ -1,4 +1,4 @@
-"""Whether HL-Gauss copes better with noisy rewards, r + U(0, eta) (arXiv 2403.03950, section 5.2.1): offline."""
+"""Whether HL-Gauss copes better with noisy rewards, offline (arXiv 2403.03950, section 5.2.1)."""
 
 from __future__ import annotations
 

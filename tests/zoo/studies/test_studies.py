@@ -18,7 +18,8 @@ TRAINING = [name for name in STUDIES if name not in ("plasticity", "theory")]
 @pytest.mark.parametrize("name", TRAINING)
 def test_every_study_runs_end_to_end(name, tmp_path):
     said = reproduce(name, budget="tiny", out=tmp_path / name, progress=None)
-    assert said["failed"] == {} and said["missing"] == 0
+    assert said["failed"] == {}
+    assert said["missing"] == 0
     assert said["findings"], "the rows must be enough for the main statement"
     assert all(math.isfinite(finding["value"]) for finding in said["findings"])
     assert (tmp_path / name / "picture.png").stat().st_size > 5_000
@@ -52,7 +53,8 @@ def test_compare_averages_over_environments():
         for noise in (-0.1, 0.1)
     ]
     finding = compare("", rows, "final", ((1.0, {"loss": "hl"}), (-1.0, {"loss": "mse"})))
-    assert finding.value == pytest.approx(2.0) and finding.outcome == "reproduced"
+    assert finding.value == pytest.approx(2.0)
+    assert finding.outcome == "reproduced"
     assert compare("", rows, "final", ((1.0, {"loss": "hl"}), (-1.0, {"loss": "c51"}))) is None
 
 
@@ -67,7 +69,8 @@ def test_the_better_coordinate_is_found(absolute, sign):
 
     scores = [[score(*cell) + random.normal(0, 0.05) for _ in range(5)] for cell in cells]
     finding = better_coordinate(cells, scores, 30.0)
-    assert sign * finding.value > 0 and finding.outcome == ("reproduced" if absolute else "not reproduced")
+    assert sign * finding.value > 0
+    assert finding.outcome == ("reproduced" if absolute else "not reproduced")
 
 
 def test_returns_to_go():
