@@ -114,13 +114,18 @@ class VectorCollector(BaseCollector):
 
     def rollout(self) -> TensorDict:
         """One batch [N, T]; environments go on where the last one ended."""
+        arrays = self._begin()
+        for t in range(len(arrays["action"])):
+            observation = self._observe(arrays, t)
+            tensor = torch.from_numpy(observation).to(self.device, non_blocking=True)
+            self._step(arrays, t, self.policy(tensor))
+        return _to_tensordict(arrays)
+
+    def _begin(self) -> dict[str, np.ndarray]:
+        """Arrays for a rollout; the first one resets the environments."""
         if self._observation is None:
             self.reset(self._seed)
-        time = self.frames_per_batch // self.num_envs
-        arrays = self._allocate(time)
-        for t in range(time):
-            self._step(arrays, t)
-        return _to_tensordict(arrays, time, self.num_envs)
+        return self._allocate(self.frames_per_batch // self.num_envs)
 
     def _allocate(self, time: int) -> dict[str, np.ndarray]:
         """Time-major arrays; one more observation than steps, since a step's end is the next one's start."""
@@ -135,11 +140,13 @@ class VectorCollector(BaseCollector):
         }
         return arrays | {key: np.empty(shape, bool) for key in ("terminated", "truncated", "mask")}
 
-    def _step(self, arrays: dict[str, np.ndarray], t: int) -> None:
-        observation = self._observation
-        arrays["observation"][t] = observation
-        tensor = torch.from_numpy(arrays["observation"][t]).to(self.device, non_blocking=True)
-        action = self.policy(tensor)
+    def _observe(self, arrays: dict[str, np.ndarray], t: int) -> np.ndarray:
+        """Books and returns what the policy sees at step t, [N, ...]."""
+        arrays["observation"][t] = self._observation
+        return arrays["observation"][t]
+
+    def _step(self, arrays: dict[str, np.ndarray], t: int, action: np.ndarray) -> None:
+        """Makes step t with actions [N]."""
         following, reward, terminated, truncated, infos = self.env.step(action)
         done = terminated | truncated
         arrays["action"][t] = action
@@ -238,10 +245,10 @@ class VectorCollector(BaseCollector):
             self.env.close()
 
 
-def _to_tensordict(arrays: dict[str, np.ndarray], time: int, num_envs: int) -> TensorDict:
+def _to_tensordict(arrays: dict[str, np.ndarray]) -> TensorDict:
     """[T, N] arrays as a TensorDict [N, T] in TorchRL's layout, without a copy."""
     tensors = {key: torch.from_numpy(array).transpose(0, 1) for key, array in arrays.items()}
-    batch = (num_envs, time)
+    batch = tensors["action"].shape
     following = {
         "observation": tensors["next_observation"],
         "reward": tensors["reward"].unsqueeze(-1),

@@ -10,7 +10,7 @@ Legend: B batch, K batches.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -85,13 +85,16 @@ class Learner:
         with self.autocast:
             loss_B, td_error_B = self.update(batch)
         loss = loss_B.mean()
-        gradients = torch.autograd.grad(loss, self.parameters)
+        self.descend(torch.autograd.grad(loss, self.parameters))
+        return loss.detach(), td_error_B
+
+    def descend(self, gradients: Sequence[Tensor]) -> None:
+        """Moves the parameters by their gradients, clipped where asked."""
         if self.max_grad_norm is not None:
             norm = nn.utils.get_total_norm(gradients)
             factor = (self.max_grad_norm / (norm + 1e-6)).clamp(max=1.0)
             gradients = torch._foreach_mul(gradients, factor)
         self.optimizer.step(gradients)
-        return loss.detach(), td_error_B
 
     def set_lr(self, factor: float) -> None:
         """Sets the learning rate to `factor` times the first one."""

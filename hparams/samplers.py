@@ -106,9 +106,9 @@ class SeededSampler(BaseSampler):
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Optuna asks which parameters are sampled together."""
-        if trial.number == 0 or self.grid:
-            return distributions(self.space)
-        return self._inner(trial.number).infer_relative_search_space(study, trial)
+        # Optuna would take what all trials have in common, and trial 0 has no values where the recipe's lie
+        # outside of the space: nothing would ever be sampled together.
+        return distributions(self.space)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]

@@ -91,7 +91,10 @@ class Trials:
         """Trials that a process of this place was running when it ended."""
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         mine = [trial for trial in running if not self.shared or trial.user_attrs.get("place") == self.place]
-        return [self._suggested(optuna.trial.Trial(self.study, trial._trial_id)) for trial in mine]
+        again = [optuna.trial.Trial(self.study, trial._trial_id) for trial in mine]
+        for trial in again:  # its last sign of life may be so old that it would be given away
+            self._beat(trial)
+        return [self._suggested(trial) for trial in again]
 
     def _fail_stale(self) -> None:
         """Gives away what other machines began and did not go on with."""
@@ -138,12 +141,23 @@ class Trials:
         return trial
 
     def report(self, trial: Trial, value: float, step: int) -> bool:
-        """Says how a trial is doing after some step; returns whether to end it."""
-        if step not in self.frozen(trial).intermediate_values:
-            trial.report(value, step)
-        with warnings.catch_warnings():
+        """Says how a trial is doing after some step; returns whether to end it.
+
+        A step that was reported before an interruption, and that others follow, was judged then. Of a trial
+        that another machine has by now nothing is said.
+        """
+        there = self.frozen(trial)
+        if there.state.is_finished():
+            return False
+        if step < max(there.intermediate_values, default=step):
+            return False
+        # Between the two another machine may take the trial.
+        with warnings.catch_warnings(), contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
             warnings.simplefilter("ignore")
+            if step not in there.intermediate_values:
+                trial.report(value, step)
             return trial.should_prune()
+        return False
 
     def frozen(self, trial: Trial) -> FrozenTrial:
         """A trial as the storage has it."""

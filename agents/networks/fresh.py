@@ -14,6 +14,8 @@ def fresh_copy(network: nn.Module) -> nn.Module:
     parameters of a module that has neither keep their values.
     """
     fresh = copy.deepcopy(network)
+    for parameter in fresh.parameters():  # the stream is dealt out in the order of memory
+        parameter.data = parameter.data.contiguous()
     for module in reversed(list(fresh.modules())):  # parts before the whole, as they were built
         reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
         if reset is not None:

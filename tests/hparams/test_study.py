@@ -180,10 +180,60 @@ def test_a_dead_machines_trial_is_made_by_another_and_counts_once(tmp_path, monk
     again = ours.next(2)
     assert again is not None
     assert again.params == lost.params
-    theirs.end(lost, 99.0)  # it was only away
+    assert not theirs.report(lost, 99.0, 0)  # it was only away
+    theirs.end(lost, 99.0)
     ours.end(again, 2.0)
     assert [trial.value for trial in ours.all()] == [1.0, 2.0]
     assert ours.next(2) is None
+
+
+def test_a_machine_that_comes_back_late_goes_on_with_its_own(tmp_path, monkeypatch):
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    first = trials_in(url).next(1)
+    later = trials_in(url)
+    backend = getattr(later.storage, "_backend", later.storage)
+    monkeypatch.setattr(backend, "grace_period", 1)
+    monkeypatch.setattr(backend, "heartbeat_interval", 1)
+    import time
+
+    time.sleep(2.1)
+    again = later.interrupted()
+    assert [trial.number for trial in again] == [first.number]
+    assert later.next(1) is None
+    later.end(again[0], 1.0)
+    assert [(trial.number, trial.state.name) for trial in later.all()] == [(0, "COMPLETE")]
+
+
+def test_what_was_judged_before_an_interruption_is_not_judged_again(tmp_path):
+    trials = trials_in(tmp_path / "journal", pruner="wilcoxon")
+    best = trials.next(3)
+    for step in range(3):
+        trials.report(best, 10.0 + step, step)
+    trials.end(best, 11.0)
+    other = trials.next(3)
+    assert not trials.report(other, 1.0, 0)
+    assert trials.report(other, 1.0, 1)
+    assert not trials.report(other, 1.0, 0), "the second run decides, with both scores"
+    assert trials.report(other, 1.0, 1)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
+def test_values_are_sampled_together_though_the_default_is_outside(sampler, tmp_path, monkeypatch):
+    if sampler == "cmaes":
+        pytest.importorskip("cmaes")
+    trials = trials_in(tmp_path / "journal", sampler=sampler, defaults=None)
+    alone = []
+    single = SeededSampler.sample_independent
+
+    def counted(self, study, trial, name, distribution):
+        alone.append((trial.number, name))
+        return single(self, study, trial, name, distribution)
+
+    monkeypatch.setattr(SeededSampler, "sample_independent", counted)
+    trials.end(trials.next(14), 0.0)
+    work(trials, 14)
+    late = {name for number, name in alone if number > 10}
+    assert late <= ({"double"} if sampler == "cmaes" else set())
 
 
 @pytest.mark.parametrize(

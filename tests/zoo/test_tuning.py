@@ -133,6 +133,8 @@ def test_what_is_refused_before_anything_is_trained(how, words, tmp_path, monkey
     with pytest.raises(RecipeError, match=words) as error:
         tune("dqn", "CartPole-v1", **asked)
     assert "\n" not in str(error.value)
+    folder = StudyFolder(tmp_path / "study")
+    folder.check({})  # the corrected command finds no study of the wrong one's
 
 
 def test_environments_without_a_common_scale_are_refused(tmp_path):

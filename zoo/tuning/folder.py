@@ -63,7 +63,7 @@ class StudyFolder:
         there = self.settings()
         if there is not None:
             differing(there, settings, str(self.path))
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        elif self.path.exists() and (not self.path.is_dir() or set(self.path.iterdir()) - {self.place_file}):
             raise RecipeError(f"{self.path} exists and is not a study: choose another --study-dir")
 
     @contextmanager
@@ -81,14 +81,21 @@ class StudyFolder:
             raise RecipeError(f"{self.path}: cannot be written: {error.strerror or error}") from None
         try:
             lock(descriptor, self.path, "tuning")
-            try:
-                text = yaml.safe_dump({"format": FORMAT, **settings}, sort_keys=False)
-                write_atomically(self.settings_file, text)
-            except OSError as error:
-                raise RecipeError(f"{self.path}: cannot be written: {error.strerror or error}") from None
             yield
         finally:
             os.close(descriptor)
+
+    def save(self, settings: Mapping[str, Any]) -> None:
+        """Makes the folder that study's, once nothing is left that would refuse it.
+
+        Raises:
+            RecipeError: it cannot be written.
+        """
+        try:
+            text = yaml.safe_dump({"format": FORMAT, **settings}, sort_keys=False)
+            write_atomically(self.settings_file, text)
+        except OSError as error:
+            raise RecipeError(f"{self.path}: cannot be written: {error.strerror or error}") from None
 
     def place(self) -> str:
         """A name for this folder that no other has, on any machine."""

@@ -123,12 +123,17 @@ def write_trials(plan: Plan, trials: Sequence[FrozenTrial], folder: StudyFolder)
     for trial in trials:
         scores = trial.user_attrs.get("scores", [])
         row: dict[str, Any] = {"trial": trial.number, "state": state_of(trial)}
-        row["value"] = "" if trial.value is None else f"{trial.value:.6g}"
+        row["value"] = f"{trial.value:.6g}" if valued(trial) else ""
         row |= {key: trial.params.get(key, "") for key in keys}
         row |= {name: f"{score:.6g}" for name, score in zip(names, scores, strict=False)}
         row |= {"steps": trial.user_attrs.get("steps", ""), "error": trial.user_attrs.get("error", "")}
         rows.append(row)
     write_rows(folder.table, columns, rows)
+
+
+def valued(trial: FrozenTrial) -> bool:
+    """Whether a trial's value is of the objective; of one pruned in mid-run Optuna has its progress."""
+    return trial.value is not None and trial.state.name == "COMPLETE"
 
 
 def state_of(trial: FrozenTrial) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +104,7 @@ class Plan:
 
     def settings(self) -> dict[str, Any]:
         """What makes two studies the same one."""
-        return {
+        settings = {
             "agent": self.agent,
             "preset": self.preset,
             "loss": self.loss,
@@ -117,6 +118,7 @@ class Plan:
             "pruner": self.pruner,
             "space": self.space.to_dict(),
         }
+        return json.loads(json.dumps(settings))  # type: ignore[no-any-return]  # as a file gives it back
 
 
 def make_plan(

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from catzoo.hparams.space import Parameter
 from catzoo.zoo import style
 from catzoo.zoo.tuning.folder import StudyFolder
-from catzoo.zoo.tuning.outcome import state_of
+from catzoo.zoo.tuning.outcome import state_of, valued
 from catzoo.zoo.tuning.plan import Plan
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _save(figure: Figure, folder: StudyFolder, name: str) -> None:
 
 
 def _valued(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    return [trial for trial in trials if trial.value is not None and math.isfinite(trial.value)]
+    return [trial for trial in trials if valued(trial) and math.isfinite(trial.value or 0.0)]
 
 
 def _worth(plan: Plan) -> str:

@@ -81,6 +81,7 @@ class Scheduler:
         self.tell = tell or (lambda line: None)
         self.threads = threads_each(workers)
         self.active: list[Active] = []
+        self.waiting: list[Trial] = []
         self.attempts: Counter[Path] = Counter()
         done = len(trials.finished())
         per_trial = plan.instances * plan.steps
@@ -99,14 +100,14 @@ class Scheduler:
             KeyboardInterrupt: after the runs have been saved.
         """
         with (
-            self.trials.alive(lambda: [active.trial for active in self.active]),
+            self.trials.alive(lambda: [*(active.trial for active in self.active), *self.waiting]),
             self.board,
             crew_of_workers() as crew,
         ):
-            waiting = self.trials.interrupted()
+            self.waiting = self.trials.interrupted()
             while True:
                 while len(self.active) < self.workers:
-                    trial = waiting.pop(0) if waiting else self.trials.next(self.wanted)
+                    trial = self.waiting.pop(0) if self.waiting else self.trials.next(self.wanted)
                     if trial is None:
                         break
                     self._begin(trial, crew)
@@ -190,7 +191,7 @@ class Scheduler:
             if not math.isfinite(value):
                 continue
             value = normalised(value, self.plan.scales[job.recipe.env])
-            step = (before + mark) * job.recipe.steps // MARKS
+            step = (before + mark) * self.plan.steps // MARKS
             last = before + mark == len(active.jobs) * MARKS
             if self.trials.report(active.trial, value, step) and not last:
                 active.stopped = True

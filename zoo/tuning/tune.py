@@ -105,6 +105,7 @@ def tune(
     check_jobs(plan.jobs(folder.trial(0), 0, {}), workers)
     with folder.held(plan.settings()):
         study = _open(plan, folder, storage)
+        folder.save(plan.settings())
         tell = progress or (lambda line: None)
         tell(_opening(plan, folder, len(study.finished()), trials))
         _work(plan, study, folder, trials, workers, progress)
