@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from catzoo.zoo.many import train_many
     from catzoo.zoo.reporting.report import report
     from catzoo.zoo.runs import load_agent
+    from catzoo.zoo.studies.reproduce import reproduce
     from catzoo.zoo.training import train
     from catzoo.zoo.tuning.tune import tune
     from catzoo.zoo.watching import watch
@@ -27,6 +28,7 @@ _LAZY = {
     "gather": "catzoo.zoo.gathering",
     "load_agent": "catzoo.zoo.runs",
     "report": "catzoo.zoo.reporting.report",
+    "reproduce": "catzoo.zoo.studies.reproduce",
     "train": "catzoo.zoo.training",
     "train_many": "catzoo.zoo.many",
     "tune": "catzoo.zoo.tuning.tune",
@@ -39,6 +41,7 @@ __all__ = [
     "gather",
     "load_agent",
     "report",
+    "reproduce",
     "train",
     "train_many",
     "tune",
