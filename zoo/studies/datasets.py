@@ -43,6 +43,6 @@ def dataset_of(tasks: Path, seed: int) -> Path:
 
 def score_of(dataset: Path) -> float:
     """Mean return of the episodes in a dataset."""
-    from catzoo.agents.replay import read_dataset
+    from catzoo.agents.replay import Dataset
 
-    return float(read_dataset(dataset).manifest["mean_return"])
+    return float(Dataset(dataset).manifest["mean_return"])

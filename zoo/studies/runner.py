@@ -90,15 +90,16 @@ def run_tasks(
     failures: dict[str, str] = {}
     with progress_bar(study.name) as bar:
         shown = bar.add_task(study.name, total=len(tasks), completed=len(tasks) - len(todo))
-        done = Counter(all=len(tasks) - len(todo))
+        done = len(tasks) - len(todo)
 
         def ended(task: Task, problem: str | None) -> None:
-            done["all"] += 1
-            bar.update(shown, completed=done["all"])
+            nonlocal done
+            done += 1
+            bar.update(shown, completed=done)
             if problem is not None:
                 failures[task.name] = problem
             if problem is not None or not console.is_terminal:
-                tell(f"{done['all']}/{len(tasks)} {task.name}: {problem or 'done'}")
+                tell(f"{done}/{len(tasks)} {task.name}: {problem or 'done'}")
 
         for stage in sorted({task.stage for task in todo}):
             now = [task for task in todo if task.stage == stage]
