@@ -12,7 +12,7 @@ from catzoo.hparams.recipe import (
     ValueLossConfig,
 )
 from catzoo.hparams.resolve import loss_name, merge, parse_override, read_yaml, resolve
-from catzoo.hparams.schema import RecipeError, build, keys_of, nearest
+from catzoo.hparams.schema import NoRoomError, RecipeError, build, keys_of, nearest
 
 __all__ = [
     "LOSS_KEYS",
@@ -20,6 +20,7 @@ __all__ = [
     "EvalConfig",
     "ExplorationConfig",
     "NetworkConfig",
+    "NoRoomError",
     "OptimizerConfig",
     "Recipe",
     "RecipeError",

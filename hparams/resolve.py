@@ -54,7 +54,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
         if len(content) > LARGEST_FILE:
-            raise RecipeError(f"{path}: not a recipe: larger than {LARGEST_FILE // 10**6} MB")
+            raise RecipeError(f"{path}: larger than {LARGEST_FILE // 10**6} MB")
         values = _plain_yaml(content.decode())
     except OSError as error:
         raise RecipeError(f"{path}: {error.strerror or error}") from None
@@ -70,7 +70,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
             raise
         raise RecipeError(f"{path}: not YAML: a value that cannot be") from None
     if not isinstance(values, dict):
-        raise RecipeError(f"{path}: not a recipe: a mapping of keys was expected")
+        raise RecipeError(f"{path}: {'empty' if values is None else 'no mapping'}: keys were expected")
     return values
 
 

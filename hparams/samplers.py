@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from catzoo.hparams.schema import RecipeError, nearest
+from catzoo.hparams.schema import RecipeError, check_name
 from catzoo.hparams.space import Parameter, Space
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SAMPLERS = ("tpe", "random", "grid", "cmaes")
 PRUNERS = ("wilcoxon", "median", "hyperband", "none")
+DEFAULT = "default"
+"""Marks the trial that is the recipe as it is, in its attributes."""
 STARTUP = 8
 """Trials at random before TPE models anything."""
 
@@ -38,10 +40,7 @@ def make_pruner(name: str, instances: int, steps: int) -> BasePruner:
     Raises:
         RecipeError: no such pruner.
     """
-    if name not in PRUNERS:
-        raise RecipeError(
-            f"unknown pruner {name!r}: must be one of {', '.join(PRUNERS)}{nearest(name, PRUNERS)}"
-        )
+    check_name("pruner", name, PRUNERS)
     if name == "wilcoxon":
         return optuna.pruners.WilcoxonPruner(p_threshold=wilcoxon_threshold(instances), n_startup_steps=2)
     if name == "median":
@@ -60,13 +59,32 @@ def wilcoxon_threshold(instances: int) -> float:
     return 0.26 if instances < 8 else 0.13
 
 
+def is_default(trial: FrozenTrial) -> bool:
+    """Whether a trial is the recipe as it is: trial 0, or what came in its place."""
+    return trial.number == 0 or DEFAULT in trial.user_attrs
+
+
+def counts(trial: FrozenTrial) -> bool:
+    """Whether a trial counts: not if it failed without a reason, for then another takes its place."""
+    return trial.state != TrialState.FAIL or "error" in trial.user_attrs
+
+
+def default_is_due(trials: Sequence[FrozenTrial], number: int) -> bool:
+    """Whether a new trial is to be the default one: if no other is, nor may become it."""
+    return not any(
+        counts(other) and (is_default(other) or (other.number < number and "place" not in other.user_attrs))
+        for other in trials
+        if other.number != number
+    )
+
+
 class SeededSampler(BaseSampler):
     """Another sampler, made anew for every trial from the study's seed and the trial's number.
 
     Args:
         name: one of `SAMPLERS`.
         space: what is sampled.
-        defaults: the values of trial 0.
+        defaults: the values of the default trial.
         seed: the study's.
 
     Raises:
@@ -74,9 +92,7 @@ class SeededSampler(BaseSampler):
     """
 
     def __init__(self, name: str, space: Space, defaults: Mapping[str, Any] | None, seed: int) -> None:
-        if name not in SAMPLERS:
-            known = ", ".join(SAMPLERS)
-            raise RecipeError(f"unknown sampler {name!r}: must be one of {known}{nearest(name, SAMPLERS)}")
+        check_name("sampler", name, SAMPLERS)
         self.name = name
         self.space = space
         self.defaults = defaults
@@ -114,10 +130,10 @@ class SeededSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Optuna asks for them."""
-        if trial.number == 0:
+        if is_default(trial):
             return dict(self.defaults or {})
         if self.grid:
-            return self._unvisited(study)
+            return self._unvisited(study, trial.number)
         return self._inner(trial.number).sample_relative(study, trial, search_space)
 
     def sample_independent(
@@ -130,12 +146,22 @@ class SeededSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
         """Optuna says how a trial ended; CMA-ES keeps what it needs."""
-        if trial.number > 0 and not self.grid:
+        if not is_default(trial) and not self.grid:
             self._inner(trial.number).after_trial(study, trial, state, values)
 
-    def _unvisited(self, study: Study) -> dict[str, Any]:
-        visited = [trial.params for trial in study.get_trials(deepcopy=False) if trial.number > 0]
-        return next((point for point in self.grid if point not in visited), self.grid[0])
+    def _unvisited(self, study: Study, number: int) -> dict[str, Any]:
+        # Not study.get_trials: under Hyperband a sampler sees but the trials of one bracket.
+        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+        trials = [trial for trial in trials if not is_default(trial) and counts(trial)]
+        visited = [trial.params for trial in trials]
+        left = [point for point in self.grid if point not in visited] or self.grid
+        # Other machines may be choosing at this moment: each takes the point after those before it.
+        choosing = sum(
+            trial.state == TrialState.RUNNING and len(trial.params) < len(self.space.parameters)
+            for trial in trials
+            if trial.number < number
+        )
+        return left[min(choosing, len(left) - 1)]
 
 
 def _grid(space: Space, seed: int) -> list[dict[str, Any]]:

@@ -29,6 +29,10 @@ class RecipeError(ValueError):
     """A recipe, or an override of one, that cannot be used; the message is one line."""
 
 
+class NoRoomError(RecipeError):
+    """Nothing is wrong with what was asked for: the disk is full or read-only, and later it may not be."""
+
+
 def bounded(
     default: Any, *, at_least: float | None = None, above: float | None = None, at_most: float | None = None
 ) -> Any:
@@ -61,6 +65,15 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     folded = {name.lower(): name for name in allowed}
     close = difflib.get_close_matches(word[:100].lower(), folded, n=1, cutoff=0.6)
     return f"; did you mean {folded[close[0]]}?" if close else ""
+
+
+def check_name(what: str, name: str, known: Iterable[str]) -> None:
+    """RecipeError unless a name, `what` it may be, is a known one."""
+    known = list(known)
+    if name not in known:
+        raise RecipeError(
+            f"unknown {what} {shown(name)}: must be one of {', '.join(known)}{nearest(name, known)}"
+        )
 
 
 @functools.cache

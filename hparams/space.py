@@ -30,6 +30,8 @@ FIXED = ("agent", "env", "preset", "seed", "steps", "eval.", "compute.", "checkp
          "value_loss.name", "record", "dataset", "reward_noise")  # fmt: skip
 """Keys that a study must not vary: its trials would not be comparable."""
 WORDS = {"low", "high", "log", "choices", "of", "points"}
+EXCLUSIVE = {"value_loss.sigma": "sigma_ratio", "value_loss.sigma_ratio": "sigma"}
+"""HL-Gauss's sigma is given in one of two ways: keys, and what must not stand beside them."""
 POINTS = 4
 """Values that a grid takes between two bounds, unless the space says."""
 
@@ -84,9 +86,12 @@ class Space:
             value = values[parameter.key]
             if parameter.of is not None:
                 value *= scale_of(recipe, parameter.key, parameter.of)
+                value = round(value) if _kind(parameter.key) == "int" else value
             for part in reversed(parameter.key.split(".")):
                 value = {part: value}
             nested = merge(nested, value)
+            if parameter.key in EXCLUSIVE:  # the other one may be the recipe's
+                nested["value_loss"][EXCLUSIVE[parameter.key]] = None
         return nested
 
     def defaults(self, recipe: Recipe) -> dict[str, Any] | None:
@@ -112,7 +117,12 @@ def read_space(path: Path) -> dict[str, Any]:
 
 
 def resolve_space(
-    source: Mapping[str, Any], recipes: Sequence[Recipe], *, where: str, drop: bool = False
+    source: Mapping[str, Any],
+    recipes: Sequence[Recipe],
+    *,
+    where: str,
+    drop: bool = False,
+    ignored: Sequence[str] = (),
 ) -> Space:
     """A space for some recipes of one agent and loss, checked.
 
@@ -120,23 +130,27 @@ def resolve_space(
         source: from keys to bounds or choices, see the module.
         recipes: one per environment; bounds `of` something become plain where it is the same in all.
         where: what to call the source in errors.
-        drop: leave out the keys that do not apply to the loss, instead of refusing them.
+        drop: leave out the keys that do not apply to the loss or the agent, instead of refusing them.
+        ignored: keys, or groups of them, that the agent has no use for.
 
     Raises:
         RecipeError: an unknown key, a bound out of the key's range, a space without choice.
     """
-    loss = recipes[0].value_loss.name
+    agent, loss = recipes[0].agent, recipes[0].value_loss.name
     parameters = []
     for key, entry in source.items():
         _check_key(key, where)
         group, _, leaf = key.partition(".")
-        if group == "value_loss" and leaf not in LOSS_KEYS[loss]:
-            if drop:
-                continue
-            raise RecipeError(f"{key} does not apply to {loss} ({where})")
+        useless = loss if group == "value_loss" and leaf not in LOSS_KEYS[loss] else None
+        if any(key == name or key.startswith(f"{name}.") for name in ignored):
+            useless = agent
+        if useless and drop:
+            continue
+        if useless:
+            raise RecipeError(f"{key} does not apply to {useless} ({where})")
         parameters.append(_parameter(key, entry, recipes, where))
     keys = {parameter.key for parameter in parameters}
-    if {"value_loss.sigma", "value_loss.sigma_ratio"} <= keys:
+    if set(EXCLUSIVE) <= keys:
         raise RecipeError(f"value_loss.sigma and value_loss.sigma_ratio exclude each other ({where})")
     if not parameters:
         raise RecipeError(f"the space has nothing to vary for {loss} ({where})")
@@ -174,8 +188,10 @@ def _parameter(key: str, entry: Any, recipes: Sequence[Recipe], where: str) -> P
             _check_value(key, round(bound * scale) if kind == "int" and of else bound * scale, where)
     if len(set(scales)) == 1:
         low, high, of = low * scales[0], high * scales[0], None
-    if kind == "int":
-        low, high, of = round(low), round(high), None
+    if kind == "int" and of is None:
+        low, high = round(low), round(high)
+    elif kind == "int":
+        kind = "float"  # multiples of whole numbers
     if low >= high:
         raise RecipeError(f"{key}: low={low:g} must be below high={high:g}: nothing to vary ({where})")
     if log and low <= 0:
@@ -228,10 +244,8 @@ def scale_of(recipe: Recipe, key: str, of: str) -> float:
     """What a bound `of` the support or of the recipe's own value is a multiple of."""
     if of == "recipe":
         own = value_of(recipe, key)
-        if not isinstance(own, int | float) or isinstance(own, bool) or own == 0:
-            raise RecipeError(
-                f"{key}: of: recipe needs a number other than 0 in the recipe, not {shown(own)}"
-            )
+        if not isinstance(own, int | float) or isinstance(own, bool) or own <= 0:
+            raise RecipeError(f"{key}: of: recipe needs a number above 0 in the recipe, not {shown(own)}")
         return float(own)
     loss = recipe.value_loss
     if loss.v_min is None or loss.v_max is None:

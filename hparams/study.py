@@ -1,6 +1,7 @@
 """Optuna studies over a search space: which trial comes next, and how each of them ended.
 
-Trial 0 is always the recipe as it is. Every other trial's values are a function of the study's seed, its
+Trial 0 is the recipe as it is (if the machine that makes it dies, the trial that takes its place is).
+Every other trial's values are a function of the study's seed, its
 number and the trials before it, so that a study which one process makes is the same each time, interrupted
 or not: samplers are made anew for each trial, from a seed of its own.
 """
@@ -8,6 +9,7 @@ or not: samplers are made anew for each trial, from a seed of its own.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 import time
@@ -17,14 +19,26 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.storages import BaseStorage
+from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.trial import FrozenTrial, TrialState
 
-from catzoo.hparams.samplers import SeededSampler, distributions
-from catzoo.hparams.storage import GRACE, HEARTBEAT, shown_url
+from catzoo.hparams.samplers import (
+    DEFAULT,
+    SeededSampler,
+    counts,
+    default_is_due,
+    distributions,
+    is_default,
+)
+from catzoo.hparams.storage import GRACE, HEARTBEAT, PLACE, shown_url
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
     from optuna.trial import Trial
+
+
+SETTLED = 1.0
+"""Seconds after which machines that began a study at the same moment have all said what it is."""
 
 
 def quieten() -> None:
@@ -63,10 +77,13 @@ class Trials:
 
     def settings(self, own: Mapping[str, Any]) -> dict[str, Any]:
         """What the study was made with: `own`, if it is new."""
-        attributes = self.study.user_attrs
-        if "settings" not in attributes:
+        there = self.study.user_attrs.get("settings")
+        if there is None:
             self.study.set_user_attr("settings", dict(own))
-        return dict(attributes.get("settings", own))
+            if self.shared:  # another machine may have found none either: the last to write has it
+                time.sleep(SETTLED)
+            there = self.study.user_attrs["settings"]
+        return dict(there)
 
     def where(self, storage: str | os.PathLike[str]) -> str:
         """The storage's name for messages."""
@@ -80,8 +97,7 @@ class Trials:
 
     def all(self) -> list[FrozenTrial]:
         """Every trial that counts, in order; not those that another took the place of."""
-        trials = self.study.get_trials(deepcopy=False)
-        return [trial for trial in trials if trial.state != TrialState.FAIL or "error" in trial.user_attrs]
+        return [trial for trial in self.study.get_trials(deepcopy=False) if counts(trial)]
 
     def finished(self) -> list[FrozenTrial]:
         """Trials that have ended."""
@@ -90,7 +106,7 @@ class Trials:
     def interrupted(self) -> list[Trial]:
         """Trials that a process of this place was running when it ended."""
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        mine = [trial for trial in running if not self.shared or trial.user_attrs.get("place") == self.place]
+        mine = [trial for trial in running if not self.shared or trial.user_attrs.get(PLACE) == self.place]
         again = [optuna.trial.Trial(self.study, trial._trial_id) for trial in mine]
         for trial in again:  # its last sign of life may be so old that it would be given away
             self._beat(trial)
@@ -102,11 +118,18 @@ class Trials:
         # One that was killed between asking for a trial and its first sign of life: nobody has it.
         now = time.monotonic()
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        nobodys = [trial for trial in running if "place" not in trial.user_attrs]
+        nobodys = [trial for trial in running if PLACE not in trial.user_attrs]
         self._nobodys = {trial.number: self._nobodys.get(trial.number, now) for trial in nobodys}
         for trial in nobodys:
             if now - self._nobodys[trial.number] > GRACE:
                 self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+
+    def at_work_elsewhere(self) -> list[FrozenTrial]:
+        """Trials of other machines that end, or are given away, sooner or later."""
+        if not isinstance(self.storage, BaseHeartbeat):
+            return []  # of a machine that died nobody would hear
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
+        return [trial for trial in running if trial.user_attrs.get(PLACE) != self.place]
 
     @property
     def shared(self) -> bool:
@@ -123,8 +146,8 @@ class Trials:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the heartbeat is ours, see `alive`
             trial = self.study.ask()
-        trial.set_user_attr("place", self.place)
-        self._beat(trial)
+        self._beat(trial)  # first: a trial of a machine that died is given away when it beats no more
+        trial.set_user_attr(PLACE, self.place)
         # Two machines may have asked at once: numbers are unique, so all agree on which are too many.
         rank = sum(other.number <= trial.number for other in self.all())
         if rank > wanted:
@@ -133,7 +156,9 @@ class Trials:
         return self._suggested(trial)
 
     def _suggested(self, trial: Trial) -> Trial:
-        if trial.number > 0 or self.has_defaults:
+        if default_is_due(self.study.get_trials(deepcopy=False), trial.number):
+            trial.set_user_attr(DEFAULT, True)
+        if self.has_defaults or not is_default(self.frozen(trial)):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 for key, distribution in distributions(self.space).items():
@@ -141,7 +166,7 @@ class Trials:
         return trial
 
     def report(self, trial: Trial, value: float, step: int) -> bool:
-        """Says how a trial is doing after some step; returns whether to end it.
+        """Says how a trial is doing after some step; returns whether to end it: never the default.
 
         A step that was reported before an interruption, and that others follow, was judged then. Of a trial
         that another machine has by now nothing is said.
@@ -156,7 +181,7 @@ class Trials:
             warnings.simplefilter("ignore")
             if step not in there.intermediate_values:
                 trial.report(value, step)
-            return trial.should_prune()
+            return trial.should_prune() and not is_default(there)
         return False
 
     def frozen(self, trial: Trial) -> FrozenTrial:
@@ -172,8 +197,11 @@ class Trials:
         """Records that a trial was ended early, and the value of the runs that it had, if one is known.
 
         With a value it counts as complete for the sampler, as Optuna advises for the Wilcoxon pruner; it is
-        never the best one.
+        never the best one: a value above that of the best whole trial is of too few runs, and cut to it.
         """
+        best = best_of(self.all())
+        if value is not None and best is not None and best.value is not None:
+            value = min(value, math.nextafter(best.value, -math.inf))
         self._about(trial, {**about, "pruned": True})
         if value is None:
             self._tell(trial, state=TrialState.PRUNED)
@@ -196,8 +224,6 @@ class Trials:
             self.study.tell(trial, **how, skip_if_finished=True)
 
     def _beat(self, trial: Trial) -> None:
-        from optuna.storages._heartbeat import BaseHeartbeat
-
         if isinstance(self.storage, BaseHeartbeat):
             self.storage.record_heartbeat(trial._trial_id)
 

@@ -28,7 +28,8 @@ from catzoo.agents import (
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.losses import ValueLoss, make_value_loss
 from catzoo.zoo.datasets import find_dataset, itemsize, make_recorder
-from catzoo.zoo.environments import canonical, make_env, stream_seed
+from catzoo.zoo.environments import make_env, stream_seed
+from catzoo.zoo.games import canonical
 from catzoo.zoo.machine import has_bf16, usable_cores, usable_memory, workers
 
 AGENTS: dict[str, Callable[..., Agent]] = {"dqn": DQN, "rainbow": DQN, "pqn": PQN, "cql": CQL}

@@ -15,6 +15,8 @@ ROOM = Path(__file__).resolve().parent
 RECIPES = ROOM / "recipes"
 SCORES = ROOM / "results" / "scores.csv"
 """One row a run: env, agent, loss, seed, steps, mean_return, episodes, protocol, date, command."""
+TABLES = (SCORES, *(SCORES.with_name(f"{name}.csv") for name in ("minatar", "minatar-table", "atari-100k")))
+"""The files of such rows that `catzoo list` and `show` print."""
 
 
 def agents() -> dict[str, Path]:
@@ -86,7 +88,9 @@ def _value_loss_name(override: Mapping[str, Any]) -> str | None:
 
 def scores(agent: str | None = None) -> list[dict[str, str]]:
     """Measured scores, one mapping a run, of one agent or of all."""
-    if not SCORES.exists():
-        return []
-    with SCORES.open(newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if agent is None or row["agent"] == agent]
+    rows: list[dict[str, str]] = []
+    for table in TABLES:
+        if table.exists():
+            with table.open(newline="", encoding="utf-8") as file:
+                rows += csv.DictReader(file)
+    return [row for row in rows if agent is None or row["agent"] == agent]

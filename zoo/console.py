@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,7 +22,7 @@ from rich.text import Text
 from catzoo.hparams.schema import brief
 
 # Into a file or a pipe there is no width to keep to, but tables need one.
-console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 
 LONGEST = 300
 """Characters of a table's cell."""
@@ -64,8 +64,9 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
         title=title, title_justify="left", title_style="bold", caption=note or None, caption_justify="left"
     )
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 or column in WORDS else "right")
+        side: JustifyMethod = "left" if index == 0 or column in WORDS else "right"
+        table.add_column(column, justify=side, overflow="fold", no_wrap=index > 0 and column not in WORDS)
     for row in rows:
         # A cell is no markup, and what a stranger's file says ends no line and moves no cursor.
         table.add_row(*(Text(brief(str(cell), LONGEST)) for cell in row))
-    console.print(table)
+    console.print(table, soft_wrap=False)

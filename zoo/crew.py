@@ -22,6 +22,7 @@ from catzoo.hparams import Recipe, RecipeError
 from catzoo.zoo.machine import WORKERS, usable_cores
 from catzoo.zoo.runs import Run
 from catzoo.zoo.signals import sigterm_raises
+from catzoo.zoo.worker import NO_ROOM
 
 POLL = 0.1
 """Seconds between looks at the processes."""
@@ -130,6 +131,11 @@ class Worker(Generic[AnyWork]):
         """Whether it was ended by a signal, so that another attempt may fare better."""
         return self.process.returncode is not None and self.process.returncode < 0
 
+    @property
+    def had_no_room(self) -> bool:
+        """Whether the disk was full, so that no other attempt fares better until somebody makes room."""
+        return self.process.returncode == NO_ROOM
+
 
 def threads_each(workers: int) -> int:
     """Threads for each of so many workers, so that they do not fight for cores."""
@@ -138,12 +144,12 @@ def threads_each(workers: int) -> int:
 
 @contextlib.contextmanager
 def crew_of_workers() -> Iterator[list[Worker[Any]]]:
-    """A list of workers; none of them outlives the block."""
+    """A list of workers; none of them outlives the block. An error that ends it lets them save first."""
     crew: list[Worker[Any]] = []
     try:
         with sigterm_raises():
             yield crew
-    except KeyboardInterrupt:
+    except BaseException:  # whatever it was, they may save what they have
         for worker in crew:
             with contextlib.suppress(ProcessLookupError):
                 worker.process.send_signal(signal.SIGINT)

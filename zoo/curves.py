@@ -119,6 +119,7 @@ def draw_curves(groups: Sequence[Group], out: Path, looks: Mapping[str, style.Lo
             _draw_legend(figure, looks, columns)
         words = "mean return of the training episodes in the last tenth of the steps, over agent steps"
         words += f"; {_seeds(groups)}" if alike and len(panels) > 1 else ""
+        words += "; bands: 95 % over seeds" if any(len(runs) > 2 for _, runs in groups) else ""
         figure.text(0.5, 8 / (figure.get_figheight() * style.DPI), "\n".join(wrap(words, 50 * across)),
                     ha="center", color=style.MUTED, fontsize=9)  # fmt: skip
         style.publish(figure, out)

@@ -11,7 +11,8 @@ from gymnasium.vector import VectorEnv
 from catzoo import __version__
 from catzoo.agents import Dataset, DatasetError, Recorder, transition_bytes
 from catzoo.hparams import Recipe, RecipeError
-from catzoo.zoo.environments import canonical, protocol_of, stream_seed
+from catzoo.zoo.environments import protocol_of, stream_seed
+from catzoo.zoo.games import canonical
 from catzoo.zoo.machine import workers
 
 

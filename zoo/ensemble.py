@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import Recipe, RecipeError
+from catzoo.hparams import NoRoomError, Recipe, RecipeError
 from catzoo.zoo.console import counting
 from catzoo.zoo.continuing import identity, restore
 from catzoo.zoo.runs import Run
@@ -81,7 +81,7 @@ def train_ensemble(
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
-        raise RecipeError(
+        raise NoRoomError(
             f"cannot be written: {os.strerror(error.errno)}: {error.filename}; the same call goes on from "
             "the last checkpoints when there is room"
         ) from None

@@ -25,6 +25,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from catzoo.hparams import RecipeError, nearest
+from catzoo.zoo.games import canonical
 from catzoo.zoo.machine import usable_cores
 
 EPISODE_CAP = 27_000
@@ -67,11 +68,6 @@ DTYPES = tuple(
 """Of observations: what both NumPy and torch can index."""
 CLASSIC_CONTROL = ("CartPole", "Acrobot", "MountainCar-")
 MINATAR = {"sticky_action_prob": 0.1, "difficulty_ramping": True}
-
-
-def canonical(env: str) -> str:
-    """The registered id behind a name: `MinAtar/Breakout` is `MinAtar/Breakout-v1`."""
-    return f"{env}-v1" if env.startswith("MinAtar/") and "-v" not in env else env
 
 
 def protocol_of(env: str, options: dict[str, Any] | None = None) -> Protocol:

@@ -55,6 +55,11 @@ def is_list(env: str) -> bool:
     return "," in env or bool(like_a_set) or _is_pattern(env)
 
 
+def canonical(env: str) -> str:
+    """The registered id behind a name: `MinAtar/Breakout` is `MinAtar/Breakout-v1`."""
+    return f"{env}-v1" if env.startswith("MinAtar/") and "-v" not in env else env
+
+
 def expand(env: str) -> list[str]:
     """The environments that a comma-separated list of ids, sets and patterns stands for.
 
@@ -64,7 +69,7 @@ def expand(env: str) -> list[str]:
     Raises:
         RecipeError: a name that nobody registered, with the nearest one, or a pattern without a match.
     """
-    from catzoo.zoo.environments import canonical, find_spec
+    from catzoo.zoo.environments import find_spec
 
     found: dict[str, str] = {}
     for word in (part.strip() for part in env.split(",")):

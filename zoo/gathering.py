@@ -12,6 +12,7 @@ from typing import Any
 
 from catzoo.hparams import RecipeError, read_yaml
 from catzoo.zoo.console import print_table, say
+from catzoo.zoo.games import canonical
 from catzoo.zoo.intervals import FEW, mean_interval
 from catzoo.zoo.rows import write_rows
 from catzoo.zoo.runs import INCIDENTAL, Run, flat
@@ -131,6 +132,7 @@ def sort_runs(runs: Sequence[Run]) -> Sorted:
         # What `auto` and `null` came to where the run was made.
         settings |= {f"compute.{name}": result.get("compute", {}).get(name, settings.get(f"compute.{name}"))
                      for name in ("precision", "overlap")}  # fmt: skip
+        result |= {"env": canonical(result["env"])}
         key = json.dumps([{name: result[name] for name in ("env", "agent", "loss", "seed", "steps")},
                           _identity(settings)], sort_keys=True)  # fmt: skip
         if key in kept:
@@ -155,8 +157,11 @@ def _settings(run: Run) -> Row:
 
 
 def _identity(settings: Row) -> Row:
-    """What makes two runs the same experiment: all but the seed and what is incidental."""
-    return {key: value for key, value in settings.items() if key != "seed" and not key.startswith(INCIDENTAL)}
+    """What makes two runs the same experiment: all but the environment, the seed and what is incidental."""
+    apart = ("env", "seed")
+    return {
+        key: value for key, value in settings.items() if key not in apart and not key.startswith(INCIDENTAL)
+    }
 
 
 def _summarise(runs: Sequence[tuple[Run, Row]]) -> list[Row]:

@@ -98,14 +98,15 @@ def print_scores(agent: str | None = None) -> None:
         console.print("No scores measured yet.")
         return
     rows = []
-    for (env, name, loss, steps, protocol, said), runs in groups.items():
+    for (env, name, loss, steps, protocol, said), runs in sorted(groups.items()):
         values = [float(run["mean_return"]) for run in runs]
         rows.append((env, name, loss, f"{int(steps):,}", len(values), f"{mean(values):.1f}",
                      f"{min(values):.1f} … {max(values):.1f}", protocol, said))  # fmt: skip
     columns = ("environment", "agent", "loss", "steps", "seeds", "return", "range", "protocol", "recipe")
     if not any(row[-1] for row in rows):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
-    print_table("Measured scores (greedy, mean over seeds)", columns, rows, note=f"every run: {SCORES}")
+    note = f"every run: {SCORES.parent}"
+    print_table("Measured scores (greedy, mean over seeds)", columns, rows, note=note)
 
 
 def print_pretrained() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from catzoo.hparams import RecipeError
 from catzoo.hparams.schema import brief
+from catzoo.zoo.games import canonical
 from catzoo.zoo.rows import read_rows
 
 FILE = Path(__file__).resolve().parent / "data" / "reference_scores.csv"
@@ -41,9 +42,10 @@ def scale_of(env: str) -> Scale:
         RecipeError: unknown.
     """
     known = scales()
-    if env not in known:
+    name = canonical(env)
+    if name not in known:
         raise RecipeError(
             f"{brief(env)}: no random and reference score are known, so that its returns cannot be put "
             "on one scale with those of others: take environments one by one"
         )
-    return known[env]
+    return known[name]

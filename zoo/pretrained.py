@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from catzoo.hparams import RecipeError
+from catzoo.hparams import RecipeError, nearest
+from catzoo.hparams.schema import brief
 from catzoo.zoo.catalogue import ROOM
 
 if TYPE_CHECKING:
@@ -30,9 +31,21 @@ def pretrained() -> dict[str, Path]:
 
 
 def find_run(run: str | os.PathLike[str]) -> Path:
-    """A run's folder: the path, or the zoo's own trained agent where there is no such path."""
-    path = Path(run)
-    return path if os.path.lexists(path) else pretrained().get(os.fspath(run), path)
+    """A run's folder: the path, or the zoo's own trained agent where there is no such path.
+
+    Raises:
+        RecipeError: neither is there.
+    """
+    path, known = Path(run), pretrained()
+    if os.path.lexists(path):
+        return path
+    name = os.fspath(run)
+    if name not in known:
+        raise RecipeError(
+            f"{brief(name)}: no such folder, and none of the zoo's trained agents, see catzoo list"
+            f"{nearest(name, known)}"
+        )
+    return known[name]
 
 
 def publish(runs: Sequence[str | os.PathLike[str]]) -> list[str]:
@@ -45,15 +58,15 @@ def publish(runs: Sequence[str | os.PathLike[str]]) -> list[str]:
         Their names.
 
     Raises:
-        RecipeError: one is not finished.
+        RecipeError: one is not finished, or is being made longer.
     """
     from catzoo.zoo.runs import Run
-    from catzoo.zoo.training import default_folder
+    from catzoo.zoo.training import default_folder, finished_result
 
     names = []
     for run in map(Run, runs):
         recipe = run.recipe()
-        result = run.result()
+        result = finished_result(run, recipe)
         if result is None or not run.weights.is_file():
             raise RecipeError(f"{run.path}: not finished: let the training finish first")
         name = default_folder(recipe).name.removesuffix(f"-s{recipe.seed}")

@@ -227,7 +227,7 @@ class Run:
 
         weights = self.best_weights if best else self.weights
         if best and self.weights.is_file() and not weights.is_file():
-            raise RecipeError(f"{self.path}: no {weights.name}: no training episode ended, or an old run")
+            raise RecipeError(f"{self.path}: no {weights.name}: no training episode ended, or the zoo's own")
         if not weights.is_file():
             raise RecipeError(f"{self.path}: no {weights.name} yet: let the training finish first")
         own = agent.state_dict()
@@ -289,8 +289,8 @@ def refuse_links(folder: Path) -> None:
                 raise RecipeError(f"{Path(here, name)}: is a symbolic link, and a run folder holds none")
 
 
-def lock(descriptor: int, path: Path, doing: str = "training") -> None:
-    """Holds an open folder for this process, or refuses with what another is doing in it."""
+def lock(descriptor: int, path: Path, doing: str = "training in this folder") -> None:
+    """Holds an open file or folder for this process, or refuses with what another is doing in it."""
     try:
         import fcntl
     except ImportError:  # not a POSIX system: go without
@@ -298,7 +298,7 @@ def lock(descriptor: int, path: Path, doing: str = "training") -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise RecipeError(f"{path}: another process is {doing} in this folder") from None
+        raise RecipeError(f"{path}: another process is {doing}") from None
 
 
 def compare(before: Recipe, now: Recipe, ignoring: tuple[str, ...] = MAY_DIFFER) -> dict[str, Any]:

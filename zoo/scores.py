@@ -15,6 +15,7 @@ import yaml
 
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.zoo.catalogue import SCORES, find_recipe
+from catzoo.zoo.games import canonical
 from catzoo.zoo.rows import read_rows, write_rows
 from catzoo.zoo.runs import INCIDENTAL, Run, compare
 
@@ -47,6 +48,7 @@ def score_of(run: Run) -> dict[str, str]:
     low, high = result["interval_95"]
     row: dict[str, Any] = {
         **{key: result[key] for key in ("env", "agent", "loss", "seed", "steps", "episodes")},
+        "env": canonical(result["env"]),
         "date": result.get("date", ""),
         "protocol": result["protocol"]["name"],
         "mean_return": f"{result['mean_return']:.2f}",

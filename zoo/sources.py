@@ -43,6 +43,8 @@ def read_source(source: Source) -> list[Sourced]:
         ]
     path = Path(text)
     if path.is_dir():
+        if (path / "study.yaml").is_file():
+            raise RecipeError(f"{path}: a study: name its {path / 'best.yaml'}, or a trial as {path}:NUMBER")
         return [Sourced(Run(path).recipe(), "")]
     return _read_file(path)
 
@@ -50,15 +52,16 @@ def read_source(source: Source) -> list[Sourced]:
 def _read_file(path: Path) -> list[Sourced]:
     values = read_yaml(path)
     stamp = values.pop("catzoo", None)
-    if not isinstance(stamp, dict) or stamp.get("format") != FORMAT:
-        found = stamp.get("format") if isinstance(stamp, dict) else None
-        raise RecipeError(f"{path}: run format {shown(found)}, this version reads {FORMAT}")
+    if not isinstance(stamp, dict):
+        raise RecipeError(f"{path}: neither a run's recipe.yaml nor a study's best.yaml")
+    if stamp.get("format") != FORMAT:
+        raise RecipeError(f"{path}: run format {shown(stamp.get('format'))}, this version reads {FORMAT}")
     study = stamp.get("study")
     trial = study.get("trial") if isinstance(study, dict) else None
     suffix = f"-trial{trial}" if isinstance(trial, int) else ""
     several = values.get("recipes", [values])
-    if not isinstance(several, list) or not all(isinstance(one, dict) for one in several):
-        raise RecipeError(f"{path}: recipes must be a list of recipes")
+    if not isinstance(several, list) or not several or not all(isinstance(one, dict) for one in several):
+        raise RecipeError(f"{path}: recipes must be a list of recipes, not empty")
     return [Sourced(build(Recipe, one, where=str(path)), suffix) for one in several]
 
 

@@ -55,6 +55,8 @@ LOSS_TITLES = {
     "c51": "C51",
     "softmax_mse": "Softmax-MSE",
 }
+LOSS_ORDER = ("MSE", "Two-Hot", "HL-Gauss", "C51", "Huber", "Softmax-MSE")
+"""Whose look is which of `LINES`."""
 STYLE: dict[str, Any] = {
     # The font that comes with matplotlib: pictures are the same on every machine.
     "font.family": "DejaVu Sans",
@@ -81,7 +83,8 @@ STYLE: dict[str, Any] = {
     "grid.color": GRID,
     "grid.linewidth": 1.0,
     "lines.solid_capstyle": "round",
-    "legend.frameon": False,
+    "legend.framealpha": 0.8,  # over lines, where there is no empty corner
+    "legend.edgecolor": "none",
     "legend.fontsize": 10,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
@@ -111,11 +114,18 @@ def place(figure: Figure, left: float, top: float, width: float, height: float) 
 
 
 def looks(labels: Iterable[str]) -> dict[str, Look]:
-    """A look for every label, no two alike among the first 49."""
+    """A look for every label, no two alike among the first 49.
+
+    Where labels are losses, or differ in the loss that they end with, a loss looks the same in every picture.
+    """
+    labels = list(dict.fromkeys(labels))
+    losses = [label.rpartition(" · ")[2] for label in labels]
+    if set(losses) <= set(LOSS_ORDER) and len(set(losses)) == len(labels):
+        return {label: LINES[LOSS_ORDER.index(loss)] for label, loss in zip(labels, losses, strict=True)}
     kinds = len(LINES)
     return {
         label: (LINES[number % kinds][0], LINES[(number + number // kinds) % kinds][1])
-        for number, label in enumerate(dict.fromkeys(labels))
+        for number, label in enumerate(labels)
     }
 
 

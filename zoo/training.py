@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import Recipe, RecipeError, parse_override
+from catzoo.hparams import NoRoomError, Recipe, RecipeError, parse_override
 from catzoo.zoo.catalogue import find_recipe
 from catzoo.zoo.console import say
 from catzoo.zoo.continuing import identity, restore
@@ -153,7 +153,7 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
-        raise RecipeError(
+        raise NoRoomError(
             f"{run.path}: cannot be written: {os.strerror(error.errno)}; the same command goes on from the "
             "last checkpoint when there is room"
         ) from None

@@ -14,7 +14,8 @@ from PIL import Image
 
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.zoo import style
-from catzoo.zoo.environments import canonical, stream_seed
+from catzoo.zoo.environments import stream_seed
+from catzoo.zoo.games import canonical
 from catzoo.zoo.picture import Caption, Episode, Picture, palette
 from catzoo.zoo.runs import load_agent
 from catzoo.zoo.views import View, known_names, open_view

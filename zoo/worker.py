@@ -7,12 +7,16 @@ parent did, this process has nothing to live for.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import sys
 import threading
 from typing import Any
+
+NO_ROOM = 75
+"""Exit status where the disk was full, and the job can go on when it is not: EX_TEMPFAIL of sysexits.h."""
 
 
 def take_job() -> Any:
@@ -59,11 +63,18 @@ def _check(jobs: list[dict[str, Any]]) -> None:
         build_trainer(recipe_of(**job), folder).close()
 
 
-def _train(job: dict[str, Any]) -> None:
+def _train(job: dict[str, Any]) -> int:
+    from catzoo.hparams import NoRoomError
     from catzoo.zoo.result_table import print_result
     from catzoo.zoo.training import train
 
-    print_result(train(**job))
+    try:
+        print_result(train(**job))
+    except NoRoomError as error:
+        with contextlib.suppress(OSError):  # there may be none for the log either
+            print(f"catzoo: error: {error}", file=sys.stderr)
+        return NO_ROOM
+    return 0
 
 
 if __name__ == "__main__":

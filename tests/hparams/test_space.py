@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catzoo.hparams import RecipeError
+from catzoo.hparams import RecipeError, merge
 from catzoo.hparams.space import Parameter, resolve_space, value_of
 from catzoo.zoo.catalogue import find_recipe
 
@@ -69,7 +69,7 @@ def test_kinds_follow_from_the_keys():
         ({"eval.epsilon": {"low": 0, "high": 0.1}}, "eval.epsilon cannot be tuned"),
         ({"value_loss.delta": {"low": 0.1, "high": 2}}, "does not apply to hl_gauss"),
         ({"value_loss.sigma": RATE, "value_loss.sigma_ratio": RATE}, "exclude each other"),
-        ({"optimizer.max_grad_norm": {"low": 0.5, "high": 2, "of": "recipe"}}, "a number other than 0"),
+        ({"optimizer.max_grad_norm": {"low": 0.5, "high": 2, "of": "recipe"}}, "a number above 0"),
     ],
 )
 def test_what_is_refused(entries, words):
@@ -84,6 +84,19 @@ def test_keys_of_another_loss_are_left_out_only_where_that_is_asked_for():
     assert [parameter.key for parameter in kept.parameters] == ["optimizer.lr"]
     with pytest.raises(RecipeError, match="nothing to vary for mse"):
         space({"value_loss.sigma": {"low": 0.1, "high": 1}}, recipe(loss="mse"), drop=True)
+
+
+def test_keys_that_the_agent_ignores_are_left_out_only_where_that_is_asked_for():
+    entries = {
+        "optimizer.lr": RATE,
+        "n_step": {"low": 1, "high": 3},
+        "replay.capacity": {"low": 100, "high": 200},
+    }
+    ignored = ["n_step", "replay"]
+    kept = resolve_space(entries, [recipe()], where="here", drop=True, ignored=ignored)
+    assert [parameter.key for parameter in kept.parameters] == ["optimizer.lr"]
+    with pytest.raises(RecipeError, match=r"n_step does not apply to dqn \(here\)"):
+        resolve_space(entries, [recipe()], where="here", ignored=ignored)
 
 
 def test_bounds_of_the_support_become_plain_where_it_is_one():
@@ -105,6 +118,22 @@ def test_bounds_of_the_support_are_multiplied_where_it_differs():
         for one in far
     ]
     assert found == pytest.approx([12, 120])
+
+
+def test_whole_numbers_that_are_multiples_are_rounded_for_each_recipe():
+    recipes = (recipe(n_step=3), recipe(n_step=5))
+    both = space({"n_step": {"low": 0.5, "high": 2, "of": "recipe"}}, *recipes)
+    assert [both.overrides(one, {"n_step": 1.5})["n_step"] for one in recipes] == [4, 8]
+    (parameter,) = space({"n_step": {"low": 0.5, "high": 2, "of": "recipe"}}, recipes[0]).parameters
+    assert (parameter.kind, parameter.low, parameter.high) == ("int", 2, 6)
+
+
+def test_a_sigma_takes_the_place_of_the_recipes_ratio():
+    own = recipe(value_loss={"sigma_ratio": 2.0})
+    chosen = {"value_loss.sigma": 3.0}
+    words = space({"value_loss.sigma": {"low": 0.1, "high": 10}}, own).overrides(own, chosen)
+    tried = recipe(value_loss=merge({"sigma_ratio": 2.0}, words["value_loss"]))
+    assert (tried.value_loss.sigma, tried.value_loss.sigma_ratio) == (3.0, None)
 
 
 def test_the_default_is_the_recipes_own():
@@ -136,12 +165,13 @@ def test_a_grid_spans_its_bounds(low, factor, points, log):
 
 def test_every_space_of_the_zoo_serves_every_agent_and_loss():
     from catzoo.hparams import LOSS_KEYS
-    from catzoo.zoo.catalogue import agents
+    from catzoo.zoo.catalogue import agents, recipe_source
     from catzoo.zoo.tuning.plan import find_space, spaces
 
     for name in spaces():
         where, entries = find_space(name)
         for agent in agents():
+            ignored = recipe_source(agent).get("ignores", ())
             for loss in LOSS_KEYS:
                 own = [
                     find_recipe(agent, env, loss)
@@ -153,6 +183,9 @@ def test_every_space_of_the_zoo_serves_every_agent_and_loss():
                     with pytest.raises(RecipeError, match="nothing to vary"):
                         resolve_space(entries, own, where=where, drop=True)
                     continue
-                found = resolve_space(entries, own, where=where, drop=True)
+                found = resolve_space(entries, own, where=where, drop=True, ignored=ignored)
+                chosen = {parameter.key: parameter.grid()[-1] for parameter in found.parameters}
+                for one in own:
+                    find_recipe(agent, one.env, loss, [found.overrides(one, chosen)])
                 if name in ("fair", "bins", "wide"):
                     assert found.defaults(own[0]) is not None, (name, agent, loss)

@@ -1,11 +1,21 @@
-"""Studies: seeded, continued, counted right; and what a storage that does not work says."""
+"""Studies: seeded, continued, counted right."""
 
+import time
+
+import optuna
 import pytest
 
 from catzoo.hparams import RecipeError
-from catzoo.hparams.samplers import PRUNERS, SAMPLERS, SeededSampler, make_pruner, wilcoxon_threshold
+from catzoo.hparams.samplers import (
+    PRUNERS,
+    SAMPLERS,
+    SeededSampler,
+    is_default,
+    make_pruner,
+    wilcoxon_threshold,
+)
 from catzoo.hparams.space import Parameter, Space
-from catzoo.hparams.storage import open_storage, shown_url
+from catzoo.hparams.storage import open_storage
 from catzoo.hparams.study import Trials, best_of, quieten
 
 SPACE = Space(
@@ -45,6 +55,12 @@ def work(trials, wanted, stop=10**9):
         trials.end(trial, worth(trial.params), scores=[1.0])
         made += 1
     return None
+
+
+def quick_to_give_up(trials, monkeypatch):
+    backend = getattr(trials.storage, "_backend", trials.storage)
+    monkeypatch.setattr(backend, "grace_period", 1)
+    monkeypatch.setattr(backend, "heartbeat_interval", 1)
 
 
 def summary(trials):
@@ -89,11 +105,13 @@ def test_trial_0_is_empty_where_the_default_is_outside(tmp_path):
     assert (first.params, len(second.params)) == ({}, 3)
 
 
-def test_a_grid_has_every_point_once_and_an_end(tmp_path):
+@pytest.mark.parametrize("pruner", ["none", "hyperband"])  # under which a sampler sees a part of the trials
+def test_a_grid_has_every_point_once_and_an_end(pruner, tmp_path):
     space = Space(
         (Parameter("double", "choice", choices=(True, False)), Parameter("n_step", "int", 1, 9, points=3))
     )
-    trials = trials_in(tmp_path / "j", sampler="grid", space=space, defaults={"double": True, "n_step": 3})
+    defaults = {"double": True, "n_step": 3}
+    trials = trials_in(tmp_path / "j", sampler="grid", pruner=pruner, space=space, defaults=defaults)
     assert trials.at_most(100) == 7
     while (trial := trials.next(trials.at_most(100))) is not None:
         trials.end(trial, 1.0)
@@ -174,8 +192,6 @@ def test_a_dead_machines_trial_is_made_by_another_and_counts_once(tmp_path, monk
     monkeypatch.setattr(ours.storage, "_backend", ours.storage._backend, raising=False)
     backend = getattr(ours.storage, "_backend", ours.storage)
     backend.grace_period, backend.heartbeat_interval = 0, 1
-    import time
-
     time.sleep(2.1)
     again = ours.next(2)
     assert again is not None
@@ -187,15 +203,107 @@ def test_a_dead_machines_trial_is_made_by_another_and_counts_once(tmp_path, monk
     assert ours.next(2) is None
 
 
+@pytest.mark.parametrize("defaults", [DEFAULTS, None])
+def test_what_takes_trial_0s_place_is_the_default(defaults, tmp_path):
+    trials = trials_in(tmp_path / "j", defaults=defaults)
+    trials.study.tell(trials.next(3).number, state=optuna.trial.TrialState.FAIL)  # its machine died
+    second, third, fourth = trials.next(3), trials.next(3), trials.next(3)
+    assert second.params == (defaults or {})
+    assert [is_default(trials.frozen(trial)) for trial in (second, third, fourth)] == [True, False, False]
+    assert len(third.params) == len(fourth.params) == 3
+    trials.end(second, 1.0)
+    assert [is_default(trial) for trial in trials.finished()] == [True]
+    assert trials.next(3) is None
+
+
+def test_a_machine_that_dies_while_it_takes_a_trial_leaves_it_to_others(tmp_path, monkeypatch):
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    ours, theirs = trials_in(url), trials_in(url, place="there")
+    quick_to_give_up(ours, monkeypatch)
+    with monkeypatch.context() as dying:
+        dying.setattr(optuna.trial.Trial, "set_user_attr", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            theirs.next(1)
+    assert ours.next(1) is None
+    time.sleep(2.1)
+    (again,) = [ours.next(1)]
+    assert again is not None
+    assert again.params == DEFAULTS
+
+
+def test_what_takes_a_dead_machines_trial_is_nobodys_until_somebody_has_it(tmp_path, monkeypatch):
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    ours, theirs = trials_in(url), trials_in(url, place="there")
+    theirs.next(1)
+    quick_to_give_up(ours, monkeypatch)
+    time.sleep(2.1)
+    ours._fail_stale()
+    (waiting,) = [trial for trial in ours.all() if trial.state.name == "WAITING"]
+    assert "place" not in waiting.user_attrs
+
+
+def test_of_two_machines_that_begin_a_study_at_once_one_is_refused(tmp_path, monkeypatch):
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    ours, theirs = trials_in(url), trials_in(url, place="there")
+
+    def meanwhile(_):
+        theirs.study.set_user_attr("settings", {"objective": "auc"})
+
+    monkeypatch.setattr("catzoo.hparams.study.time.sleep", meanwhile)
+    assert ours.settings({"objective": "final"}) == {"objective": "auc"}
+    assert theirs.settings({"objective": "auc"}) == {"objective": "auc"}
+
+
+def test_machines_that_choose_at_once_take_different_points_of_a_grid(tmp_path):
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    ours, theirs = trials_in(url, sampler="grid"), trials_in(url, sampler="grid", place="there")
+    ours.end(ours.next(20), 1.0)
+    asked = ours.study.ask()
+    other = theirs.next(20)
+    mine = ours._suggested(asked)
+    assert mine.params
+    assert mine.params != other.params
+    third = theirs.next(20)
+    assert third.params not in (mine.params, other.params)
+
+
+def test_the_default_is_never_ended_early(tmp_path):
+    trials = trials_in(tmp_path / "journal", pruner="wilcoxon")
+    default, best, other = (trials.next(3) for _ in range(3))
+    for step in range(3):
+        trials.report(best, 10.0 + step, step)
+    trials.end(best, 11.0)
+    assert [trials.report(default, 1.0, step) for step in range(3)] == [False] * 3
+    assert [trials.report(other, 1.0, step) for step in range(2)] == [False, True]
+
+
+def test_a_trial_that_was_ended_early_is_never_the_best(tmp_path):
+    trials = trials_in(tmp_path / "journal", pruner="wilcoxon")
+    first, second = trials.next(2), trials.next(2)
+    trials.end(first, 0.5)
+    trials.prune(second, 0.85)
+    assert trials.study.best_trial.number == best_of(trials.all()).number == 0
+    assert 0.49 < trials.all()[1].value < 0.5
+
+
+def test_trials_of_other_machines_are_waited_for_where_signs_of_life_are_given(tmp_path):
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    ours, theirs = trials_in(url), trials_in(url, place="there")
+    other, mine = theirs.next(2), ours.next(2)
+    assert [trial.number for trial in ours.at_work_elsewhere()] == [other.number]
+    theirs.end(other, 1.0)
+    assert ours.at_work_elsewhere() == []
+    assert [trial.number for trial in theirs.at_work_elsewhere()] == [mine.number]
+    alone = trials_in(tmp_path / "j")
+    alone.next(2)
+    assert alone.at_work_elsewhere() == []
+
+
 def test_a_machine_that_comes_back_late_goes_on_with_its_own(tmp_path, monkeypatch):
     url = f"sqlite:///{tmp_path / 'study.db'}"
     first = trials_in(url).next(1)
     later = trials_in(url)
-    backend = getattr(later.storage, "_backend", later.storage)
-    monkeypatch.setattr(backend, "grace_period", 1)
-    monkeypatch.setattr(backend, "heartbeat_interval", 1)
-    import time
-
+    quick_to_give_up(later, monkeypatch)
     time.sleep(2.1)
     again = later.interrupted()
     assert [trial.number for trial in again] == [first.number]
@@ -234,28 +342,6 @@ def test_values_are_sampled_together_though_the_default_is_outside(sampler, tmp_
     work(trials, 14)
     late = {name for number, name in alone if number > 10}
     assert late <= ({"double"} if sampler == "cmaes" else set())
-
-
-@pytest.mark.parametrize(
-    ("where", "words"),
-    [
-        ("nosuchdb://host/x", "cannot be used"),
-        ("postgresql://me:secret@127.0.0.1:1/x", "driver is missing|cannot be used"),
-        ("grpc://localhost", "must be grpc://host:port"),
-        ("sqlite:////nowhere/at/all/x.db", "unable to open"),
-        ("/nowhere/at/all/journal", "cannot be used"),
-    ],
-)
-def test_a_storage_that_cannot_be_used(where, words):
-    with pytest.raises(RecipeError, match=words) as error:
-        open_storage(where)
-    assert "secret" not in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-def test_no_password_is_shown():
-    assert shown_url("postgresql+psycopg://me:a:b@host/db") == "postgresql+psycopg://me@host/db"
-    assert shown_url("sqlite:///x.db") == "sqlite:///x.db"
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def failing(capsys, *words):
         ("train dqn --env CartPole-v1 --loss crossentropy", "unknown loss 'crossentropy'"),
         ("train dqn --env Pendulum-v1", "discrete action space"),
         ("train dqn --env CartPole-v1 --wandb x", "catzoo[wandb]"),
-        ("eval nowhere", "not a run folder"),
+        ("eval nowhere", "nowhere: no such folder"),
         ("eval nowhere --episodes 0", "at least 1"),
         ("watch nowhere --out film.txt", "film.txt"),
         ("show sac", "unknown agent"),

@@ -135,7 +135,7 @@ def test_a_run_that_goes_further_is_not_finished(runs):
             "result.json: corrupt",
         ),
         (lambda runs: (runs / "b" / "recipe.yaml").write_text("a: ["), "not YAML"),
-        (lambda runs: (runs / "b" / "recipe.yaml").write_text("a: 1"), "not a recipe"),
+        (lambda runs: (runs / "b" / "recipe.yaml").write_text("a: 1"), "steps is missing"),
     ],
 )
 def test_what_is_wrong_is_one_line(runs, capsys, break_it, words):

@@ -399,10 +399,16 @@ def test_a_run_that_cannot_be_started_is_one_failure(tmp_path, monkeypatch):
     assert all("No space left on device" in run["error"] for run in runs)
 
 
-def test_no_worker_outlives_an_error(tmp_path):
+@pytest.mark.parametrize(("on_interrupt", "end"), [("SIG_DFL", signal.SIGINT), ("SIG_IGN", signal.SIGKILL)])
+def test_no_worker_outlives_an_error(on_interrupt, end, tmp_path, monkeypatch):
+    """It is asked to save and end, and made to if it does not."""
+    monkeypatch.setattr(crew, "GRACE", 5.0 if end == signal.SIGINT else 0.2)
     job = crew.Job(find_recipe("dqn", "CartPole-v1"), Run(tmp_path), tmp_path / "log", {})
-    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
-    process = subprocess.Popen(sleep, process_group=0)
+    script = (
+        f"import signal, time; signal.signal(2, signal.{on_interrupt}); print(flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], process_group=0, stdout=subprocess.PIPE)
+    process.stdout.readline()
 
     def fail():
         with crew.crew_of_workers() as working:
@@ -411,7 +417,7 @@ def test_no_worker_outlives_an_error(tmp_path):
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert process.poll() == -signal.SIGKILL
+    assert process.poll() == -end
 
 
 def test_the_board_shows_every_worker_and_the_whole(tmp_path, monkeypatch):

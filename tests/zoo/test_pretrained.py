@@ -62,7 +62,10 @@ def test_a_folder_goes_before_a_name(zoo, tmp_path, monkeypatch):
     assert find_run(NAME) == zoo / NAME
     (tmp_path / NAME).mkdir()
     assert find_run(NAME) == Path(NAME)
-    assert find_run("some/where") == Path("some/where")
+    with pytest.raises(RecipeError, match=r"some/where: no such folder, and none of .* catzoo list$"):
+        find_run("some/where")
+    with pytest.raises(RecipeError, match=f"did you mean {NAME}"):
+        find_run(f"{NAME}x")
 
 
 def test_another_run_of_the_same_takes_its_place(run, zoo):

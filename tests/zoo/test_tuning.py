@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import yaml
 
 from catzoo.hparams import RecipeError
 from catzoo.hparams.storage import open_storage
+from catzoo.zoo.catalogue import find_recipe
 from catzoo.zoo.normalisation import Scale, scale_of, scales
 from catzoo.zoo.rows import read_rows
 from catzoo.zoo.runs import Run
@@ -24,7 +26,7 @@ from catzoo.zoo.sources import read_source, recipes_from
 from catzoo.zoo.training import train
 from catzoo.zoo.tuning import scheduler
 from catzoo.zoo.tuning.confirmation import verdict
-from catzoo.zoo.tuning.folder import StudyFolder
+from catzoo.zoo.tuning.folder import StudyFolder, held_path
 from catzoo.zoo.tuning.objective import run_score, trial_score
 from catzoo.zoo.tuning.tune import tune
 from faults.runs_for_tests import LONG, assert_same_weights
@@ -99,8 +101,10 @@ def test_another_seed_of_it(study):
         ({"objective": "auc"}, "objective is final, asked for auc"),
         ({"seeds": 3}, "seeds is"),
         ({"space": "bins"}, "space.optimizer.lr"),
-        ({"overrides": [*TINY, "gamma=0.9"]}, "overrides.gamma is None, asked for 0.9"),
+        ({"overrides": [*TINY, "gamma=0.9"]}, "overrides.gamma is not set, asked for 0.9; choose"),
         ({"loss": "mse"}, "loss is hl_gauss, asked for mse"),
+        ({"steps": 400}, "another study: steps is 600, asked for 400; choose"),
+        ({"sampler": "tpee"}, "unknown sampler 'tpee': .*; did you mean tpe"),
         ({"sampler": "random"}, "sampler is tpe"),
     ],
 )
@@ -124,6 +128,8 @@ def test_a_study_of_other_settings_is_refused(study, how, words):
         ({"overrides": ["seed=3"]}, "seed is not an override of a study"),
         ({"storage": "/nowhere/at/all/journal"}, "cannot be used"),
         ({"overrides": ["num_env=3"]}, "did you mean num_envs"),
+        ({"out": "/"}, "is a folder: name a file"),
+        ({"out": "/dev/null/best.yaml"}, "cannot be written: "),
     ],
 )
 def test_what_is_refused_before_anything_is_trained(how, words, tmp_path, monkeypatch):
@@ -135,6 +141,32 @@ def test_what_is_refused_before_anything_is_trained(how, words, tmp_path, monkey
     assert "\n" not in str(error.value)
     folder = StudyFolder(tmp_path / "study")
     folder.check({})  # the corrected command finds no study of the wrong one's
+
+
+def test_a_study_of_a_recipe_that_has_changed_is_refused(study, monkeypatch):
+    def other(agent, env, loss, said, preset):
+        return find_recipe(agent, env, loss, [{"target_update_every": 7}, *said], preset)
+
+    monkeypatch.setattr("catzoo.zoo.tuning.plan.find_recipe", other)
+    with pytest.raises(RecipeError, match=r"target_update_every is 50, asked for 7"):
+        tune("dqn", "CartPole-v1", study_dir=study[0].path, **WHOLE)
+
+
+def test_a_journal_elsewhere_serves_one_process_at_a_time(tmp_path):
+    journal = tmp_path / "shared.journal"
+    journal.touch()
+    asked = TINY_STUDY | {"loss": "mse", "trials": 1, "storage": journal}
+    with (
+        held_path(journal, "tuning with this journal"),
+        pytest.raises(RecipeError, match=r"shared\.journal: another process is tuning with this journal"),
+    ):
+        tune("dqn", "CartPole-v1", study_dir=tmp_path / "study", **asked)
+
+
+def test_a_source_without_recipes_is_refused(tmp_path):
+    (tmp_path / "best.yaml").write_text("recipes: []\n")
+    with pytest.raises(RecipeError, match="recipes"):
+        read_source(tmp_path / "best.yaml")
 
 
 def test_environments_without_a_common_scale_are_refused(tmp_path):
@@ -277,6 +309,8 @@ def postgres(tmp_path):
 
 
 def test_postgresql_with_three_workers_one_of_them_killed(postgres, tmp_path):
+    with ThreadPoolExecutor(3) as pool:  # all of them make the tables
+        assert len(list(pool.map(open_storage, [postgres] * 3))) == 3
     folder = tmp_path / "shared"
     process = launch(study_words(folder, 4, "--workers", "3", "--storage", postgres), tmp_path)
     deadline = time.monotonic() + 200
@@ -305,10 +339,22 @@ def test_no_environment_is_imported_for_a_strangers_recipe(study, tmp_path):
 
 
 def test_a_verdict():
-    assert "it held" in verdict([10.0, 11.0, 12.0], [1.0, 2.0, 3.1])["words"]
-    assert "not decided" in verdict([10.0, 1.0], [2.0, 5.0])["words"]
-    assert "a loss" in verdict([1.0, 2.0, 3.1], [10.0, 11.0, 12.0])["words"]
-    assert verdict([2.0], [1.0])["interval_95"] is None
+    low, high = [[1.0], [2.0], [3.1]], [[10.0], [11.0], [12.0]]
+    assert "it held" in verdict(high, low, "mean")["words"]
+    assert "not decided" in verdict([[10.0], [1.0]], [[2.0], [5.0]], "mean")["words"]
+    assert "a loss" in verdict(low, high, "mean")["words"]
+    assert verdict([[2.0]], [[1.0]], "mean")["interval_95"] is None
+
+
+def test_a_verdict_is_in_the_studys_own_aggregate():
+    best = [[1.0, 3.0], [2.0, 4.0], [3.0, 100.0]]
+    default = [[0.0, 1.0], [1.0, 2.0], [2.0, 1.5]]
+    found = verdict(best, default, "iqm")
+    assert found["gain"] == pytest.approx(trial_score(best, "iqm") - trial_score(default, "iqm"))
+    low, high = found["interval_95"]
+    assert low < found["gain"] < high
+    assert found["gain"] < 2  # the outlier is trimmed
+    assert found["best"] == [2.0, 3.0, 51.5]
 
 
 def test_a_trials_score():

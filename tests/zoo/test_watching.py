@@ -282,7 +282,7 @@ def test_places_that_cannot_be_written(tmp_path):
         watch(tmp_path / "no run", tmp_path / "file" / "film.gif")
     with pytest.raises(RecipeError, match="is a folder"):
         watch(tmp_path / "no run", tmp_path / "folder.gif")
-    with pytest.raises(RecipeError, match="not a run folder"):
+    with pytest.raises(RecipeError, match="no such folder"):
         watch(tmp_path / "no run", tmp_path / "new" / "film.gif")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.gif"]
 

@@ -39,7 +39,8 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import RecipeError, nearest
+from catzoo.hparams import RecipeError
+from catzoo.hparams.schema import check_name
 from catzoo.zoo.bench.job import KEY, Job
 from catzoo.zoo.bench.summary import print_table, summarise
 from catzoo.zoo.console import say
@@ -294,7 +295,4 @@ def _line(job: Job, rows: Sequence[Row]) -> str:
 
 def _check(names: Sequence[str], known: Sequence[str], what: str) -> None:
     for name in names:
-        if name not in known:
-            raise RecipeError(
-                f"unknown {what} {name!r}: must be one of {', '.join(known)}{nearest(name, known)}"
-            )
+        check_name(what, name, known)

@@ -14,6 +14,8 @@ from catzoo.zoo.catalogue import find_recipe
 from catzoo.zoo.gathering import Folders, Row, find_runs, grouped, sort_runs
 from catzoo.zoo.runs import Run, flat
 
+ZOOS = object()
+"""Stands for the zoo's own value."""
 LONGEST_NAME = 40
 """Characters of what a recipe is called; longer ones are numbered, and listed once."""
 
@@ -137,21 +139,50 @@ def _settings(result: Row) -> Row:
 def _members(runs: Sequence[Finished]) -> dict[tuple[Group, str], list[Finished]]:
     """Runs by group and environment; the groups have no labels yet."""
     experiments = [some for _, some in grouped(runs)]
-    varying: dict[tuple[str, str], set[str]] = {}
-    seen: dict[tuple[str, str, str], Row] = {}
+    sides: dict[tuple[str, str], list[Row]] = {}
     for (_, result), *_ in experiments:
-        own = (result["agent"], result["loss"])
-        other = seen.setdefault((*own, result["env"]), result["settings"])
-        keys = result["settings"].keys() | other.keys()
-        differ = {key for key in keys if result["settings"].get(key) != other.get(key)}
-        varying.setdefault(own, set()).update(differ)
+        sides.setdefault((result["agent"], result["loss"]), []).append(result)
+    varying = {side: sorted(_varying(results)) for side, results in sides.items()}
     members: dict[tuple[Group, str], list[Finished]] = {}
     for some in experiments:
         result = some[0][1]
-        recipe = _recipe_name(result, sorted(varying[result["agent"], result["loss"]]))
+        recipe = _recipe_name(result, varying[result["agent"], result["loss"]])
         group = Group(result["agent"], result["loss"], recipe, "")
         members.setdefault((group, result["env"]), []).extend(some)
     return members
+
+
+def _varying(results: Sequence[Row]) -> set[str]:
+    """Keys in which recipes of one agent and loss differ.
+
+    On one environment; or from the zoo's recipe for it, where they do so otherwise than on others.
+    """
+    varying: set[str] = set()
+    first: dict[str, Row] = {}
+    own = [_own(result) for result in results]
+    for result, mine in zip(results, own, strict=True):
+        settings, other = result["settings"], first.setdefault(result["env"], result["settings"])
+        varying |= {key for key in settings.keys() | other.keys() if settings.get(key) != other.get(key)}
+        beside = {key for key in mine.keys() | own[0].keys() if mine.get(key, ZOOS) != own[0].get(key, ZOOS)}
+        varying |= {key for key in beside if not key.startswith("compute.")}  # the machine's
+    return varying
+
+
+def _own(result: Row) -> Row:
+    """What a recipe has that the zoo's for its environment has not; nothing where the zoo has none."""
+    settings, base = result["settings"], _base(result)
+    return {
+        key: value for key, value in settings.items() if base and (key == "preset" or value != base.get(key))
+    }
+
+
+def _base(result: Row) -> Row:
+    """The zoo's recipe; empty for somebody's own agent or loss."""
+    preset = result["settings"].get("preset")
+    try:
+        return flat(find_recipe(result["agent"], result["env"], result["loss"], preset=preset).to_dict())
+    except RecipeError:
+        return {}
 
 
 def _recipe_name(result: Row, varying: Sequence[str]) -> str:
@@ -161,12 +192,8 @@ def _recipe_name(result: Row, varying: Sequence[str]) -> str:
     """
     if not varying:
         return ""
-    settings = result["settings"]
+    settings, base = result["settings"], _base(result)
     preset = settings.get("preset")
-    try:
-        base = flat(find_recipe(result["agent"], result["env"], result["loss"], preset=preset).to_dict())
-    except RecipeError:  # somebody's own agent or loss
-        base = {}
     words = [f"preset {preset}"] if preset and "preset" in varying else []
     own = [key for key in varying if key != "preset" and settings.get(key) != base.get(key)]
     return " ".join([*words, *(f"{key}={shown(settings.get(key))}" for key in own)])

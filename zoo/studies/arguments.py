@@ -8,7 +8,7 @@ from typing import Any
 
 EXAMPLES = """\
   catzoo list --studies                          the claims, and what each study does
-  catzoo reproduce theory                        seconds
+  catzoo reproduce theory                        a minute
   catzoo reproduce reward-noise --workers 2      small budget: minutes
   catzoo reproduce sigma-bins --budget full --seeds 5 --workers 8
 the same command goes on with the study

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from catzoo.zoo.studies.runs import MATCHED, compare, known, train_inside
+from catzoo.zoo.studies.runs import compare, known, matched, train_inside
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class LinearProbe(Study):
                 seed=seed,
                 steps=self.settings.steps,
                 episodes=self.settings.episodes,
-                overrides=[MATCHED],
+                overrides=[matched(loss)],
             )
             return [scores]
         source = None
@@ -98,7 +98,7 @@ class LinearProbe(Study):
             loss="mse",
             steps=self.settings.probe_steps,
             seed=seed,
-            overrides=[MATCHED, {"compute": {"device": "cpu", "threads": 1}}],
+            overrides=[matched("mse"), {"compute": {"device": "cpu", "threads": 1}}],
         )
         agent = build_trainer(recipe)
         with contextlib.closing(agent):

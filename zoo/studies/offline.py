@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from catzoo.zoo.studies.datasets import behaviour, dataset_of, record, score_of
-from catzoo.zoo.studies.runs import MATCHED, compare, known, train_inside
+from catzoo.zoo.studies.runs import compare, known, matched, train_inside
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
 
 if TYPE_CHECKING:
@@ -84,7 +84,11 @@ class Offline(Study):
             seed=seed,
             steps=settings.updates,
             episodes=settings.episodes,
-            overrides=[MATCHED, {"dataset": str(data.resolve()), **offline}, self._evaluations()],
+            overrides=[
+                matched(str(task.labels["loss"])),
+                {"dataset": str(data.resolve()), **offline},
+                self._evaluations(),
+            ],
         )
         unit = score_of(data)
         curve = {**evaluations(tasks / task.name / "run"), settings.updates: float(scores["final"])}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from catzoo.zoo.studies.runs import compare, known, normalised, train_inside
+from catzoo.zoo.studies.runs import RATE, compare, known, matched, normalised, train_inside
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Settings:
     envs: tuple[str, ...] = ("MinAtar/Breakout", "MinAtar/Asterix")
     losses: tuple[str, ...] = ("hl_gauss", "c51", "two_hot", "mse", "huber", "softmax_mse")
     steps: int = 100_000
-    lr: float = 1.0e-3
+    lr: float = RATE
 
 
 class Ordering(Study):
@@ -77,7 +77,7 @@ class Ordering(Study):
             seed=int(label["seed"]),
             steps=self.settings.steps,
             episodes=self.settings.episodes,
-            overrides=[{"optimizer": {"lr": rate}}],
+            overrides=[matched(str(label["loss"]), rate)],
         )
         return [{"lr": rate, **scores}]
 

@@ -34,13 +34,16 @@ def named(value: Cell) -> str:
     return style.LOSS_TITLES.get(str(value), f"{value:g}" if isinstance(value, float) else str(value))
 
 
-def panels_of(title: str, count: int) -> tuple[Figure, list[Axes]]:
-    """A figure of panels side by side, with a title over all."""
+def panels_of(title: str, count: int, note: str) -> tuple[Figure, list[Axes]]:
+    """A figure of panels side by side, with a title over all, and how to read it under that."""
     width, height = PANEL
-    figure = style.new_figure(width * count, height + 30)
-    figure.text(18 / (width * count), 1 - 22 / (height + 30), style.words(title), weight="bold", size=12)
+    head = 44
+    figure = style.new_figure(width * count, height + head)
+    left, whole = 18 / (width * count), height + head
+    figure.text(left, 1 - 22 / whole, style.words(title), weight="bold", size=12)
+    figure.text(left, 1 - 40 / whole, style.words(note), color=style.MUTED, size=9)
     return figure, [
-        style.place(figure, 70 + width * index, 66, width - 90, height - 96) for index in range(count)
+        style.place(figure, 70 + width * index, head + 36, width - 90, height - 96) for index in range(count)
     ]
 
 
@@ -57,7 +60,7 @@ def lines(
 ) -> Figure:
     """The mean of `y` over seeds against `x`, a line and a band for each value of `by`."""
     places = unique(rows, panels)
-    figure, drawn = panels_of(title, len(places))
+    figure, drawn = panels_of(title, len(places), "mean over seeds, and its 95 % interval")
     looks = style.looks(named(value) for value in unique(rows, by))
     for place, axes in zip(places, drawn, strict=True):
         some = [row for row in rows if panels is None or row[panels] == place]
@@ -87,7 +90,7 @@ def bars(
 ) -> Figure:
     """The mean of `y` over seeds with its interval, and every seed as a dot, for each value of `across`."""
     places, kinds = unique(rows, panels), unique(rows, colour)
-    figure, drawn = panels_of(title, len(places))
+    figure, drawn = panels_of(title, len(places), "mean over seeds, and its 95 % interval; a dot is a seed")
     for place, axes in zip(places, drawn, strict=True):
         some = [row for row in rows if panels is None or row[panels] == place]
         names = unique(some, across)
@@ -110,19 +113,21 @@ def bars(
 
 
 def heat_maps(
-    rows: Sequence[Row], bins: Sequence[int], ratios: Sequence[float], y: str, title: str
+    rows: Sequence[Row], bins: Sequence[int], ratios: Sequence[float], y: str, title: str, note: str
 ) -> Figure:
     """Scores over bins and sigma: by the ratio to the bin width, and by absolute sigma."""
     import numpy as np
 
-    figure, (left, right) = panels_of(f"{title}: bins and sigma", 2)
+    figure, (left, right) = panels_of(title, 2, note)
     table = np.array([
         [sum(cell) / len(cell) if (cell := values(rows, y, bins=b, ratio=r)) else np.nan for r in ratios]
         for b in bins
     ])  # fmt: skip
     left.imshow(table, aspect="auto", cmap="viridis", origin="lower")
     for (row, column), value in np.ndenumerate(table):
-        left.text(column, row, f"{value:.3g}", ha="center", va="center", color="white", fontsize=9)
+        bright = value > (np.nanmin(table) + 2 * np.nanmax(table)) / 3
+        left.text(column, row, f"{value:.3g}", ha="center", va="center", fontsize=9,
+                  color=style.INK if bright else "white")  # fmt: skip
     left.set_xticks(range(len(ratios)), [f"{ratio:g}" for ratio in ratios])
     left.set_yticks(range(len(bins)), [str(number) for number in bins])
     left.set_xlabel("sigma / bin width")
@@ -136,6 +141,8 @@ def heat_maps(
     right.set_yscale("log")
     right.set_yticks(list(bins), [str(number) for number in bins])
     right.minorticks_off()
+    right.margins(y=0.15)
+    right.set_ylabel("bins")
     right.set_xlabel("absolute sigma, in units of return")
     return figure
 

@@ -141,7 +141,7 @@ class Plasticity(Study):
             by="loss",
             title=f"Targets that keep changing: {self.settings.data}, {self.settings.seeds} seeds",
             xlabel="b, phase by phase",
-            ylabel="mean squared error at the phase's end",
+            ylabel="squared error at the phase's end",
         )
         axes = figure.axes[0]
         axes.axhline(CONSTANT, color=style.MUTED, linestyle=(0, (2, 2)), label="always b")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import RecipeError
-from catzoo.hparams.schema import nearest
+from catzoo.hparams.schema import check_name
 from catzoo.zoo.console import say
 from catzoo.zoo.runs import write_atomically
 from catzoo.zoo.studies import find_study
@@ -60,11 +60,13 @@ def reproduce(
     save_rows(folder.table, rows)
     missing = sum(not folder.rows_file(task).exists() for task in tasks)
     said = conclude(made, rows, missing, failures)
-    write_atomically(folder.verdict, json.dumps(said, indent=1) + "\n")
+    write_atomically(folder.verdict, json.dumps(said, indent=1, allow_nan=False) + "\n")
     if rows:
         draw(made, rows, folder.picture)
     for line in words_of(said):
         tell(line)
+    if budget == "tiny":
+        tell("  a tiny budget shows that the study runs; its verdict is no evidence")
     tell(f"{folder.path}: rows.csv, picture.png, verdict.json")
     return said
 
@@ -76,10 +78,7 @@ def make_study(name: str, budget: str, seeds: int | None = None) -> Study:
         RecipeError: no such study or budget.
     """
     kind = find_study(name)
-    if budget not in kind.budgets:
-        raise RecipeError(
-            f"unknown budget {budget!r:.80}: must be one of {', '.join(BUDGETS)}{nearest(budget, BUDGETS)}"
-        )
+    check_name("budget", budget, BUDGETS)
     settings = kind.budgets[budget]
     if seeds is not None and seeds < 1:
         raise RecipeError(f"seeds={seeds}: must be at least 1")
@@ -97,10 +96,7 @@ def conclude(study: Study, rows: Sequence[Row], missing: int, failures: dict[str
         "settings": json.loads(json.dumps(dataclasses.asdict(study.settings))),
         "outcome": verdict.outcome,
         "missing": missing,
-        "findings": [
-            {**dataclasses.asdict(finding), "outcome": finding.outcome, "words": finding.words()}
-            for finding in verdict.findings
-        ],
+        "findings": [finding.to_dict() for finding in verdict.findings],
         "failed": failures,
     }
 

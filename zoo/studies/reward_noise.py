@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from catzoo.zoo.studies.datasets import behaviour, dataset_of, record, score_of
-from catzoo.zoo.studies.runs import MATCHED, compare, known, train_inside
+from catzoo.zoo.studies.runs import compare, known, matched, train_inside
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class RewardNoise(Study):
             seed=seed,
             steps=settings.updates,
             episodes=settings.episodes,
-            overrides=[MATCHED, noise],
+            overrides=[matched(loss), noise],
         )
         return [{"score": float(scores["final"]) / score_of(data)}]
 

@@ -6,11 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from catzoo.hparams import LOSS_KEYS
 from catzoo.zoo.intervals import contrast_interval
 from catzoo.zoo.studies.study import Cell, Finding, Row, values
 
-MATCHED = {"optimizer": {"lr": 1.0e-3}}
+RATE = 1.0e-3
 """One learning rate for every loss: that of the zoo's MinAtar recipe, found with MSE and with HL-Gauss."""
+BINS = 51
+"""One number of bins for every loss that has any: the paper's."""
+
+
+def matched(loss: str, rate: float = RATE) -> dict[str, Any]:
+    """What every loss of a comparison has in common, whatever the recipes found best for each."""
+    bins = {"value_loss": {"num_bins": BINS}} if "num_bins" in LOSS_KEYS[loss] else {}
+    return {"optimizer": {"lr": rate}, **bins}
 
 
 def train_inside(

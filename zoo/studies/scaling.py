@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from catzoo.zoo.studies.runs import MATCHED, compare, known, train_inside
+from catzoo.zoo.studies.runs import compare, known, matched, train_inside
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Scaling(Study):
             seed=int(label["seed"]),
             steps=self.settings.steps,
             episodes=self.settings.episodes,
-            overrides=[MATCHED, {"network": network}],
+            overrides=[matched(str(label["loss"])), {"network": network}],
         )
         return [dict(scores)]
 

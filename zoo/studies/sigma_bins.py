@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from catzoo.zoo.studies.runs import MATCHED, compare, known, train_inside
+from catzoo.zoo.studies.runs import compare, known, matched, train_inside
 from catzoo.zoo.studies.study import Finding, Row, Study, Task, values
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class SigmaBins(Study):
             seed=int(label["seed"]),
             steps=self.settings.steps,
             episodes=self.settings.episodes,
-            overrides=[MATCHED, {"value_loss": loss}],
+            overrides=[matched("hl_gauss"), {"value_loss": loss}],
         )
         return [{"sigma": float(label["ratio"]) * span / int(label["bins"]), **scores}]
 
@@ -102,7 +102,11 @@ class SigmaBins(Study):
         """Heat maps in both coordinates."""
         from catzoo.zoo.studies.pictures import heat_maps
 
-        return heat_maps(rows, self.settings.bins, self.settings.ratios, "auc", self.settings.env)
+        title, note = (
+            f"{self.settings.env}: bins and sigma",
+            "mean return over all of training, mean over seeds",
+        )
+        return heat_maps(rows, self.settings.bins, self.settings.ratios, "auc", title, note)
 
 
 def better_coordinate(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from catzoo.zoo.studies.runs import MATCHED, compare, known, train_inside, trend
+from catzoo.zoo.studies.runs import compare, known, matched, train_inside, trend
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class StochasticDynamics(Study):
             seed=int(label["seed"]),
             steps=self.settings.steps,
             episodes=self.settings.episodes,
-            overrides=[MATCHED, {"env_options": {"sticky_action_prob": label["sticky"]}}],
+            overrides=[matched(str(label["loss"])), {"env_options": {"sticky_action_prob": label["sticky"]}}],
         )
         return [dict(scores)]
 

@@ -6,7 +6,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -75,6 +75,14 @@ class Finding:
         about = "" if self.margin is None else f", asked for within ±{self.margin:.3g}"
         interval = f"[{self.low:+.3g}, {self.high:+.3g}]" if math.isfinite(self.low) else "[one run]"
         return f"{self.claim}: {self.value:+.3g} {interval}{about}: {self.outcome}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As verdict.json has it: null for what is not finite, such as the bounds of one run."""
+        numbers = {
+            key: value if math.isfinite(value) else None
+            for key, value in (("value", self.value), ("low", self.low), ("high", self.high))
+        }
+        return {**asdict(self), **numbers, "outcome": self.outcome, "words": self.words()}
 
 
 @dataclass(frozen=True)

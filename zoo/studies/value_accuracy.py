@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from catzoo.zoo.studies.runs import MATCHED, compare, known
+from catzoo.zoo.studies.runs import compare, known, matched
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class ValueAccuracy(Study):
             loss=str(task.labels["loss"]),
             steps=settings.steps,
             seed=int(task.labels["seed"]),
-            overrides=[MATCHED, {"compute": {"device": "cpu", "threads": 1}}],
+            overrides=[matched(str(task.labels["loss"])), {"compute": {"device": "cpu", "threads": 1}}],
         )
         agent = build_trainer(recipe)
         rows: list[Row] = []

@@ -6,18 +6,22 @@ The best of many trials is partly the luckiest: its value in the study promises 
 from __future__ import annotations
 
 import json
-import statistics
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
+
+import numpy as np
 
 from catzoo.zoo.continuing import drop_checkpoints
 from catzoo.zoo.crew import Job
 from catzoo.zoo.intervals import mean_interval
 from catzoo.zoo.many import train_jobs
 from catzoo.zoo.runs import write_atomically
+from catzoo.zoo.statistics import resampled
 from catzoo.zoo.training import finished_result
 from catzoo.zoo.tuning.folder import StudyFolder
-from catzoo.zoo.tuning.objective import normalised, run_score
+from catzoo.zoo.tuning.objective import AGGREGATES, normalised, run_score, trial_score, whole_seeds
 from catzoo.zoo.tuning.plan import Plan
 
 APART = 10_000
@@ -40,8 +44,10 @@ def confirm_best(
     """
     tell = progress or (lambda line: None)
     number = found["best"]["number"]
-    if number == 0:
-        return _write(folder, {"trial": 0, "words": "the recipe as it is was the best: nothing gained"}, tell)
+    if not found["best"]["params"]:
+        return _write(
+            folder, {"trial": number, "words": "the recipe as it is was the best: nothing gained"}, tell
+        )
     sides = {"default": {}, "best": found["best"]["params"]}
     titles = {"default": "default", "best": f"{number:04d}"}
     jobs = {
@@ -64,38 +70,69 @@ def confirm_best(
         return _write(folder, {"trial": number, "words": words}, tell)
     for job in every:
         drop_checkpoints(job.run)
-    scores = {side: _by_seed(plan, jobs[side]) for side in sides}
-    return _write(folder, {"trial": number, **verdict(scores["best"], scores["default"])}, tell)
+    try:
+        scores = {side: _scores(plan, jobs[side]) for side in sides}
+    except ValueError as error:
+        return _write(folder, {"trial": number, "words": f"not known: {error}"}, tell)
+    outcome = verdict(scores["best"], scores["default"], plan.aggregate)
+    return _write(folder, {"trial": number, **outcome}, tell)
 
 
-def verdict(best: list[float], default: list[float]) -> dict[str, Any]:
-    """The gain over seeds, seed by seed, and what may be said of it."""
-    gains = [one - other for one, other in zip(best, default, strict=True)]
-    gain = statistics.fmean(gains)
-    low, high = mean_interval(gains) if len(gains) > 1 else (float("-inf"), float("inf"))
+def standing_verdict(folder: StudyFolder, best: int) -> dict[str, Any] | None:
+    """What an earlier command found out about the best trial; forgotten, if another is the best by now."""
+    try:
+        there = json.loads(folder.verdict.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        there = None
+    if not isinstance(there, dict) or there.get("trial") != best:
+        folder.verdict.unlink(missing_ok=True)
+        return None
+    return there
+
+
+def verdict(
+    best: Sequence[Sequence[float]], default: Sequence[Sequence[float]], aggregate: str
+) -> dict[str, Any]:
+    """The gain, its 95 % interval over seeds, and what may be said of it.
+
+    Args:
+        best, default: scores by seed, then by environment.
+        aggregate: the study's. Gains in the mean are taken seed by seed (Student's t), in the interquartile
+            mean from independent bootstrap samples of the two sides.
+    """
+    count = len(best)
+    best_value, default_value = trial_score(best, aggregate), trial_score(default, aggregate)
+    gain = best_value - default_value
+    bounds = None
+    if count > 1 and aggregate == "mean":
+        bounds = mean_interval([fmean(one) - fmean(other) for one, other in zip(best, default, strict=True)])
+    elif count > 1:
+        samples = (resampled(np.asarray(side), seed=seed) for seed, side in enumerate((best, default)))
+        one, other = (AGGREGATES[aggregate](sample) for sample in samples)
+        bounds = tuple(np.percentile(one - other, (2.5, 97.5)).tolist())
+    low, high = bounds or (-math.inf, math.inf)
     word = "it held" if low > 0 else "it was a loss" if high < 0 else "not decided"
-    interval = f" [{low:.4g}, {high:.4g}]" if len(gains) > 1 else ""
-    sides = f"{statistics.fmean(best):.4g} against {statistics.fmean(default):.4g}"
-    words = f"gain on {len(gains)} fresh seeds: {gain:+.4g}{interval} ({sides}): {word}"
-    bounds = [low, high] if len(gains) > 1 else None
+    interval = f" [{low:.4g}, {high:.4g}]" if bounds else ""
+    sides = f"{best_value:.4g} against {default_value:.4g}"
     return {
-        "best": best,
-        "default": default,
+        "best": [fmean(seed) for seed in best],
+        "default": [fmean(seed) for seed in default],
         "gain": gain,
-        "interval_95": bounds,
-        "seeds": len(gains),
-        "words": words,
+        "interval_95": list(bounds) if bounds else None,
+        "seeds": count,
+        "words": f"gain on {count} fresh seeds: {gain:+.4g}{interval} ({sides}): {word}",
     }
 
 
-def _by_seed(plan: Plan, jobs: list[Job]) -> list[float]:
+def _scores(plan: Plan, jobs: Sequence[Job]) -> list[list[float]]:
     scores = []
     for job in jobs:
-        result = job.run.result() or {}
-        score = run_score(job.run, result, plan.objective)
+        try:
+            score = run_score(job.run, job.run.result() or {}, plan.objective)
+        except ValueError as error:
+            raise ValueError(f"{job.run.path.name}: {error}") from None
         scores.append(normalised(score, plan.scales[job.recipe.env]))
-    across = len(plan.recipes)
-    return [statistics.fmean(scores[index : index + across]) for index in range(0, len(scores), across)]
+    return whole_seeds(scores, len(plan.recipes))
 
 
 def _write(folder: StudyFolder, verdict: dict[str, Any], tell: Callable[[str], None]) -> dict[str, Any]:

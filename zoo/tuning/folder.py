@@ -63,8 +63,15 @@ class StudyFolder:
         there = self.settings()
         if there is not None:
             differing(there, settings, str(self.path))
-        elif self.path.exists() and (not self.path.is_dir() or set(self.path.iterdir()) - {self.place_file}):
+        elif self.path.exists() and not (
+            self.path.is_dir() and all(map(self._of_a_beginning, self.path.iterdir()))
+        ):
             raise RecipeError(f"{self.path} exists and is not a study: choose another --study-dir")
+
+    def _of_a_beginning(self, file: Path) -> bool:
+        """Whether a study that was killed before it was under way may have left this."""
+        names = (self.place_file.name, self.journal.name, f"{self.journal.name}.lock")
+        return file.name in names or file.suffix == ".tmp"
 
     @contextmanager
     def held(self, settings: Mapping[str, Any]) -> Iterator[None]:
@@ -76,14 +83,10 @@ class StudyFolder:
         self.check(settings)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_RDONLY)
         except OSError as error:
             raise RecipeError(f"{self.path}: cannot be written: {error.strerror or error}") from None
-        try:
-            lock(descriptor, self.path, "tuning")
+        with held_path(self.path, "tuning in this folder"):
             yield
-        finally:
-            os.close(descriptor)
 
     def save(self, settings: Mapping[str, Any]) -> None:
         """Makes the folder that study's, once nothing is left that would refuse it.
@@ -108,7 +111,11 @@ class StudyFolder:
         return self.trials / f"{number:04d}"
 
     def recipes_of(self, number: int) -> list[Recipe]:
-        """The recipes of a trial's runs with its first seed, one per environment.
+        """The recipes of `runs_of`."""
+        return [run.recipe() for run in self.runs_of(number)]
+
+    def runs_of(self, number: int) -> list[Run]:
+        """A trial's runs with its first seed, one per environment.
 
         Raises:
             RecipeError: no such study or trial.
@@ -116,19 +123,39 @@ class StudyFolder:
         settings = self.settings()
         if settings is None:
             raise RecipeError(f"{self.path}: not a study: there is no {self.settings_file.name} in it")
-        runs = sorted(self.trial(number).glob("*/recipe.yaml"))
+        runs = [Run(file.parent) for file in sorted(self.trial(number).glob("*/recipe.yaml"))]
         if not runs:
-            known = sorted(int(path.name) for path in self.trials.glob("[0-9]*"))
+            if self.trial(number).is_dir():
+                raise RecipeError(f"{self.path}: trial {number} was ended before a run of it began")
+            known = sorted({int(file.parts[-3]) for file in self.trials.glob("[0-9]*/*/recipe.yaml")})
             span = f"it has {known[0]} to {known[-1]}" if known else "it has none"
             raise RecipeError(f"{self.path}: no trial {number}: {span}")
-        recipes = [Run(path.parent).recipe() for path in runs]
-        first = min(recipe.seed for recipe in recipes)
+        recipes = {run: run.recipe() for run in runs}
+        first = min(recipe.seed for recipe in recipes.values())
         envs = settings.get("envs")
-        envs = envs if isinstance(envs, list) else []
+        order = {env: place for place, env in enumerate(envs if isinstance(envs, list) else [])}
         return sorted(
-            (recipe for recipe in recipes if recipe.seed == first),
-            key=lambda recipe: envs.index(recipe.env) if recipe.env in envs else len(envs),
+            (run for run, recipe in recipes.items() if recipe.seed == first),
+            key=lambda run: order.get(recipes[run].env, len(order)),
         )
+
+
+@contextmanager
+def held_path(path: Path, doing: str) -> Iterator[None]:
+    """Holds a file or folder that is there for one process.
+
+    Raises:
+        RecipeError: another process is `doing` that, or it cannot be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror or error}") from None
+    try:
+        lock(descriptor, path, doing)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def differing(there: Mapping[str, Any], asked: Mapping[str, Any], where: str) -> None:
@@ -138,10 +165,12 @@ def differing(there: Mapping[str, Any], asked: Mapping[str, Any], where: str) ->
         RecipeError: says what differs.
     """
     before, now = flat(dict(there)), flat(dict(asked))
+    keys = [key for key in dict.fromkeys((*before, *now)) if before.get(key) != now.get(key)]
+    # Recipes differ because something else does, and the steps are an override as well.
+    causes = [key for key in keys if not key.startswith(("recipes.", "overrides.steps"))]
     differences = [
-        f"{key} is {before.get(key)}, asked for {now.get(key)}"
-        for key in dict.fromkeys((*before, *now))
-        if before.get(key) != now.get(key)
+        f"{key} is {before.get(key, 'not set')}, asked for {now.get(key, 'nothing')}"
+        for key in causes or keys
     ]
     if differences:
         raise RecipeError(

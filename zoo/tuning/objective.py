@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 
-from catzoo.hparams import RecipeError
+from catzoo.zoo.intervals import mean_interval
 from catzoo.zoo.normalisation import Scale
 from catzoo.zoo.rows import read_rows
 from catzoo.zoo.runs import Run
-from catzoo.zoo.statistics import iqm, mean
+from catzoo.zoo.statistics import interval, iqm, mean
 
 OBJECTIVES = {
     "final": "greedy return after training",
@@ -61,15 +62,22 @@ def trial_score(scores: Sequence[Sequence[float]], aggregate: str) -> float:
     return float(AGGREGATES[aggregate](np.asarray(scores, dtype=np.float64)))
 
 
-def check_objective(objective: str, aggregate: str) -> None:
-    """RecipeError unless both are known."""
-    from catzoo.hparams import nearest
+def whole_seeds(scores: Sequence[float], environments: int) -> list[list[float]]:
+    """A trial's scores by seed, then by environment; without a last seed that lacks environments."""
+    whole = len(scores) // environments * environments
+    return [list(scores[index : index + environments]) for index in range(0, whole, environments)]
 
-    for what, name, known in (("objective", objective, OBJECTIVES), ("aggregate", aggregate, AGGREGATES)):
-        if name not in known:
-            raise RecipeError(
-                f"unknown {what} {name!r}: must be one of {', '.join(known)}{nearest(name, known)}"
-            )
+
+def trial_interval(scores: Sequence[Sequence[float]], aggregate: str) -> tuple[float, float] | None:
+    """95 % interval of `trial_score` over seeds; None for a single one.
+
+    Of a mean Student's t over the seeds' means (a bootstrap from ten on), else a stratified bootstrap.
+    """
+    if len(scores) < 2:
+        return None
+    if aggregate == "mean":
+        return mean_interval([fmean(seed) for seed in scores])
+    return interval(np.asarray(scores, dtype=np.float64), AGGREGATES[aggregate])
 
 
 def normalised(value: float, scale: Scale | None) -> float:

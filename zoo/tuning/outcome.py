@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import contextlib
 import os
 import statistics
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from catzoo.hparams import Recipe, RecipeError
+from catzoo.hparams import RecipeError, read_yaml
 from catzoo.zoo.console import print_table
-from catzoo.zoo.intervals import mean_interval
 from catzoo.zoo.rows import write_rows
-from catzoo.zoo.runs import stamped, write_atomically
+from catzoo.zoo.runs import compare, stamped, write_atomically
 from catzoo.zoo.tuning.folder import StudyFolder
+from catzoo.zoo.tuning.objective import trial_interval, whole_seeds
 from catzoo.zoo.tuning.plan import Plan
 
 if TYPE_CHECKING:
@@ -32,13 +32,14 @@ def found_by(plan: Plan, trials: Sequence[FrozenTrial], folder: StudyFolder) -> 
     Raises:
         RecipeError: no trial has a value.
     """
+    from catzoo.hparams.samplers import is_default
     from catzoo.hparams.study import best_of
 
     best = best_of(trials)
     if best is None:
         errors = [trial.user_attrs["error"] for trial in trials if "error" in trial.user_attrs]
         raise RecipeError(f"{folder.path}: no trial has a value{f': {errors[0]}' if errors else ''}")
-    default = next((trial for trial in trials if trial.number == 0), None)
+    default = next((trial for trial in trials if is_default(trial)), None)
     return {
         "study_dir": str(folder.path),
         "trials": sum(trial.state.is_finished() for trial in trials),
@@ -49,21 +50,39 @@ def found_by(plan: Plan, trials: Sequence[FrozenTrial], folder: StudyFolder) -> 
 
 
 def _about(plan: Plan, trial: FrozenTrial) -> dict[str, Any]:
-    seeds = by_seed(plan, trial)
+    scores = whole_seeds(trial.user_attrs.get("scores", []), len(plan.recipes))
+    interval = trial_interval(scores, plan.aggregate)
     return {
         "number": trial.number,
-        "value": trial.value,
-        "interval_95": list(mean_interval(seeds)) if len(seeds) > 1 else None,
-        "seeds": seeds,
-        "params": dict(trial.params) if trial.number else {},
+        "value": trial.value if valued(trial) else None,
+        "interval_95": None if interval is None else list(interval),
+        "seeds": [statistics.fmean(seed) for seed in scores],
+        "params": chosen_by(trial),
+        "date": trial.datetime_complete.date().isoformat() if trial.datetime_complete else None,
     }
 
 
-def by_seed(plan: Plan, trial: FrozenTrial) -> list[float]:
-    """A trial's scores, one per seed that has all of its environments: the mean over them."""
-    scores, across = trial.user_attrs.get("scores", []), len(plan.recipes)
-    whole = len(scores) // across * across
-    return [statistics.fmean(scores[index : index + across]) for index in range(0, whole, across)]
+def chosen_by(trial: FrozenTrial) -> dict[str, Any]:
+    """The values that a trial's runs have in place of the recipe's: none, if it is the recipe as it is."""
+    from catzoo.hparams.samplers import is_default
+
+    return {} if is_default(trial) else dict(trial.params)
+
+
+def check_out(file: Path) -> None:
+    """Refuses a place that best.yaml could not be written to in the end.
+
+    Raises:
+        RecipeError: says why.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecipeError(f"{file}: cannot be written: {error.strerror or error}") from None
+    if file.is_dir():
+        raise RecipeError(f"{file}: is a folder: name a file")
+    if not os.access(file.parent, os.W_OK):
+        raise RecipeError(f"{file}: cannot be written: {file.parent} is read-only")
 
 
 def write_best(
@@ -77,8 +96,7 @@ def write_best(
     Raises:
         RecipeError: it cannot be written.
     """
-    recipes = best_recipes(plan, found, folder)
-    protocols = [stamped(recipe) for recipe in recipes]
+    protocols = _best_protocols(plan, found, folder)
     provenance = {
         "study": folder.path.resolve().name,
         "trial": found["best"]["number"],
@@ -88,9 +106,9 @@ def write_best(
         "trials": found["trials"],
         "steps_a_run": plan.steps,
         "confirmed": found["verdict"],
-        "date": datetime.date.today().isoformat(),
+        "date": found["best"]["date"],
     }
-    if len(recipes) == 1:
+    if len(protocols) == 1:
         content = {**protocols[0], "catzoo": {**protocols[0]["catzoo"], "study": provenance}}
     else:
         content = {"catzoo": {**protocols[0]["catzoo"], "study": provenance}, "recipes": [
@@ -105,13 +123,19 @@ def write_best(
             raise RecipeError(f"{file}: cannot be written: {error.strerror or error}") from None
 
 
-def best_recipes(plan: Plan, found: Mapping[str, Any], folder: StudyFolder) -> list[Recipe]:
-    """The best trial's recipes, one per environment: as its runs have them, if they were made here."""
+def _best_protocols(plan: Plan, found: Mapping[str, Any], folder: StudyFolder) -> list[dict[str, Any]]:
+    """The best trial's recipes with their stamps, one per environment.
+
+    As its runs have them, with the versions that made them, if they were made here.
+    """
     number, params = found["best"]["number"], found["best"]["params"]
-    try:
-        return folder.recipes_of(number)
-    except RecipeError:
-        return [plan.recipe(env, plan.seed, params) for env in plan.recipes]
+    asked = [plan.recipe(env, plan.seed, params) for env in plan.recipes]
+    with contextlib.suppress(RecipeError):
+        made = folder.runs_of(number)
+        # Not runs of a study in another storage, which had this folder before.
+        if not any(compare(run.recipe(), recipe) for run, recipe in zip(made, asked, strict=True)):
+            return [read_yaml(run.recipe_file) for run in made]
+    return [stamped(recipe) for recipe in asked]
 
 
 def write_trials(plan: Plan, trials: Sequence[FrozenTrial], folder: StudyFolder) -> None:
@@ -145,24 +169,28 @@ def state_of(trial: FrozenTrial) -> str:
 
 def print_trials(plan: Plan, trials: Sequence[FrozenTrial]) -> None:
     """Prints the best trials and trial 0, with intervals over seeds."""
+    from catzoo.hparams.samplers import is_default
+
     whole = [trial for trial in trials if state_of(trial) == "complete"]
     whole.sort(key=lambda trial: (-(trial.value or 0.0), trial.number))
-    shown = [trial for index, trial in enumerate(whole) if index < SHOWN or trial.number == 0]
+    shown = [trial for index, trial in enumerate(whole) if index < SHOWN or is_default(trial)]
     rows = []
     for trial in shown:
-        seeds = by_seed(plan, trial)
-        low, high = mean_interval(seeds) if len(seeds) > 1 else (None, None)
+        scores = whole_seeds(trial.user_attrs.get("scores", []), len(plan.recipes))
+        interval = trial_interval(scores, plan.aggregate)
         values = (_short(trial.params.get(parameter.key, "")) for parameter in plan.space.parameters)
         rows.append([
-            f"{trial.number}{' (default)' if trial.number == 0 else ''}",
+            f"{trial.number}{' (default)' if is_default(trial) else ''}",
             f"{trial.value:.4g}",
-            f"[{low:.4g}, {high:.4g}]" if low is not None else "",
+            "[{:.4g}, {:.4g}]".format(*interval) if interval else "",
             *values,
         ])  # fmt: skip
     counts = {state: sum(state_of(trial) == state for trial in trials) for state in ("pruned", "failed")}
     note = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    keys = [parameter.key for parameter in plan.space.parameters]
-    title = f"Best of {len(trials)} trials ({plan.aggregate} of {plan.objective})"
+    keys = [f"{one.key} / {one.of}" if one.of else one.key for one in plan.space.parameters]
+    title = (
+        f"Best of {len(trials)} trial{'s' if len(trials) > 1 else ''} ({plan.aggregate} of {plan.objective})"
+    )
     print_table(title, ["trial", "value", "95 % over seeds", *keys], rows, note=note)
 
 

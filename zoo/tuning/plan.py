@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import Recipe, RecipeError, merge, parse_override, read_yaml
-from catzoo.hparams.schema import nearest
+from catzoo.hparams.samplers import PRUNERS, SAMPLERS
+from catzoo.hparams.schema import check_name, nearest
 from catzoo.hparams.space import Space, read_space, resolve_space
-from catzoo.zoo.catalogue import ROOM, find_recipe
+from catzoo.zoo.catalogue import ROOM, find_recipe, recipe_source
 from catzoo.zoo.crew import Job
 from catzoo.zoo.games import expand
 from catzoo.zoo.normalisation import Scale, scale_of
 from catzoo.zoo.runs import Run
-from catzoo.zoo.tuning.objective import check_objective
+from catzoo.zoo.tuning.objective import AGGREGATES, OBJECTIVES
 
 SPACES = ROOM / "spaces.yaml"
 """The zoo's own search spaces, by name."""
 DEFAULT_SPACE = "fair"
+POINTS_TRIED = 30
+"""Points of a space's grid, drawn at random, of which one must make a recipe with a bound."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +78,8 @@ class Plan:
             said.append(self.space.overrides(self.recipes[env], chosen))
         return find_recipe(self.agent, env, self.loss, [*said, {"seed": seed}], self.preset)
 
-    def jobs(self, folder: Path, number: int, params: Mapping[str, Any]) -> list[Job]:
-        """The runs of a trial, seeds outermost; trial 0's are those of the recipe as it is."""
-        chosen = params if number else {}
+    def jobs(self, folder: Path, number: int, chosen: Mapping[str, Any]) -> list[Job]:
+        """The runs of a trial, seeds outermost; with nothing chosen, of the recipe as it is."""
         return [
             self.job(folder, f"{number:04d}", env, seed, chosen)
             for seed in self.seeds
@@ -102,6 +105,11 @@ class Plan:
         }
         return Job(recipe, Run(folder / name), folder / "logs" / f"{name}.log", arguments)
 
+    def defaults(self) -> dict[str, Any] | None:
+        """What the recipes have where the space varies them; None: outside of it, or no two alike."""
+        first, *others = (self.space.defaults(recipe) for recipe in self.recipes.values())
+        return first if all(other == first for other in others) else None
+
     def settings(self) -> dict[str, Any]:
         """What makes two studies the same one."""
         settings = {
@@ -117,6 +125,8 @@ class Plan:
             "sampler": self.sampler,
             "pruner": self.pruner,
             "space": self.space.to_dict(),
+            # Last: what else differs is the better explanation of differences in them.
+            "recipes": {env: recipe.to_dict() for env, recipe in self.recipes.items()},
         }
         return json.loads(json.dumps(settings))  # type: ignore[no-any-return]  # as a file gives it back
 
@@ -142,14 +152,23 @@ def make_plan(
     Raises:
         RecipeError: anything wrong with what was asked for, in one line.
     """
-    check_objective(objective, aggregate)
+    for what, name, known in (
+        ("objective", objective, OBJECTIVES),
+        ("aggregate", aggregate, AGGREGATES),
+        ("sampler", sampler, SAMPLERS),
+        ("pruner", pruner, PRUNERS),
+    ):
+        check_name(what, name, known)
     said = _said(overrides, objective, steps)
     envs = expand(env)
     recipes = {name: find_recipe(agent, name, loss, [said, {"seed": seed}], preset) for name in envs}
     name, entries = find_space(space)
-    resolved = resolve_space(entries, list(recipes.values()), where=name, drop=name.startswith("space "))
+    ignored = recipe_source(agent).get("ignores", ())
+    resolved = resolve_space(
+        entries, list(recipes.values()), where=name, drop=name.startswith("space "), ignored=ignored
+    )
     many = len(recipes) > 1
-    return Plan(
+    plan = Plan(
         agent=agent,
         preset=preset,
         loss=next(iter(recipes.values())).value_loss.name,
@@ -163,6 +182,38 @@ def make_plan(
         aggregate=aggregate,
         scales={name: scale_of(name) if many else None for name in recipes},
     )
+    _check_points(plan, name)
+    return plan
+
+
+def _check_points(plan: Plan, where: str) -> None:
+    """Refuses a space with a bound or a choice that no point of it makes a recipe with."""
+    for parameter in plan.space.parameters:
+        values = parameter.grid()
+        for value in values if parameter.kind == "choice" else (values[0], values[-1]):
+            problem = _problem_with(plan, parameter.key, value)
+            if problem:
+                said = f"{parameter.key}={f'{value:.4g}' if isinstance(value, float) else value}"
+                times = f" times the {parameter.of}'s" if parameter.of else ""
+                raise RecipeError(f"{said}{times} is never possible: {problem} ({where})")
+
+
+def _problem_with(plan: Plan, key: str, value: Any) -> str:
+    """What keeps a value from making a recipe, among the default and some points; empty: nothing."""
+    choose = random.Random(plan.seed).choice
+    grids = {parameter.key: parameter.grid() for parameter in plan.space.parameters}
+    problem = ""
+    for attempt in range(POINTS_TRIED):
+        point = None if attempt else plan.defaults()
+        point = point or {name: choose(grid) for name, grid in grids.items()}
+        try:
+            for env in plan.recipes:
+                plan.recipe(env, plan.seed, {**point, key: value})
+        except RecipeError as error:
+            problem = problem or str(error).removesuffix(" (command line)")
+        else:
+            return ""
+    return problem
 
 
 def _said(overrides: Iterable[str | Mapping[str, Any]], objective: str, steps: int | None) -> dict[str, Any]:

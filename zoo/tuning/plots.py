@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from catzoo.hparams.samplers import is_default
 from catzoo.hparams.space import Parameter
 from catzoo.zoo import style
 from catzoo.zoo.tuning.folder import StudyFolder
@@ -73,26 +74,29 @@ def _one(plan: Plan, what: str, width: int = 640, height: int = 400) -> tuple[Fi
 
 
 def _history(plan: Plan, trials: Sequence[FrozenTrial]) -> Figure:
-    """Every trial's value in order, and the best so far."""
+    """Every trial's value in order, and the best so far; at the lower edge what was pruned without one."""
     figure, axes = _one(plan, "Trials")
-    valued = _valued(trials)
-    for state, colour, marker in (("complete", style.BLUE, "o"), ("pruned", style.LINE, "o")):
-        some = [trial for trial in valued if state_of(trial) == state]
-        axes.plot(
-            [trial.number for trial in some],
-            [trial.value for trial in some],
-            marker,
-            color=colour,
-            label=f"{state} ({len(some)})",
-        )
-    whole = [trial for trial in valued if state_of(trial) == "complete"]
+    having = _valued(trials)
+    for state, colour in (("complete", style.BLUE), ("pruned", style.LINE)):
+        some = [trial for trial in having if state_of(trial) == state]
+        if some:
+            label = f"{state} ({len(some)})"
+            axes.plot(
+                [one.number for one in some], [one.value for one in some], "o", color=colour, label=label
+            )
+    ended = [trial.number for trial in trials if state_of(trial) == "pruned" and not valued(trial)]
+    if ended:
+        where = {"transform": axes.get_xaxis_transform(), "clip_on": False}
+        label = f"pruned in mid-run ({len(ended)})"
+        axes.plot(ended, [0.0] * len(ended), "x", color=style.MUTED, label=label, **where)
+    whole = [trial for trial in having if state_of(trial) == "complete"]
     if whole:
         best = np.maximum.accumulate([trial.value or 0.0 for trial in whole])
         axes.step(
             [trial.number for trial in whole], best, where="post", color=style.ORANGE, label="best so far"
         )
-        if whole[0].number == 0:
-            axes.axhline(whole[0].value, color=style.MUTED, linestyle=(0, (2, 2)), label="default (trial 0)")
+        for default in filter(is_default, whole):
+            axes.axhline(default.value, color=style.MUTED, linestyle=(0, (2, 2)), label="default")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trial")
     axes.set_ylabel(_worth(plan))

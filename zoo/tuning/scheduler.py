@@ -11,26 +11,39 @@ import contextlib
 import math
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from catzoo.hparams import RecipeError
+from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.zoo.board import Board
 from catzoo.zoo.continuing import drop_checkpoints
 from catzoo.zoo.crew import RESTARTS, Job, Worker, crew_of_workers, problem_of, start, threads_each, wait_for
 from catzoo.zoo.rows import newest_row
 from catzoo.zoo.training import finished_result
 from catzoo.zoo.tuning.folder import StudyFolder
-from catzoo.zoo.tuning.objective import MARKS, normalised, progress_at, run_score, trial_score
+from catzoo.zoo.tuning.objective import (
+    MARKS,
+    normalised,
+    progress_at,
+    run_score,
+    trial_score,
+    whole_seeds,
+)
+from catzoo.zoo.tuning.outcome import chosen_by
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
     from catzoo.hparams.study import Trials
     from catzoo.zoo.tuning.plan import Plan
+
+
+PATIENCE = 5
+"""Seconds between looks at what other machines do, when nothing is left to do here."""
 
 
 @dataclass
@@ -83,6 +96,7 @@ class Scheduler:
         self.active: list[Active] = []
         self.waiting: list[Trial] = []
         self.attempts: Counter[Path] = Counter()
+        self.waited = False
         done = len(trials.finished())
         per_trial = plan.instances * plan.steps
         self.board = Board(
@@ -112,14 +126,25 @@ class Scheduler:
                         break
                     self._begin(trial, crew)
                 if not crew:
-                    break
+                    if not self._others_at_work():
+                        break
+                    time.sleep(PATIENCE)  # one of them may die, and its trial be left for this one
+                    continue
                 for worker in wait_for(crew, self._look):
                     crew.remove(worker)
                     self._ended(worker, crew)
 
+    def _others_at_work(self) -> bool:
+        others = self.trials.at_work_elsewhere()
+        if others and not self.waited:
+            self.tell(f"waiting for other machines: {len(others)} at work on trials")
+        self.waited = bool(others)
+        return self.waited
+
     def _begin(self, trial: Trial, crew: list[Worker[Job]]) -> None:
         try:
-            jobs = self.plan.jobs(self.folder.trial(trial.number), trial.number, trial.params)
+            chosen = chosen_by(self.trials.frozen(trial))
+            jobs = self.plan.jobs(self.folder.trial(trial.number), trial.number, chosen)
         except RecipeError as error:  # values that contradict each other
             self.trials.fail(trial, str(error), steps=0)
             self._lost(self.plan.instances, 0)
@@ -140,7 +165,7 @@ class Scheduler:
                     self._start(active, job, crew)
                     return
                 self._take(active, job, result)
-            except (RecipeError, ValueError, OSError) as error:
+            except ValueError as error:  # RecipeError too
                 self._fail(active, f"{job.run.path.name}: {error}")
                 return
             if active.stopped:
@@ -206,6 +231,8 @@ class Scheduler:
             self._prune(active)
         elif problem is None:
             self._advance(active, crew)
+        elif worker.had_no_room:  # the trial is as good as any, and goes on with the next command
+            raise NoRoomError(f"{active.name}: {problem}")
         elif worker.crashed and self.attempts[job.run.path] <= RESTARTS:
             self.tell(f"{active.name}: {job.run.path.name}: {problem}; it begins again")
             self._start(active, job, crew)
@@ -222,8 +249,9 @@ class Scheduler:
 
     def _prune(self, active: Active) -> None:
         active.stopped = True
-        # Whole runs came to something; a run's progress is on a scale of its own.
-        value = None if self.plan.prunes_within else self._value(active)
+        # Whole seeds came to something; a run's progress is on a scale of its own, as is one environment.
+        whole = not self.plan.prunes_within and len(active.scores) >= len(self.plan.recipes)
+        value = self._value(active) if whole else None
         self.trials.prune(active.trial, value, **self._about(active))
         self._over(active, f"pruned after {len(active.scores)} of {len(active.jobs)} runs")
 
@@ -233,6 +261,8 @@ class Scheduler:
 
     def _over(self, active: Active, line: str) -> None:
         self.active.remove(active)
+        for job in active.jobs:
+            drop_checkpoints(job.run)
         self._lost(len(active.jobs) - len(active.scores), sum(job.recipe.steps for job in active.jobs)
                    - len(active.scores) * self.plan.steps)  # fmt: skip
         shown = describe(active.trial.params)
@@ -244,13 +274,7 @@ class Scheduler:
             self.board.drop(runs, steps)
 
     def _value(self, active: Active) -> float:
-        """Of whole seeds where there are any; a trial that is pruned early may have part of one."""
-        across = len(self.plan.recipes)
-        whole = len(active.scores) // across * across
-        scores = active.scores[:whole] or active.scores
-        width = across if whole else len(scores)
-        rows = [scores[index : index + width] for index in range(0, len(scores), width)]
-        return trial_score(rows, self.plan.aggregate)
+        return trial_score(whole_seeds(active.scores, len(self.plan.recipes)), self.plan.aggregate)
 
     def _about(self, active: Active) -> dict[str, Any]:
         return {"scores": active.scores, "steps": active.steps}

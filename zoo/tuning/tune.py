@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import RecipeError
+from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.zoo.console import say
 from catzoo.zoo.many import check_jobs
-from catzoo.zoo.tuning.confirmation import confirm_best
-from catzoo.zoo.tuning.folder import StudyFolder, differing
-from catzoo.zoo.tuning.outcome import found_by, print_trials, write_best, write_trials
+from catzoo.zoo.tuning.confirmation import confirm_best, standing_verdict
+from catzoo.zoo.tuning.folder import StudyFolder, differing, held_path
+from catzoo.zoo.tuning.outcome import check_out, found_by, print_trials, write_best, write_trials
 from catzoo.zoo.tuning.plan import Plan, make_plan
 from catzoo.zoo.tuning.plots import draw_study
 
@@ -103,14 +104,18 @@ def tune(
     folder = StudyFolder(study_dir if study_dir is not None else default_folder(plan))
     folder.check(plan.settings())
     check_jobs(plan.jobs(folder.trial(0), 0, {}), workers)
-    with folder.held(plan.settings()):
-        study = _open(plan, folder, storage)
+    if out is not None:
+        check_out(Path(out))
+    where = os.fspath(folder.journal if storage is None else storage)
+    with folder.held(plan.settings()), _alone(where), _going_on(where, folder):
+        study = _open(plan, folder, where)
         folder.save(plan.settings())
         tell = progress or (lambda line: None)
         tell(_opening(plan, folder, len(study.finished()), trials))
         _work(plan, study, folder, trials, workers, progress)
         trials_made = study.all()
         found = found_by(plan, trials_made, folder)
+        found["verdict"] = standing_verdict(folder, found["best"]["number"])
         write_trials(plan, trials_made, folder)
         write_best(plan, found, folder, out)
         draw_study(plan, study, folder)
@@ -119,7 +124,7 @@ def tune(
         if confirm:
             found["verdict"] = confirm_best(plan, found, folder, confirm, workers, progress)
             write_best(plan, found, folder, out)
-        tell(_closing(folder, study, out, storage))
+        tell(_closing(folder, study, out, where))
     return found
 
 
@@ -131,30 +136,65 @@ def default_folder(plan: Plan) -> Path:
     return Path("studies") / f"{plan.agent}-{name}{preset}-{plan.loss}"
 
 
-def _open(plan: Plan, folder: StudyFolder, storage: str | os.PathLike[str] | None) -> Any:
+def _open(plan: Plan, folder: StudyFolder, where: str) -> Any:
     """The study in its storage; refuses one of the same name and other settings."""
     from catzoo.hparams.samplers import SeededSampler, make_pruner
     from catzoo.hparams.storage import open_storage, reachable
     from catzoo.hparams.study import Trials, quieten
 
     quieten()
-    recipe = next(iter(plan.recipes.values()))
-    defaults = plan.space.defaults(recipe)
-    sampler = SeededSampler(plan.sampler, plan.space, defaults, plan.seed)
+    sampler = SeededSampler(plan.sampler, plan.space, plan.defaults(), plan.seed)
     pruner = make_pruner(plan.pruner, plan.instances, plan.instances * plan.steps)
-    where = folder.journal if storage is None else storage
     name = folder.path.resolve().name
-    with reachable(os.fspath(where)):
+    with reachable(where):
         study = Trials(name, open_storage(where), sampler, pruner, folder.place())
         there = study.settings(plan.settings())
     differing(there, plan.settings(), f"the study {name} in {study.where(where)}")
     return study
 
 
+@contextmanager
+def _alone(where: str) -> Iterator[None]:
+    """Holds a journal, as processes that write to one do not hear of each other."""
+    if "://" in where:
+        yield
+        return
+    from catzoo.hparams.storage import reachable
+
+    with reachable(where), Path(where).open("ab"):
+        pass  # it is there from now on
+    with held_path(Path(where), "tuning with this journal"):
+        yield
+
+
+@contextmanager
+def _going_on(where: str, folder: StudyFolder) -> Iterator[None]:
+    """Says in one line what kept the study from going on: its storage or the disk.
+
+    Raises:
+        RecipeError: either of them.
+    """
+    from catzoo.hparams.storage import first_line, shown_url, storage_faults
+
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        name = error.filename or folder.path
+        raise NoRoomError(
+            f"{name}: cannot be written: {error.strerror or error}; the same command goes on with the study"
+        ) from None
+    except storage_faults() as error:
+        problem = f"{shown_url(where)}: answers no more: {first_line(error)}"
+        raise RecipeError(f"{problem}; the same command goes on with the study") from None
+
+
 def _opening(plan: Plan, folder: StudyFolder, done: int, wanted: int) -> str:
     varied = ", ".join(parameter.key for parameter in plan.space.parameters)
-    runs = f"{wanted} trials of {plan.instances} runs, {plan.steps:,} steps each"
-    before = f"; {done} are there" if done else ""
+    trials = f"{wanted} trial{'s' if wanted > 1 else ''}"
+    runs = f"{trials} of {plan.instances} run{'s' if plan.instances > 1 else ''}, {plan.steps:,} steps each"
+    before = f"; {done} done before" if done else ""
     return f"{folder.path}: {runs}{before}; varies {varied}; objective: {plan.aggregate} of {plan.objective}"
 
 
@@ -162,16 +202,18 @@ def _closing(
     folder: StudyFolder,
     study: Any,
     out: str | os.PathLike[str] | None,
-    storage: str | os.PathLike[str] | None,
+    where: str,
 ) -> str:
     best = folder.best if out is None else out
-    where = study.where(folder.journal if storage is None else storage)
-    return (
-        f"{folder.path}: best.yaml, trials.csv, pictures/\n"
-        f"  catzoo train --from {best}              the best recipe, on a seed of your own with --seed\n"
-        f"  catzoo train --from {folder.path}:0     any trial\n"
-        f"  optuna-dashboard {where}    (pip install optuna-dashboard)"
-    )
+    verdict = ", verdict.json" if folder.verdict.exists() else ""
+    commands = {
+        f"catzoo train --from {best}": "the best recipe, on a seed of your own with --seed",
+        f"catzoo train --from {folder.path}:0": "any trial",
+        f"optuna-dashboard {study.where(where)}": "pip install optuna-dashboard",
+    }
+    widest = max(map(len, commands))
+    lines = [f"  {command:<{widest}}   {what}" for command, what in commands.items()]
+    return "\n".join([f"{folder.path}: best.yaml, trials.csv{verdict}, pictures/", *lines])
 
 
 def _work(

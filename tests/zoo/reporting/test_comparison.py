@@ -42,6 +42,27 @@ def test_a_recipe_has_one_name_on_every_environment(tmp_path):
     assert len(comparison.runs) == 5
 
 
+def test_changes_on_one_environment_alone_are_no_secret(tmp_path):
+    made(tmp_path / "one", [1.0], "CartPole-v1", "mse")
+    made(tmp_path / "other", [1.0], "Acrobot-v1", "mse", optimizer={"lr": 0.5})
+    assert labels(tmp_path) == ["DQN · MSE", "DQN · MSE, optimizer.lr=0.5"]
+
+
+def test_changes_on_every_environment_alike_need_no_name(tmp_path):
+    for env in ("CartPole-v1", "Acrobot-v1"):
+        made(tmp_path / env, [1.0], env, "mse", optimizer={"lr": 0.5})
+    assert labels(tmp_path) == ["DQN · MSE"]
+
+
+def test_two_names_of_one_game_are_one_environment(tmp_path):
+    for seed, env in enumerate(("MinAtar/Breakout", "MinAtar/Breakout-v1")):
+        made(tmp_path / str(seed), [1.0], env, "mse", seed=seed)
+    comparison = compare_runs(tmp_path)
+    assert comparison.envs == ["MinAtar/Breakout-v1"]
+    assert len(comparison.groups) == 1
+    assert len(comparison.everyone()) == 2
+
+
 def test_presets_are_named_without_all_that_they_set(tmp_path):
     for preset in ("atari-100k", "atari-100k-resets"):
         made(tmp_path / preset, [1.0], "ALE/Pong-v5", "c51", agent="rainbow", preset=preset)

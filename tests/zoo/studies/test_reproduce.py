@@ -130,6 +130,14 @@ def test_a_finding_is_decided_by_its_interval(low, high, margin, outcome):
     assert Finding("", (low + high) / 2, low, high, margin).outcome == outcome
 
 
+def test_a_finding_of_one_run_is_json():
+    found = Finding("gain", 0.5, -float("inf"), float("inf")).to_dict()
+    assert json.loads(json.dumps(found, allow_nan=False)) == {
+        "claim": "gain", "value": 0.5, "low": None, "high": None, "margin": None,
+        "outcome": "not decided", "words": "gain: +0.5 [one run]: not decided",
+    }  # fmt: skip
+
+
 def test_a_verdict_needs_all_of_its_findings():
     good, open_, bad = (Finding("", 0, low, high) for low, high in ((1, 2), (-1, 1), (-2, -1)))
     assert Verdict([good, good]).outcome == "reproduced"
