@@ -103,7 +103,7 @@ def test_another_seed_of_it(study):
         ({"space": "bins"}, "space.optimizer.lr"),
         ({"overrides": [*TINY, "gamma=0.9"]}, "overrides.gamma is not set, asked for 0.9; choose"),
         ({"loss": "mse"}, "loss is hl_gauss, asked for mse"),
-        ({"steps": 400}, "another study: steps is 600, asked for 400; choose"),
+        ({"steps": 500}, "another study: steps is 400, asked for 500; choose"),
         ({"sampler": "tpee"}, "unknown sampler 'tpee': .*; did you mean tpe"),
         ({"sampler": "random"}, "sampler is tpe"),
     ],
