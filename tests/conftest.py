@@ -6,6 +6,7 @@ are missing.
 """
 
 import os
+import signal
 from importlib.util import find_spec
 
 import pytest
@@ -29,6 +30,13 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ctrl_c_works():
+    """Shells start what runs in the background with SIGINT ignored; commands under test inherit it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
