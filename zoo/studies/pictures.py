@@ -107,8 +107,10 @@ def bars(
         axes.set_xticks(range(len(names)), [named(name) for name in names], rotation=20)
         finish(axes, "" if place is None else named(place), "", ylabel)
     if len(kinds) > 1:
-        drawn[0].legend(handles=[Patch(color=SHADES[number % len(SHADES)], label=named(kind))
-                                 for number, kind in enumerate(kinds)], loc="best")  # fmt: skip
+        handles = [Patch(color=SHADES[number % len(SHADES)], label=named(kind))
+                   for number, kind in enumerate(kinds)]  # fmt: skip
+        # Bars fill their panel: above it is room.
+        drawn[-1].legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(kinds))
     return figure
 
 
