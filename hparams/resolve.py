@@ -116,8 +116,12 @@ def _check_keys(value: Any) -> None:
             _check_keys(inner)
 
 
-def parse_override(text: str) -> dict[str, Any]:
+def parse_override(text: str, schema: type = Recipe) -> dict[str, Any]:
     """`a.b=value` as a nested mapping; the value is read as YAML, so `[64, 64]` and `null` work.
+
+    Args:
+        text: as the command line has it.
+        schema: the dataclass whose keys are known.
 
     Raises:
         RecipeError: no `=`, an empty or unknown key, or a value that is not YAML.
@@ -128,11 +132,11 @@ def parse_override(text: str) -> dict[str, Any]:
         raise RecipeError(
             f"{shown(text)}: overrides are written key=value, such as optimizer.lr=1e-4 (command line)"
         )
-    known = keys_of(Recipe)
+    known = keys_of(schema)
     # An environment's own options are not ours to know.
     own = key.startswith("env_options.") and not key.endswith(".")
     if not own and key not in known and not any(name.startswith(key + ".") for name in known):
-        raise RecipeError(unknown_key(key, Recipe, "", "command line"))
+        raise RecipeError(unknown_key(key, schema, "", "command line"))
     try:
         parsed: Any = _plain_yaml(value) if len(value) <= LONGEST else None
     except (yaml.YAMLError, ValueError, OverflowError) as error:

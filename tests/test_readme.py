@@ -37,8 +37,12 @@ def commands():
 def test_its_commands_parse(words):
     from catzoo.hparams import parse_override
     from catzoo.zoo.cli import parse
+    from catzoo.zoo.studies.reproduce import make_study
 
     arguments = parse(words)
+    if arguments.command == "reproduce":
+        make_study(arguments.study, arguments.budget, arguments.seeds, arguments.overrides)
+        return
     for override in getattr(arguments, "overrides", []):
         parse_override(override)
 

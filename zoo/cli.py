@@ -213,7 +213,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = make_parser()
     arguments, rest = parser.parse_known_args(argv)
     # argparse gives up on `key=value` words that stand between options; they are overrides all the same.
-    takes_overrides = arguments.command in ("train", "tune")
+    takes_overrides = arguments.command in ("train", "tune", "reproduce")
     stray = [word for word in rest if word.startswith("-") or not takes_overrides]
     if stray:
         parser.error(f"unrecognized arguments: {stray[0]}")

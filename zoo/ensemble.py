@@ -18,18 +18,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import NoRoomError, Recipe, RecipeError
+from catzoo.hparams import Recipe, RecipeError
 from catzoo.zoo.console import counting
 from catzoo.zoo.continuing import identity, restore
+from catzoo.zoo.room import no_room_told
 from catzoo.zoo.runs import Run
-from catzoo.zoo.training import (
-    NO_ROOM,
-    _callbacks,
-    _loggers,
-    _quieten,
-    default_folder,
-    finished_result,
-)
+from catzoo.zoo.training import _callbacks, _loggers, _quieten, default_folder, finished_result
 
 
 def train_ensemble(
@@ -69,8 +63,9 @@ def train_ensemble(
     todo = [index for index, result in enumerate(results) if result is None]
     seats = [_Seat(recipes[index], runs[index]) for index in todo]
     try:
-        for index, result in zip(todo, _train(seats), strict=True) if seats else ():
-            results[index] = result
+        with no_room_told("the same call goes on from the last checkpoints"):
+            for index, result in zip(todo, _train(seats), strict=True) if seats else ():
+                results[index] = result
     except NotFiniteError as error:
         run = next(seat.run for seat in seats if seat.culprit)
         try:
@@ -78,13 +73,6 @@ def train_ensemble(
         except OSError as problem:
             where = f"the batch cannot be written: {problem.strerror or problem}"
         raise FloatingPointError(f"{run.path}: {error}: {where}") from None
-    except OSError as error:
-        if error.errno not in NO_ROOM:
-            raise
-        raise NoRoomError(
-            f"cannot be written: {os.strerror(error.errno)}: {error.filename}; the same call goes on from "
-            "the last checkpoints when there is room"
-        ) from None
     return [result for result in results if result is not None]
 
 

@@ -33,6 +33,7 @@ from catzoo import __version__
 from catzoo.hparams import Recipe, RecipeError, build, read_yaml
 from catzoo.hparams.schema import brief, shown
 from catzoo.zoo.catalogue import know_losses
+from catzoo.zoo.holding import lock
 from catzoo.zoo.pretrained import NETWORK, TARGET, find_run
 from catzoo.zoo.result_file import read_result
 
@@ -287,18 +288,6 @@ def refuse_links(folder: Path) -> None:
         for name in (*inside, *files):
             if Path(here, name).is_symlink():
                 raise RecipeError(f"{Path(here, name)}: is a symbolic link, and a run folder holds none")
-
-
-def lock(descriptor: int, path: Path, doing: str = "training in this folder") -> None:
-    """Holds an open file or folder for this process, or refuses with what another is doing in it."""
-    try:
-        import fcntl
-    except ImportError:  # not a POSIX system: go without
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise RecipeError(f"{path}: another process is {doing}") from None
 
 
 def compare(before: Recipe, now: Recipe, ignoring: tuple[str, ...] = MAY_DIFFER) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import signal
@@ -12,14 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import NoRoomError, Recipe, RecipeError, parse_override
+from catzoo.hparams import Recipe, RecipeError, parse_override
 from catzoo.zoo.catalogue import find_recipe
 from catzoo.zoo.console import say
 from catzoo.zoo.continuing import identity, restore
+from catzoo.zoo.room import no_room_told
 from catzoo.zoo.runs import Run
 from catzoo.zoo.sources import Source, recipes_from
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 """What a disk says that takes nothing more."""
 
 
@@ -136,7 +135,8 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
     from catzoo.agents import NotFiniteError
 
     try:
-        return _train_recipe(recipe, run, wandb)
+        with no_room_told("the same command goes on from the last checkpoint", run.path):
+            return _train_recipe(recipe, run, wandb)
     except torch.OutOfMemoryError:
         raise RecipeError(
             "the GPU is out of memory: lower batch_size, num_envs or network.width, or keep the replay in "
@@ -149,13 +149,6 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
             where = f"the batch cannot be written: {problem.strerror or problem}"
         raise FloatingPointError(
             f"{error}: {where}; look at its rewards and observations, and at optimizer.lr"
-        ) from None
-    except OSError as error:
-        if error.errno not in NO_ROOM:
-            raise
-        raise NoRoomError(
-            f"{run.path}: cannot be written: {os.strerror(error.errno)}; the same command goes on from the "
-            "last checkpoint when there is room"
         ) from None
 
 

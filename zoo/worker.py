@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 NO_ROOM = 75
@@ -64,12 +65,18 @@ def _check(jobs: list[dict[str, Any]]) -> None:
 
 
 def _train(job: dict[str, Any]) -> int:
-    from catzoo.hparams import NoRoomError
     from catzoo.zoo.result_table import print_result
     from catzoo.zoo.training import train
 
+    return status_of(lambda: print_result(train(**job)))
+
+
+def status_of(work: Callable[[], object]) -> int:
+    """Works; returns the exit status: 0, or `NO_ROOM`."""
+    from catzoo.hparams import NoRoomError
+
     try:
-        print_result(train(**job))
+        work()
     except NoRoomError as error:
         with contextlib.suppress(OSError):  # there may be none for the log either
             print(f"catzoo: error: {error}", file=sys.stderr)

@@ -11,6 +11,8 @@ EXAMPLES = """\
   catzoo reproduce theory                        a minute
   catzoo reproduce reward-noise --workers 2      small budget: minutes
   catzoo reproduce sigma-bins --budget full --seeds 5 --workers 8
+  catzoo reproduce sigma-bins --budget full env=MinAtar/Asterix --out sigma-bins-asterix
+  catzoo reproduce plasticity data=fashion-mnist images=10000
 the same command goes on with the study
 """
 
@@ -29,3 +31,10 @@ def add_reproduce_arguments(reproduce: Any, positive: Callable[[str], int]) -> N
         "--workers", metavar="N", type=positive, default=1, help="tasks at a time; default 1"
     )
     reproduce.add_argument("--out", metavar="DIR", type=Path, help="default reproduced/STUDY-BUDGET")
+    reproduce.add_argument(
+        "overrides",
+        metavar="key=value",
+        nargs="*",
+        default=(),
+        help="any of the study's settings, which its study.json lists",
+    )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import RecipeError
+from catzoo.zoo.holding import held_path
 from catzoo.zoo.rows import read_rows, write_rows
 from catzoo.zoo.runs import write_atomically
 from catzoo.zoo.studies import find_study
@@ -72,10 +74,11 @@ class ResultsFolder:
         before = there.get("settings")
         if before != asked["settings"]:
             before = before if isinstance(before, dict) else {}
+            now = asked["settings"]
             differ = [
-                f"{key} is {before.get(key)}, asked for {value}"
-                for key, value in asked["settings"].items()
-                if before.get(key) != value
+                f"{key} is {before.get(key, 'not set')}, asked for {now.get(key, 'nothing')}"
+                for key in dict.fromkeys((*now, *before))
+                if before.get(key) != now.get(key)
             ]
             raise RecipeError(
                 f"{self.path} has other settings: {'; '.join(differ[:3])}: choose another --out"
@@ -88,12 +91,23 @@ class ResultsFolder:
             RecipeError: see `check`, or it cannot be written.
         """
         self.check(study)
-        try:
-            for folder in (self.tasks, self.logs):
-                folder.mkdir(parents=True, exist_ok=True)
+        try:  # what it is comes first, so that an interruption leaves a folder that is known
+            self.path.mkdir(parents=True, exist_ok=True)
             write_atomically(self.about_file, json.dumps(described(study), indent=1) + "\n")
+            for folder in (self.tasks, self.logs):
+                folder.mkdir(exist_ok=True)
         except OSError as error:
             raise RecipeError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds the folder for this process.
+
+        Raises:
+            RecipeError: another process works on the study.
+        """
+        with held_path(self.path, "working on this study"):
+            yield
 
     def rows_file(self, task: Task) -> Path:
         """Of a task; it is there when the task is done."""

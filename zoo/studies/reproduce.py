@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import RecipeError
+from catzoo.hparams import RecipeError, build, parse_override
 from catzoo.hparams.schema import check_name
 from catzoo.zoo.console import say
+from catzoo.zoo.room import no_room_told
 from catzoo.zoo.runs import write_atomically
 from catzoo.zoo.studies import find_study
 from catzoo.zoo.studies.folder import ResultsFolder, save_rows
-from catzoo.zoo.studies.runner import run_tasks
+from catzoo.zoo.studies.runner import GOES_ON, run_tasks
 from catzoo.zoo.studies.study import Row, Study, Verdict
 
 BUDGETS = ("tiny", "small", "full")
@@ -26,6 +27,7 @@ def reproduce(
     *,
     budget: str = "small",
     seeds: int | None = None,
+    overrides: Sequence[str] = (),
     workers: int = 1,
     out: str | os.PathLike[str] | None = None,
     progress: Callable[[str], None] | None = say,
@@ -36,6 +38,7 @@ def reproduce(
         study: one of `catzoo.zoo.studies.STUDIES`.
         budget: `tiny` (shows that it runs), `small` (minutes) or `full` (hours; decides).
         seeds: how many; the budget's own by default.
+        overrides: `key=value` for other settings than the budget's, such as `env=MinAtar/Asterix`.
         workers: tasks at a time, each in a process of its own; 1: all in this process.
         out: the folder; `reproduced/STUDY-BUDGET` by default.
         progress: prints a line; None: nothing is shown.
@@ -44,25 +47,20 @@ def reproduce(
         The content of verdict.json: `study`, `claim`, `outcome`, `findings`, `settings`, `failed`.
 
     Raises:
-        RecipeError: anything wrong with what was asked for, before any task begins.
+        RecipeError: anything wrong with what was asked for, before any task begins; NoRoomError: the disk is
+            full, and the same call goes on when there is room.
         KeyboardInterrupt: after the processes have ended.
     """
-    made = make_study(study, budget, seeds)
+    made = make_study(study, budget, seeds, overrides)
     if workers < 1:
         raise RecipeError(f"workers={workers}: must be at least 1")
     folder = ResultsFolder(out if out is not None else Path("reproduced") / f"{study}-{budget}")
     folder.make(made)
     tell = progress or (lambda line: None)
-    tasks = made.tasks()
-    tell(f"{folder.path}: {len(tasks)} tasks, {made.settings.seeds} seeds: {made.claim}")
-    failures = run_tasks(made, folder, workers, progress)
-    rows = folder.rows(tasks)
-    save_rows(folder.table, rows)
-    missing = sum(not folder.rows_file(task).exists() for task in tasks)
-    said = conclude(made, rows, missing, failures)
-    write_atomically(folder.verdict, json.dumps(said, indent=1, allow_nan=False) + "\n")
-    if rows:
-        draw(made, rows, folder.picture)
+    tell(f"{folder.path}: {len(made.tasks())} tasks, {made.settings.seeds} seeds: {made.claim}")
+    with folder.held(), no_room_told(GOES_ON):
+        failures = run_tasks(made, folder, workers, progress)
+        said = publish(made, folder, failures)
     for line in words_of(said):
         tell(line)
     if budget == "tiny":
@@ -71,18 +69,39 @@ def reproduce(
     return said
 
 
-def make_study(name: str, budget: str, seeds: int | None = None) -> Study:
-    """A study with a budget's settings.
+def make_study(name: str, budget: str, seeds: int | None = None, overrides: Sequence[str] = ()) -> Study:
+    """A study with a budget's settings, or with others in some of their places.
 
     Raises:
-        RecipeError: no such study or budget.
+        RecipeError: no such study, budget or setting, or a value that is none for it.
     """
     kind = find_study(name)
     check_name("budget", budget, BUDGETS)
-    settings = kind.budgets[budget]
-    if seeds is not None and seeds < 1:
-        raise RecipeError(f"seeds={seeds}: must be at least 1")
-    return kind(settings if seeds is None else dataclasses.replace(settings, seeds=seeds))
+    values = dataclasses.asdict(kind.budgets[budget])
+    for override in overrides:
+        values |= parse_override(override, type(kind.budgets[budget]))
+    if seeds is not None:
+        values["seeds"] = seeds
+    settings = build(type(kind.budgets[budget]), values, where="command line")
+    for key, value in dataclasses.asdict(settings).items():
+        if isinstance(value, int) and value < 1:
+            raise RecipeError(f"{key}={value}: must be at least 1")
+        if value == ():
+            raise RecipeError(f"{key}=[]: at least one is needed")
+    return kind(settings)
+
+
+def publish(study: Study, folder: ResultsFolder, failures: dict[str, str]) -> dict[str, Any]:
+    """Writes the rows of the tasks that are done, what they say, and their picture."""
+    tasks = study.tasks()
+    rows = folder.rows(tasks)
+    save_rows(folder.table, rows)
+    missing = sum(not folder.rows_file(task).exists() for task in tasks)
+    said = conclude(study, rows, missing, failures)
+    write_atomically(folder.verdict, json.dumps(said, indent=1, allow_nan=False) + "\n")
+    if rows:
+        draw(study, rows, folder.picture)
+    return said
 
 
 def conclude(study: Study, rows: Sequence[Row], missing: int, failures: dict[str, str]) -> dict[str, Any]:

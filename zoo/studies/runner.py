@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import RecipeError
+from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.zoo.console import console, progress_bar
 from catzoo.zoo.crew import (
     PYTHON,
@@ -24,8 +24,12 @@ from catzoo.zoo.crew import (
     threads_each,
     wait_for,
 )
+from catzoo.zoo.room import no_room_told
 from catzoo.zoo.studies.folder import ResultsFolder, described, save_rows
 from catzoo.zoo.studies.study import Study, Task
+
+GOES_ON = "the same command goes on"
+"""What an error for want of room ends with."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,15 @@ class TaskJob:
 
 
 def do_task(study: Study, task: Task, folder: ResultsFolder) -> None:
-    """Does a task in this process, and writes its rows."""
+    """Does a task in this process, and writes its rows.
+
+    Raises:
+        NoRoomError: the disk is full.
+    """
     file = folder.rows_file(task)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    save_rows(file, [{**task.labels, **row} for row in study.work(task, folder.tasks)])
+    with no_room_told(GOES_ON):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_rows(file, [{**task.labels, **row} for row in study.work(task, folder.tasks)])
 
 
 def run_tasks(
@@ -80,6 +89,7 @@ def run_tasks(
     With one worker everything happens in this process.
 
     Raises:
+        NoRoomError: the disk is full.
         KeyboardInterrupt: after the workers have ended.
     """
     tasks = study.tasks()
@@ -118,6 +128,8 @@ def _one_by_one(
     for task in tasks:
         try:
             do_task(study, task, folder)
+        except NoRoomError:  # no other task fares better
+            raise
         except (RecipeError, FloatingPointError) as error:
             ended(task, str(error))
         else:
@@ -133,13 +145,13 @@ def _side_by_side(jobs: Sequence[TaskJob], workers: int, ended: Callable[[Task, 
             while waiting and len(crew) < workers:
                 job = waiting.pop(0)
                 attempts[job.task.name] += 1
-                try:
+                with no_room_told(GOES_ON):
                     crew.append(start(job, threads, workers))
-                except OSError as error:  # such as a full disk
-                    ended(job.task, f"cannot be started: {error}")
             for worker in wait_for(crew, _nothing) if crew else ():
                 crew.remove(worker)
                 job, problem = worker.job, problem_of(worker)
+                if worker.had_no_room:
+                    raise NoRoomError(f"{job.task.name}: {problem}")
                 if problem is not None and worker.crashed and attempts[job.task.name] <= RESTARTS:
                     waiting.insert(0, job)
                 else:

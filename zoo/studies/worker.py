@@ -6,7 +6,7 @@ import signal
 import sys
 from typing import Any
 
-from catzoo.zoo.worker import take_job
+from catzoo.zoo.worker import status_of, take_job
 
 
 def main() -> int:
@@ -15,7 +15,7 @@ def main() -> int:
     from catzoo.zoo.cli import exit_status
 
     job = take_job()
-    return exit_status(lambda: _work(**job), "reproduce")
+    return exit_status(lambda: status_of(lambda: _work(**job)), "reproduce")
 
 
 def _work(study: str, settings: dict[str, Any], name: str, folder: str, threads: int) -> None:

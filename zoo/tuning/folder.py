@@ -13,7 +13,8 @@ import yaml
 
 from catzoo.hparams import Recipe, RecipeError, read_yaml
 from catzoo.hparams.schema import shown
-from catzoo.zoo.runs import Run, flat, lock, write_atomically
+from catzoo.zoo.holding import held_path
+from catzoo.zoo.runs import Run, flat, write_atomically
 
 FORMAT = 1
 """Of study.yaml."""
@@ -138,24 +139,6 @@ class StudyFolder:
             (run for run, recipe in recipes.items() if recipe.seed == first),
             key=lambda run: order.get(recipes[run].env, len(order)),
         )
-
-
-@contextmanager
-def held_path(path: Path, doing: str) -> Iterator[None]:
-    """Holds a file or folder that is there for one process.
-
-    Raises:
-        RecipeError: another process is `doing` that, or it cannot be read.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read: {error.strerror or error}") from None
-    try:
-        lock(descriptor, path, doing)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def differing(there: Mapping[str, Any], asked: Mapping[str, Any], where: str) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.zoo.console import say
+from catzoo.zoo.holding import held_path
 from catzoo.zoo.many import check_jobs
 from catzoo.zoo.tuning.confirmation import confirm_best, standing_verdict
-from catzoo.zoo.tuning.folder import StudyFolder, differing, held_path
+from catzoo.zoo.tuning.folder import StudyFolder, differing
 from catzoo.zoo.tuning.outcome import check_out, found_by, print_trials, write_best, write_trials
 from catzoo.zoo.tuning.plan import Plan, make_plan
 from catzoo.zoo.tuning.plots import draw_study

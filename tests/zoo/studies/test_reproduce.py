@@ -1,5 +1,6 @@
 """`catzoo reproduce`: goes on, repeats itself, refuses what is not its own."""
 
+import errno
 import json
 import os
 import signal
@@ -9,11 +10,13 @@ import time
 
 import pytest
 
-from catzoo.hparams import RecipeError
+from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.zoo.intervals import contrast_interval
 from catzoo.zoo.studies.folder import ResultsFolder, load_rows, save_rows
 from catzoo.zoo.studies.reproduce import make_study, reproduce
+from catzoo.zoo.studies.runner import TaskJob
 from catzoo.zoo.studies.study import Finding, Verdict
+from catzoo.zoo.worker import NO_ROOM
 
 NAME = "stochastic-dynamics"
 
@@ -65,6 +68,14 @@ def test_what_is_finished_is_not_done_again(whole):
         ({"study": NAME, "budget": "smal"}, "unknown budget 'smal'.*did you mean small"),
         ({"study": NAME, "seeds": 0}, "seeds=0: must be at least 1"),
         ({"study": NAME, "workers": 0}, "workers=0: must be at least 1"),
+        (
+            {"study": NAME, "overrides": ["stiky=[0.1]"]},
+            r"unknown key stiky \(command line\); did you mean sticky",
+        ),
+        ({"study": NAME, "overrides": ["sticky=0.1"]}, "sticky=0.1: must be a list"),
+        ({"study": NAME, "overrides": ["sticky=[]"]}, r"sticky=\[\]: at least one"),
+        ({"study": NAME, "overrides": ["steps=0"]}, "steps=0: must be at least 1"),
+        ({"study": "plasticity", "overrides": ["data=cifar"]}, "unknown data='cifar'"),
     ],
 )
 def test_bad_words(arguments, words, tmp_path):
@@ -78,9 +89,69 @@ def test_another_studys_folder_is_refused(whole, tmp_path):
         reproduce("ordering", budget="tiny", out=whole)
     with pytest.raises(RecipeError, match="has other settings: seeds is 1, asked for 2"):
         reproduce(NAME, budget="tiny", seeds=2, out=whole)
+    about = json.loads(ResultsFolder(whole).about_file.read_text())
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/study.json").write_text(
+        json.dumps({**about, "settings": {**about["settings"], "eta": 1}})
+    )
+    with pytest.raises(RecipeError, match="has other settings: eta is 1, asked for nothing"):
+        reproduce(NAME, budget="tiny", out=tmp_path / "more")
     (tmp_path / "mine").write_text("")
     with pytest.raises(RecipeError, match="exists and holds no study"):
         reproduce(NAME, budget="tiny", out=tmp_path)
+
+
+def test_overrides_are_settings():
+    settings = make_study(
+        NAME, "tiny", overrides=["sticky=[0.1, 0.5]", "env=MinAtar/Asterix", "steps=2e4"]
+    ).settings
+    assert (settings.sticky, settings.env, settings.steps) == ((0.1, 0.5), "MinAtar/Asterix", 20_000)
+    assert settings.losses == make_study(NAME, "tiny").settings.losses
+
+
+def test_a_study_is_worked_on_by_one_process(whole):
+    with (
+        ResultsFolder(whole).held(),
+        pytest.raises(RecipeError, match="another process is working on this study"),
+    ):
+        reproduce(NAME, budget="tiny", out=whole, progress=None)
+
+
+def test_a_folder_that_a_kill_left_half_made_is_made(tmp_path, monkeypatch):
+    def killed(self, *arguments, **options):
+        if self.name == "tasks":
+            raise KeyboardInterrupt
+        make(self, *arguments, **options)
+
+    make = type(tmp_path).mkdir
+    folder, study = ResultsFolder(tmp_path / "study"), make_study(NAME, "tiny")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(tmp_path), "mkdir", killed)
+        with pytest.raises(KeyboardInterrupt):
+            folder.make(study)
+    folder.make(study)
+    assert folder.tasks.is_dir()
+    assert folder.logs.is_dir()
+
+
+def test_a_full_disk_ends_it_at_once_in_one_line(tmp_path, monkeypatch):
+    worked = []
+
+    def full(self, task, tasks):
+        worked.append(task)
+        raise OSError(errno.ENOSPC, "No space left on device", "replay")
+
+    monkeypatch.setattr(type(make_study(NAME, "tiny")), "work", full)
+    with pytest.raises(NoRoomError, match="replay: cannot be written: No space left"):
+        reproduce(NAME, budget="tiny", out=tmp_path / "study", progress=None)
+    assert len(worked) == 1
+
+
+def test_a_workers_full_disk_ends_the_study(tmp_path, monkeypatch):
+    words = f"import sys; print('catzoo: error: run: cannot be written: No space left'); sys.exit({NO_ROOM})"
+    monkeypatch.setattr(TaskJob, "command", [sys.executable, "-c", words])
+    with pytest.raises(NoRoomError, match="run: cannot be written: No space left"):
+        reproduce(NAME, budget="tiny", out=tmp_path / "study", workers=2, progress=None)
 
 
 def test_results_of_another_version_are_refused(whole, tmp_path):
