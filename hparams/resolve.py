@@ -199,7 +199,7 @@ def resolve(
         if not isinstance(override, Mapping):
             raise RecipeError(f"{shown(override)}: an override is key=value or a mapping")
         said = merge(said, override)
-    _refuse_ignored(said, source)
+    refuse_ignored(said, source)
     for key in ("agent", "env", "preset"):
         if key in said:
             raise RecipeError(
@@ -269,14 +269,24 @@ def _preset(source: Mapping[str, Any], name: str, env: str) -> Mapping[str, Any]
     return presets[name]  # type: ignore[no-any-return]
 
 
-def _refuse_ignored(said: Mapping[str, Any], source: Mapping[str, Any], prefix: str = "") -> None:
+def refuse_ignored(said: Mapping[str, Any], source: Mapping[str, Any], prefix: str = "") -> None:
+    """Refuses overrides that an agent has no use for.
+
+    Args:
+        said: nested overrides.
+        source: the agent's recipe as its file has it, with what it `ignores`.
+        prefix: of the keys of `said`, for errors.
+
+    Raises:
+        RecipeError: names the key.
+    """
     for key, value in said.items():
         if not isinstance(key, str):
             raise RecipeError(f"{prefix}{shown(key)}: a key must be a name (command line)")
         if prefix + key in (source.get("ignores") or ()):
             raise RecipeError(f"{prefix}{key} does not apply to {source.get('agent')} (command line)")
         if isinstance(value, Mapping):
-            _refuse_ignored(value, source, f"{prefix}{key}.")
+            refuse_ignored(value, source, f"{prefix}{key}.")
 
 
 def _loss_in_use(sections: Iterable[Mapping[str, Any]], loss: str | None, said: Mapping[str, Any]) -> str:

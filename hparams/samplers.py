@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import random
 import warnings
 from collections.abc import Mapping, Sequence
@@ -24,6 +26,10 @@ SAMPLERS = ("tpe", "random", "grid", "cmaes")
 PRUNERS = ("wilcoxon", "median", "hyperband", "none")
 DEFAULT = "default"
 """Marks the trial that is the recipe as it is, in its attributes."""
+ERROR = "error"
+"""Says in a trial's attributes why it has no value."""
+LARGEST_GRID = 100_000
+"""Points of a grid at most."""
 STARTUP = 8
 """Trials at random before TPE models anything."""
 
@@ -66,7 +72,7 @@ def is_default(trial: FrozenTrial) -> bool:
 
 def counts(trial: FrozenTrial) -> bool:
     """Whether a trial counts: not if it failed without a reason, for then another takes its place."""
-    return trial.state != TrialState.FAIL or "error" in trial.user_attrs
+    return trial.state != TrialState.FAIL or bool(trial.user_attrs.get(ERROR))
 
 
 def default_is_due(trials: Sequence[FrozenTrial], number: int) -> bool:
@@ -97,14 +103,17 @@ class SeededSampler(BaseSampler):
         self.space = space
         self.defaults = defaults
         self.seed = seed
-        self.grid = _grid(space, seed) if name == "grid" else []
+        self.grid = _grid(space, defaults, seed) if name == "grid" else []
         self._made: tuple[int, BaseSampler] | None = None
         self._inner(1)  # says at once if a package is missing
 
     def _inner(self, number: int) -> BaseSampler:
         if self._made is None or self._made[0] != number:
-            self._made = (number, self._make(random.Random(f"{self.seed} {number}").getrandbits(32)))
+            self._made = (number, self._make(self._seed(number)))
         return self._made[1]
+
+    def _seed(self, number: int) -> int:
+        return random.Random(f"{self.seed} {number}").getrandbits(32)
 
     def _make(self, seed: int) -> BaseSampler:
         samplers = optuna.samplers
@@ -139,8 +148,17 @@ class SeededSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """Optuna asks for one that the others say nothing about."""
-        return self._inner(trial.number).sample_independent(study, trial, param_name, param_distribution)
+        """Optuna asks for one that the others say nothing about.
+
+        Drawn as one of all, in the space's order, so that it is the same value if some of the others were
+        drawn before an interruption.
+        """
+        sampler = self._make(self._seed(trial.number))
+        for key, distribution in distributions(self.space).items():
+            value = sampler.sample_independent(study, trial, key, distribution)
+            if key == param_name:
+                return value
+        raise KeyError(param_name)
 
     def after_trial(
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
@@ -164,13 +182,26 @@ class SeededSampler(BaseSampler):
         return left[min(choosing, len(left) - 1)]
 
 
-def _grid(space: Space, seed: int) -> list[dict[str, Any]]:
-    """Every point of a space's grid, shuffled, so that the first of them are spread over it."""
-    points: list[dict[str, Any]] = [{}]
-    for parameter in space.parameters:
-        points = [{**point, parameter.key: value} for point in points for value in parameter.grid()]
+def _grid(space: Space, defaults: Mapping[str, Any] | None, seed: int) -> list[dict[str, Any]]:
+    """Every point of a space's grid but the default one, shuffled: the first of them are spread over it."""
+    axes = {parameter.key: parameter.grid() for parameter in space.parameters}
+    size = math.prod(map(len, axes.values()))
+    if size > LARGEST_GRID:
+        raise RecipeError(f"a grid of {size:,} points: must be at most {LARGEST_GRID:,}; lower its `points`")
+    points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    points = [point for point in points if defaults is None or not same_point(point, defaults)]
     random.Random(seed).shuffle(points)
     return points
+
+
+def same_point(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two points of a space are the same, but for the last digits of what was computed."""
+    return one.keys() == other.keys() and all(
+        math.isclose(value, other[key], rel_tol=1e-9)
+        if isinstance(value, float) and isinstance(other[key], int | float)
+        else value == other[key]
+        for key, value in one.items()
+    )
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:

@@ -32,6 +32,7 @@ FIXED = ("agent", "env", "preset", "seed", "steps", "eval.", "compute.", "checkp
 WORDS = {"low", "high", "log", "choices", "of", "points"}
 EXCLUSIVE = {"value_loss.sigma": "sigma_ratio", "value_loss.sigma_ratio": "sigma"}
 """HL-Gauss's sigma is given in one of two ways: keys, and what must not stand beside them."""
+MOST_POINTS = 1_000
 POINTS = 4
 """Values that a grid takes between two bounds, unless the space says."""
 
@@ -180,8 +181,10 @@ def _parameter(key: str, entry: Any, recipes: Sequence[Recipe], where: str) -> P
         raise RecipeError(f"{key}.log={shown(log)}: must be true or false ({where})")
     if of not in (None, "support", "recipe"):
         raise RecipeError(f"{key}.of={shown(of)}: must be support or recipe ({where})")
-    if not isinstance(points, int) or isinstance(points, bool) or points < 2:
-        raise RecipeError(f"{key}.points={shown(points)}: must be a whole number of at least 2 ({where})")
+    if not isinstance(points, int) or isinstance(points, bool) or not 2 <= points <= MOST_POINTS:
+        raise RecipeError(
+            f"{key}.points={shown(points)}: must be a whole number from 2 to {MOST_POINTS} ({where})"
+        )
     scales = [1.0] if of is None else [scale_of(recipe, key, of) for recipe in recipes]
     for bound in (low, high):
         for scale in scales:

@@ -16,6 +16,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
+from catzoo.hparams.samplers import DEFAULT, ERROR, SeededSampler
 from catzoo.hparams.schema import RecipeError, brief
 
 HEARTBEAT = 15
@@ -71,7 +72,7 @@ def storage_faults() -> tuple[type[Exception], ...]:
 def shown_url(url: str) -> str:
     """A storage's URL without the password."""
     scheme, separator, rest = url.partition("://")
-    login, at, host = rest.rpartition("@")
+    login, at, host = rest.partition("?")[0].rpartition("@")  # a query may have a password as well
     user = login.partition(":")[0]
     return brief(f"{scheme}{separator}{user}{at}{host}" if separator else url, 200)
 
@@ -121,10 +122,18 @@ def _database(url: str) -> BaseStorage:
 
 
 def _retry(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Has a trial of a machine that died made again, by whoever asks first: it has no place yet."""
-    attributes = {name: value for name, value in trial.user_attrs.items() if name != PLACE}
+    """Has a trial of a machine that died made again, by whoever asks first: it has no place yet.
+
+    Not one that had failed for a reason before its machine did. Of half of a trial's values none are kept:
+    what another number draws beside them would be a point that no sampler chose.
+    """
+    if trial.user_attrs.get(ERROR):
+        return
     nobodys = copy.copy(trial)
-    nobodys.user_attrs = attributes
+    nobodys.user_attrs = {name: value for name, value in trial.user_attrs.items() if name == DEFAULT}
+    assert isinstance(study.sampler, SeededSampler)
+    if len(trial.params) < len(study.sampler.space.parameters):
+        nobodys.params, nobodys.distributions = {}, {}
     optuna.storages.RetryHeartbeatStaleTrialCallback(RETRIES)(study, nobodys)
 
 

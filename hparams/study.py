@@ -24,12 +24,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from catzoo.hparams.samplers import (
     DEFAULT,
+    ERROR,
     SeededSampler,
     counts,
     default_is_due,
     distributions,
     is_default,
 )
+from catzoo.hparams.schema import RecipeError
 from catzoo.hparams.storage import GRACE, HEARTBEAT, PLACE, shown_url
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 
+PRUNED = "pruned"
+"""Marks a trial that was ended early, in its attributes."""
 SETTLED = 1.0
 """Seconds after which machines that began a study at the same moment have all said what it is."""
 
@@ -76,8 +80,18 @@ class Trials:
         self._nobodys: dict[int, float] = {}
 
     def settings(self, own: Mapping[str, Any]) -> dict[str, Any]:
-        """What the study was made with: `own`, if it is new."""
-        there = self.study.user_attrs.get("settings")
+        """What the study was made with: `own`, if it is new.
+
+        Raises:
+            RecipeError: somebody else made it.
+        """
+        study = self.study
+        there = study.user_attrs.get("settings")
+        begun = there is None and bool(study.get_trials(deepcopy=False))
+        if begun or study.direction != optuna.study.StudyDirection.MAXIMIZE:
+            raise RecipeError(
+                f"the storage's study {study.study_name} is not catzoo's: choose another --study-dir"
+            )
         if there is None:
             self.study.set_user_attr("settings", dict(own))
             if self.shared:  # another machine may have found none either: the last to write has it
@@ -202,7 +216,7 @@ class Trials:
         best = best_of(self.all())
         if value is not None and best is not None and best.value is not None:
             value = min(value, math.nextafter(best.value, -math.inf))
-        self._about(trial, {**about, "pruned": True})
+        self._about(trial, {**about, PRUNED: True})
         if value is None:
             self._tell(trial, state=TrialState.PRUNED)
         else:
@@ -210,12 +224,15 @@ class Trials:
 
     def fail(self, trial: Trial, error: str, **about: Any) -> None:
         """Records that a trial has no value."""
-        self._about(trial, {**about, "error": error})
+        self._about(trial, {**about, ERROR: error})
         self._tell(trial, state=TrialState.FAIL)
 
     def _about(self, trial: Trial, about: Mapping[str, Any]) -> None:
+        # A process that was killed before it could end the trial may have said other things of it.
+        there = self.frozen(trial).user_attrs
+        stale = {name: None for name in (PRUNED, ERROR) if there.get(name)}
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
-            for name, value in about.items():
+            for name, value in {**stale, **about}.items():
                 trial.set_user_attr(name, value)
 
     def _tell(self, trial: Trial, **how: Any) -> None:
@@ -252,8 +269,6 @@ def best_of(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
     whole = [
         trial
         for trial in trials
-        if trial.state == TrialState.COMPLETE
-        and not trial.user_attrs.get("pruned")
-        and trial.value is not None
+        if trial.state == TrialState.COMPLETE and not trial.user_attrs.get(PRUNED) and trial.value is not None
     ]
     return max(whole, key=lambda trial: (trial.value, -trial.number), default=None)

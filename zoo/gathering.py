@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import RecipeError, read_yaml
+from catzoo.hparams.schema import brief
 from catzoo.zoo.console import print_table, say
 from catzoo.zoo.games import canonical
 from catzoo.zoo.intervals import FEW, mean_interval
@@ -76,10 +77,12 @@ def print_scores(folders: Folders, out: Path | None = None, curves: Path | None 
         say(f"{unfinished} of {len(runs)} runs {'is' if unfinished == 1 else 'are'} not finished")
     if found.copies:
         say(f"{len(found.copies)} of {len(runs)} runs repeat a recipe and seed, and count once")
+    if (out is not None or curves is not None) and not finished:
+        raise nothing_finished(found)
     if out is not None:
         _write(finished, out)
         say(f"{out}: a row for each of {len(finished)} finished runs")
-    if curves is not None and finished:
+    if curves is not None:
         _draw(finished, curves)
         say(f"{curves}: learning curves of {len(finished)} finished runs")
     return rows
@@ -97,7 +100,7 @@ def find_runs(folders: Folders) -> list[Run]:
     for folder in map(Path, folders):
         runs = [Run(path) for path in _run_folders(folder)]
         if not runs:
-            problem = "no run in it" if folder.is_dir() else "no such folder"
+            problem = "no run in it" if os.path.isdir(folder) else "no such folder"
             raise RecipeError(f"{str(folder)[:80]}: {problem}; name run folders, or a folder that holds them")
         found |= {run.path.resolve(): run for run in runs}
     return list(found.values())
@@ -140,6 +143,19 @@ def sort_runs(runs: Sequence[Run]) -> Sorted:
         else:
             kept[key] = (run, {**result, "settings": _identity(settings)})
     return Sorted(list(kept.values()), unfinished, copies)
+
+
+def nothing_finished(found: Sorted) -> RecipeError:
+    """What to say where a result was asked for of runs that have none."""
+    names = named(run.path for run in found.unfinished)
+    return RecipeError(f"no run is finished: {names}; the command that began one goes on with it")
+
+
+def named(things: Iterable[Any], most: int = 5) -> str:
+    """The first few of some things, and how many more there are."""
+    names = [brief(str(thing)) for thing in things]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _settings(run: Run) -> Row:
@@ -185,8 +201,9 @@ def grouped(runs: Sequence[tuple[Run, Row]]) -> list[tuple[Row, list[tuple[Run, 
 
 
 def _differs(settings: Row, others: Sequence[Row]) -> str:
-    varying = [key for key in settings if any(other.get(key) != settings[key] for other in others)]
-    return " ".join(f"{key}={settings[key]}" for key in varying)
+    keys = dict.fromkeys(key for some in (settings, *others) for key in some)
+    varying = [key for key in keys if any(other.get(key) != settings.get(key) for other in others)]
+    return " ".join(f"{key}={settings.get(key)}" for key in varying)
 
 
 def over_seeds(results: Sequence[Row]) -> Row:
@@ -225,9 +242,9 @@ def _print(rows: Sequence[Row]) -> None:
 
 
 def _write(runs: Sequence[tuple[Run, Row]], out: Path) -> None:
-    from catzoo.zoo.scores import COLUMNS, score_of
+    from catzoo.zoo.scores import COLUMNS, row_of
 
-    rows = [score_of(run) for run, _ in runs]
+    rows = [row_of(run, result) for run, result in runs]
     with writing(out):
         write_rows(out, COLUMNS, rows)
 

@@ -5,9 +5,10 @@ One row a run, with everything that made the number; a run that is there already
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,22 @@ def score_of(run: Run) -> dict[str, str]:
     return {key: str(row[key]) for key in COLUMNS}
 
 
+def row_of(run: Run, result: Mapping[str, Any]) -> dict[str, str]:
+    """The row of a finished run, also of another version, or with an agent or a loss of somebody's own."""
+    try:
+        return score_of(run)
+    except RecipeError:  # its command cannot be told
+        low, high = result["interval_95"]
+        known = {
+            **result,
+            "protocol": result["protocol"]["name"],
+            "low_95": low,
+            "high_95": high,
+            "versions": "",
+        }
+        return {key: str(known.get(key, "")) for key in COLUMNS}
+
+
 def command_of(recipe: Recipe) -> str:
     """The command that makes this run, with whatever differs from the zoo's recipe."""
     loss, preset = recipe.value_loss.name, recipe.preset
@@ -74,7 +91,8 @@ def command_of(recipe: Recipe) -> str:
     words += ["--steps", str(recipe.steps)] if recipe.steps != base.steps else []
     words += ["--seed", str(recipe.seed)]
     for key, value in compare(base, recipe, INCIDENTAL).items():
-        words.append(f"{key}={yaml.safe_dump(value, default_flow_style=True).split(chr(10))[0]}")
+        text = yaml.safe_dump(value, default_flow_style=True, width=math.inf)
+        words.append(f"{key}={text.splitlines()[0]}")
     return shlex.join(words)
 
 

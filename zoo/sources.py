@@ -7,13 +7,16 @@ A file may come from anyone: it is data, and the one thing in it that could name
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import Recipe, RecipeError, build, loss_name, merge, read_yaml
+from catzoo.hparams.resolve import refuse_ignored
 from catzoo.hparams.schema import brief, shown
+from catzoo.zoo.catalogue import agents, recipe_source
+from catzoo.zoo.games import canonical, expand
 from catzoo.zoo.runs import FORMAT, Run
 
 Source = str | os.PathLike[str]
@@ -35,14 +38,14 @@ def read_source(source: Source) -> list[Sourced]:
     """
     text = os.fspath(source)
     study, colon, number = text.rpartition(":")
-    if colon and number.isascii() and number.isdecimal() and not Path(text).exists():
+    if colon and number.isascii() and number.isdecimal() and not os.path.exists(text):
         from catzoo.zoo.tuning.folder import StudyFolder
 
         return [
             Sourced(recipe, f"-trial{int(number)}") for recipe in StudyFolder(study).recipes_of(int(number))
         ]
     path = Path(text)
-    if path.is_dir():
+    if os.path.isdir(path):
         if (path / "study.yaml").is_file():
             raise RecipeError(f"{path}: a study: name its {path / 'best.yaml'}, or a trial as {path}:NUMBER")
         return [Sourced(Run(path).recipe(), "")]
@@ -87,13 +90,9 @@ def recipes_from(
     ):
         if asked is not None and asked != own:
             raise RecipeError(f"{source}: its {name} is {own}, not {brief(asked)}")
-    named = [word.strip() for word in env.split(",")] if env else None
-    kept = [one for one in found if named is None or one.recipe.env in named]
-    if not kept:
-        known = ", ".join(one.recipe.env for one in found)
-        raise RecipeError(f"{source}: is for {brief(known, 200)}, not for {brief(env or '')}")
+    kept = found if env is None else _picked(source, found, env)
     for one in kept:
-        if ":" in one.recipe.env and named is None:
+        if ":" in one.recipe.env and env is None:
             package = one.recipe.env.rpartition(":")[0]
             raise RecipeError(
                 f"{source}: its environment {one.recipe.env} imports {package}: if you know it, name the "
@@ -102,9 +101,25 @@ def recipes_from(
     return [Sourced(_overridden(one.recipe, said), one.suffix) for one in kept]
 
 
+def _picked(source: Source, found: Sequence[Sourced], env: str) -> list[Sourced]:
+    """Those of some recipes whose environments a list of ids, sets and patterns names."""
+    own = {canonical(one.recipe.env) for one in found}
+    wanted: set[str] = set()
+    for word in (part.strip() for part in env.split(",")):
+        names = {word} & {one.recipe.env for one in found} or set(expand(word))
+        hits = own & set(map(canonical, names))
+        if not hits:
+            known = ", ".join(one.recipe.env for one in found)
+            raise RecipeError(f"{source}: is for {brief(known, 200)}, not for {brief(word)}")
+        wanted |= hits
+    return [one for one in found if canonical(one.recipe.env) in wanted]
+
+
 def _overridden(recipe: Recipe, said: Iterable[Mapping[str, Any]]) -> Recipe:
     values = recipe.to_dict()
+    source = recipe_source(recipe.agent) if recipe.agent in agents() else {}
     for override in said:
+        refuse_ignored(override, source)
         for key in ("agent", "env", "preset"):
             if key in override:
                 raise RecipeError(f"{key}={shown(override[key])}: the {key} is the file's (command line)")

@@ -56,6 +56,8 @@ def test_kinds_follow_from_the_keys():
         ({"optimizer.lr": {"low": 1e-4, "high": 1e-2, "log": "yes"}}, "must be true or false"),
         ({"optimizer.lr": {"low": 1e-4, "high": 1e-2, "of": "bins"}}, "must be support or recipe"),
         ({"optimizer.lr": {"low": 1e-4, "high": float("nan")}}, "must be a number"),
+        ({"optimizer.lr": {"low": 1e-4, "high": 1e-2, "points": 1}}, "from 2 to 1000"),
+        ({"optimizer.lr": {"low": 1e-4, "high": 1e-2, "points": 10**9}}, "from 2 to 1000"),
         ({"value_loss.num_bins": {"choices": [51]}}, "1 choice: nothing to vary"),
         ({"value_loss.num_bins": {"choices": [51, 51, 21]}}, "stands twice"),
         ({"value_loss.num_bins": {"choices": [1, 51]}}, "must be at least 2"),

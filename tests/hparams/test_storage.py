@@ -47,6 +47,7 @@ def test_machines_that_make_the_tables_at_once_try_again(tmp_path, monkeypatch):
 
 def test_no_password_is_shown():
     assert shown_url("postgresql+psycopg://me:a:b@host/db") == "postgresql+psycopg://me@host/db"
+    assert shown_url("postgresql://host/db?user=me&password=secret") == "postgresql://host/db"
     assert shown_url("sqlite:///x.db") == "sqlite:///x.db"
 
 

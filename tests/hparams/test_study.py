@@ -10,6 +10,7 @@ from catzoo.hparams.samplers import (
     PRUNERS,
     SAMPLERS,
     SeededSampler,
+    distributions,
     is_default,
     make_pruner,
     wilcoxon_threshold,
@@ -17,6 +18,7 @@ from catzoo.hparams.samplers import (
 from catzoo.hparams.space import Parameter, Space
 from catzoo.hparams.storage import open_storage
 from catzoo.hparams.study import Trials, best_of, quieten
+from catzoo.zoo.tuning.outcome import state_of
 
 SPACE = Space(
     (
@@ -113,10 +115,104 @@ def test_a_grid_has_every_point_once_and_an_end(pruner, tmp_path):
     defaults = {"double": True, "n_step": 3}
     trials = trials_in(tmp_path / "j", sampler="grid", pruner=pruner, space=space, defaults=defaults)
     assert trials.at_most(100) == 7
+    assert (
+        trials_in(tmp_path / "k", sampler="grid", space=space, defaults={**defaults, "n_step": 5}).at_most(
+            100
+        )
+        == 6
+    ), "the default is a point of the grid"
     while (trial := trials.next(trials.at_most(100))) is not None:
         trials.end(trial, 1.0)
     points = [tuple(trial.params.values()) for trial in trials.all()][1:]
     assert sorted(points) == sorted((double, n) for double in (True, False) for n in (1, 5, 9))
+
+
+def test_a_grid_has_an_end():
+    space = Space(tuple(Parameter(key, "float", 0.0, 1.0, points=1_000) for key in ("a", "b")))
+    with pytest.raises(RecipeError, match="a grid of 1,000,000 points: must be at most 100,000"):
+        SeededSampler("grid", space, None, 0)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_trial_that_was_killed_among_its_values_has_the_same_ones(sampler, tmp_path, monkeypatch):
+    whole = trials_in(tmp_path / "whole", sampler=sampler)
+    work(whole, 12)
+    suggest = optuna.trial.Trial._suggest
+    for wanted in range(2, 13):
+        trials = trials_in(tmp_path / "cut", sampler=sampler)
+        work(trials, wanted - 1)
+        with monkeypatch.context() as dying:
+            dying.setattr(
+                optuna.trial.Trial,
+                "_suggest",
+                lambda self, key, *more: 1 / 0 if key == "double" else suggest(self, key, *more),
+            )
+            with pytest.raises(ZeroDivisionError):
+                trials.next(wanted)
+        (trial,) = trials_in(tmp_path / "cut", sampler=sampler).interrupted()
+        trials.end(trial, worth(trial.params), scores=[1.0])
+    assert summary(trials_in(tmp_path / "cut", sampler=sampler)) == summary(whole)
+
+
+def killed_before_it_tells(trials, monkeypatch, end):
+    with monkeypatch.context() as dying:
+        dying.setattr(trials, "_tell", lambda *_, **__: None)
+        end()
+
+
+@pytest.mark.parametrize("last", ["error", "pruned"])
+def test_what_a_killed_process_meant_to_say_is_no_end(last, tmp_path, monkeypatch):
+    trials = trials_in(tmp_path / "j")
+    trials.end(trials.next(2), 1.0)
+    trial = trials.next(2)
+    said = {"error": lambda: trials.fail(trial, "nan"), "pruned": lambda: trials.prune(trial, None)}
+    killed_before_it_tells(trials, monkeypatch, said[last])
+    trials = trials_in(tmp_path / "j")
+    assert state_of(trials.all()[1]) == "running"
+    (again,) = trials.interrupted()
+    trials.end(again, 9.0)
+    assert [state_of(trial) for trial in trials.all()] == ["complete", "complete"]
+    assert best_of(trials.all()).number == 1
+
+
+def test_a_trial_that_failed_is_not_made_again_when_its_machine_dies(tmp_path, monkeypatch):
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    ours, theirs = trials_in(url), trials_in(url, place="there")
+    quick_to_give_up(ours, monkeypatch)
+    trial = theirs.next(2)
+    killed_before_it_tells(theirs, monkeypatch, lambda: theirs.fail(trial, "nan"))
+    time.sleep(2.1)
+    ours.end(ours.next(2), 2.0)
+    assert ours.next(2) is None
+    assert [(trial.number, state_of(trial)) for trial in ours.all()] == [(0, "failed"), (1, "complete")]
+
+
+def test_half_of_a_dead_machines_values_are_not_mixed_with_others(tmp_path, monkeypatch):
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    ours, theirs = trials_in(url, sampler="random"), trials_in(url, sampler="random", place="there")
+    quick_to_give_up(ours, monkeypatch)
+    ours.end(ours.next(3), 1.0)
+    with monkeypatch.context() as dying:
+        dying.setattr(
+            "catzoo.hparams.study.distributions", lambda space: dict([*distributions(space).items()][:1])
+        )
+        lost = theirs.next(3)
+    assert len(lost.params) == 1
+    time.sleep(2.1)
+    again = ours.next(3)
+    assert (again.number, len(again.params)) == (2, 3)
+    assert again.params["optimizer.lr"] != lost.params["optimizer.lr"]
+
+
+@pytest.mark.parametrize(("direction", "trials"), [("minimize", 0), ("maximize", 1)])
+def test_somebody_elses_study_is_left_alone(direction, trials, tmp_path):
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    theirs = optuna.create_study(study_name="study", storage=url, direction=direction)
+    theirs.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=trials)
+    trials = trials_in(url)
+    with pytest.raises(RecipeError, match="the storage's study study is not catzoo's"):
+        trials.settings({})
+    assert theirs.user_attrs == {}
 
 
 def test_failed_trials_count_and_are_never_the_best(tmp_path):

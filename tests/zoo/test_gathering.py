@@ -9,7 +9,7 @@ import pytest
 from catzoo.hparams import RecipeError
 from catzoo.zoo.catalogue import find_recipe
 from catzoo.zoo.cli import main
-from catzoo.zoo.gathering import find_runs, gather
+from catzoo.zoo.gathering import _differs, find_runs, gather
 from catzoo.zoo.rows import newest_row, read_rows
 from catzoo.zoo.runs import Run
 from catzoo.zoo.scores import COLUMNS
@@ -147,6 +147,30 @@ def test_what_is_wrong_is_one_line(runs, capsys, break_it, words):
     assert words in captured.err
     assert captured.err.count("\n") == 1
     assert captured.out == ""
+
+
+def test_nothing_is_written_of_nothing(runs, tmp_path, capsys):
+    out = tmp_path / "scores.csv"
+    out.write_text("of before")
+    for how in (["--out", str(out)], ["--curves", str(tmp_path / "curves.png")]):
+        assert main(["scores", str(runs / "c"), *how]) == 2
+        assert f"no run is finished: {runs / 'c'}; the command" in capsys.readouterr().err
+    assert out.read_text() == "of before"
+    assert main(["scores", "x" * 300]) == 2
+    assert "no such folder" in capsys.readouterr().err
+
+
+def test_an_agent_that_only_its_author_has(runs, tmp_path):
+    for name in ("recipe.yaml", "result.json"):
+        file = runs / "b" / name
+        file.write_text(file.read_text().replace("dqn", "mine"))
+    assert main(["scores", str(runs), "--out", str(tmp_path / "scores.csv")]) == 0
+    own = read_rows(tmp_path / "scores.csv")[-1]
+    assert (own["agent"], own["mean_return"], own["command"]) == ("mine", "3.0", "")
+
+
+def test_a_key_that_one_recipe_lacks_sets_it_apart():
+    assert _differs({"a": 1}, [{"a": 1}, {"a": 1, "sigma": 2}]) == "sigma=None"
 
 
 def test_a_file_that_cannot_be_written(runs, capsys):

@@ -35,7 +35,7 @@ def test_the_command_says_what_differs():
 
 
 def test_the_command_makes_the_recipe():
-    overrides = ["gamma=0.9", "reward_clip=null", "network.hidden=[64, 64]", "compute.precision=bf16",
+    overrides = ["gamma=0.9", "reward_clip=null", f"network.hidden={[512] * 40}", "compute.precision=bf16",
                  "eval.epsilon=0.25", "eval.episodes=3", "env_options={a: b c}"]  # fmt: skip
     recipe = find_recipe("dqn", "CartPole-v1", "mse", [parse_override(text) for text in overrides])
     said = parse(shlex.split(command_of(recipe))[1:])

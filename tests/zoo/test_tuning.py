@@ -19,6 +19,7 @@ import yaml
 from catzoo.hparams import RecipeError
 from catzoo.hparams.storage import open_storage
 from catzoo.zoo.catalogue import find_recipe
+from catzoo.zoo.holding import held_path
 from catzoo.zoo.normalisation import Scale, scale_of, scales
 from catzoo.zoo.rows import read_rows
 from catzoo.zoo.runs import Run
@@ -26,7 +27,7 @@ from catzoo.zoo.sources import read_source, recipes_from
 from catzoo.zoo.training import train
 from catzoo.zoo.tuning import scheduler
 from catzoo.zoo.tuning.confirmation import verdict
-from catzoo.zoo.tuning.folder import StudyFolder, held_path
+from catzoo.zoo.tuning.folder import StudyFolder
 from catzoo.zoo.tuning.objective import run_score, trial_score
 from catzoo.zoo.tuning.tune import tune
 from faults.runs_for_tests import LONG, assert_same_weights
@@ -124,6 +125,11 @@ def test_a_study_of_other_settings_is_refused(study, how, words):
         ({"pruner": "wilcoxn"}, "did you mean wilcoxon"),
         ({"space": "bin"}, "did you mean bins"),
         ({"space": {}}, "nothing to vary"),
+        ({"space": "x" * 300}, "no space 'xxx"),
+        ({"study_dir": "y" * 300}, "cannot be written: File name too long"),
+        ({"out": "z" * 300}, "its name is too long"),
+        ({"objective": "best", "overrides": ["eval.every=0"]}, "eval.every=0 of 400 steps on CartPole-v1"),
+        ({"objective": "best"}, "there is one: set eval.every=40, or take final"),
         ({"trials": 0}, "trials=0: must be at least 1"),
         ({"overrides": ["seed=3"]}, "seed is not an override of a study"),
         ({"storage": "/nowhere/at/all/journal"}, "cannot be used"),
@@ -141,6 +147,7 @@ def test_what_is_refused_before_anything_is_trained(how, words, tmp_path, monkey
     assert "\n" not in str(error.value)
     folder = StudyFolder(tmp_path / "study")
     folder.check({})  # the corrected command finds no study of the wrong one's
+    assert not folder.path.exists()
 
 
 def test_a_study_of_a_recipe_that_has_changed_is_refused(study, monkeypatch):

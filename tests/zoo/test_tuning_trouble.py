@@ -8,10 +8,11 @@ from optuna.trial import TrialState, create_trial
 from sqlalchemy.exc import OperationalError
 
 from catzoo.hparams import RecipeError
+from catzoo.zoo.catalogue import find_recipe
 from catzoo.zoo.crew import PYTHON
 from catzoo.zoo.rows import read_rows
 from catzoo.zoo.runs import stamped
-from catzoo.zoo.sources import read_source
+from catzoo.zoo.sources import read_source, recipes_from
 from catzoo.zoo.tuning import scheduler
 from catzoo.zoo.tuning.confirmation import standing_verdict
 from catzoo.zoo.tuning.folder import StudyFolder
@@ -143,6 +144,17 @@ def test_runs_of_another_storages_study_are_not_published(tmp_path):
     assert published(2e-3) == (2e-3, False)
 
 
+def test_a_best_trial_half_of_whose_runs_are_gone_is_published(tmp_path):
+    plan = make_plan("dqn", "MinAtar/Breakout,MinAtar/Asterix", loss="mse", **HOW)
+    folder = StudyFolder(tmp_path)
+    folder.save(plan.settings())
+    first, _ = plan.jobs(folder.trial(1), 1, {"optimizer.lr": 1e-4})
+    first.run.path.mkdir(parents=True)
+    first.run.recipe_file.write_text(yaml.safe_dump(stamped(first.recipe)))
+    found = {"best": {"number": 1, "params": {"optimizer.lr": 1e-4}}}
+    assert [one["env"] for one in _best_protocols(plan, found, folder)] == list(plan.recipes)
+
+
 def test_the_history_counts_trials_that_were_pruned_in_mid_run():
     plan = make_plan("dqn", "CartPole-v1", loss="mse", **HOW)
     ended = {"user_attrs": {"pruned": True}}
@@ -158,9 +170,51 @@ def test_the_history_counts_trials_that_were_pruned_in_mid_run():
     ]  # fmt: skip
 
 
+SEVERAL = ("MinAtar/Breakout", "MinAtar/Asterix", "CartPole-v1")
+
+
+@pytest.mark.parametrize(
+    ("env", "picked"),
+    [
+        (None, SEVERAL),
+        ("CartPole-v1", SEVERAL[2:]),
+        ("MinAtar/Asterix-v1,MinAtar/Breakout", SEVERAL[:2]),
+        ("minatar-5", SEVERAL[:2]),
+        ("MinAtar/B*", SEVERAL[:1]),
+    ],
+)
+def test_environments_of_a_file_are_picked_by_id_set_and_pattern(env, picked, tmp_path):
+    file = several(tmp_path)
+    assert tuple(one.recipe.env for one in recipes_from(file, env=env)) == picked
+
+
+def several(folder):
+    recipes = [stamped(find_recipe("dqn", env, "mse")) for env in SEVERAL]
+    content = {"catzoo": recipes[0]["catzoo"], "recipes": [{**one} for one in recipes]}
+    for one in content["recipes"]:
+        del one["catzoo"]
+    (folder / "best.yaml").write_text(yaml.safe_dump(content))
+    return folder / "best.yaml"
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"env": "CartPole-v1,CartPole-v9"}, "CartPole-v9"),
+        ({"env": "CartPole-v1,Acrobot-v1"}, "not for Acrobot-v1"),
+        ({"said": [{"q_lambda": 0.5}]}, "q_lambda does not apply to dqn"),
+    ],
+)
+def test_what_a_file_has_not_is_refused(how, words, tmp_path):
+    with pytest.raises(RecipeError, match=words):
+        recipes_from(several(tmp_path), **how)
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [
+        ("x" * 300, "File name too long"),
+        ("x" * 300 + ":1", "not a study"),
         ("study:1", "trial 1 was ended before a run of it began"),
         ("study:2", "no trial 2: it has 0 to 0"),
         ("study", r"a study: name its .*study/best.yaml, or a trial as .*study:NUMBER"),

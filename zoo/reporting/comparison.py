@@ -11,9 +11,11 @@ from catzoo.hparams import LOSS_KEYS, RecipeError
 from catzoo.hparams.schema import brief, shown
 from catzoo.zoo import style
 from catzoo.zoo.catalogue import find_recipe
-from catzoo.zoo.gathering import Folders, Row, find_runs, grouped, sort_runs
+from catzoo.zoo.gathering import Folders, Row, find_runs, grouped, nothing_finished, sort_runs
 from catzoo.zoo.runs import Run, flat
 
+WHOLE = 100_000
+"""Characters of a value that tells groups apart: more than a recipe may have."""
 ZOOS = object()
 """Stands for the zoo's own value."""
 LONGEST_NAME = 40
@@ -73,10 +75,7 @@ def compare_runs(folders: Folders) -> Comparison:
         raise RecipeError("no folders were named: a report takes run folders, or folders that hold some")
     kinds = sort_runs(found)
     if not kinds.finished:
-        raise RecipeError(
-            f"no run is finished: {named(run.path for run in kinds.unfinished)}; "
-            "the command that began one goes on with it"
-        )
+        raise nothing_finished(kinds)
     _refuse_mixtures(kinds.finished)
     members = _members(kinds.finished)
     groups = _label({group for group, _ in members})
@@ -94,13 +93,6 @@ def compare_runs(folders: Folders) -> Comparison:
         unfinished=[run.path for run in kinds.unfinished],
         copies=[run.path for run in kinds.copies],
     )
-
-
-def named(things: Iterable[Any], most: int = 5) -> str:
-    """The first few of some things, and how many more there are."""
-    names = [brief(str(thing)) for thing in things]
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _refuse_mixtures(runs: Sequence[Finished]) -> None:
@@ -188,7 +180,8 @@ def _base(result: Row) -> Row:
 def _recipe_name(result: Row, varying: Sequence[str]) -> str:
     """What the recipe has of its own in the keys that vary; empty for the zoo's own recipe.
 
-    Said against the zoo's recipe for the environment, so that it is the same words on every environment.
+    Said against the zoo's recipe for the environment, so that it is the same words on every environment; in
+    full, since it is what tells groups apart.
     """
     if not varying:
         return ""
@@ -196,7 +189,7 @@ def _recipe_name(result: Row, varying: Sequence[str]) -> str:
     preset = settings.get("preset")
     words = [f"preset {preset}"] if preset and "preset" in varying else []
     own = [key for key in varying if key != "preset" and settings.get(key) != base.get(key)]
-    return " ".join([*words, *(f"{key}={shown(settings.get(key))}" for key in own)])
+    return " ".join([*words, *(f"{key}={shown(settings.get(key), WHOLE)}" for key in own)])
 
 
 def _label(groups: Iterable[Group]) -> dict[Group, Group]:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from catzoo import __version__
 from catzoo.hparams.schema import brief
-from catzoo.zoo.gathering import Row
+from catzoo.zoo.gathering import Row, named
 from catzoo.zoo.intervals import FEW
 from catzoo.zoo.normalisation import scales
-from catzoo.zoo.reporting.comparison import Comparison, named
+from catzoo.zoo.reporting.comparison import Comparison
 from catzoo.zoo.reporting.pictures import AGGREGATES, CURVES, IMPROVEMENT, PROFILES
 from catzoo.zoo.reporting.published import SOURCES, Published
 from catzoo.zoo.reporting.summary import TITLES, Summary

@@ -11,8 +11,8 @@ from typing import Any
 
 from catzoo.hparams import RecipeError
 from catzoo.zoo.console import print_table, say
-from catzoo.zoo.gathering import writing
-from catzoo.zoo.reporting.comparison import compare_runs, named
+from catzoo.zoo.gathering import named, writing
+from catzoo.zoo.reporting.comparison import compare_runs
 from catzoo.zoo.reporting.page import MARK, left_out, page
 from catzoo.zoo.reporting.pictures import PICTURES, draw_pictures
 from catzoo.zoo.reporting.published import beside

@@ -10,8 +10,9 @@ from itertools import combinations
 import numpy as np
 
 from catzoo.hparams import RecipeError
+from catzoo.zoo.gathering import named
 from catzoo.zoo.normalisation import scale_of
-from catzoo.zoo.reporting.comparison import Comparison, Group, named
+from catzoo.zoo.reporting.comparison import Comparison, Group
 from catzoo.zoo.statistics import (
     AGGREGATES,
     improvement_interval,

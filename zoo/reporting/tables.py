@@ -8,15 +8,14 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from catzoo.hparams import RecipeError
 from catzoo.hparams.schema import brief
 from catzoo.zoo.gathering import Row, over_seeds
 from catzoo.zoo.intervals import FEW
 from catzoo.zoo.normalisation import scales
-from catzoo.zoo.reporting.comparison import Comparison, Finished, Group
+from catzoo.zoo.reporting.comparison import Comparison, Group
 from catzoo.zoo.reporting.published import Published
 from catzoo.zoo.reporting.summary import Estimate, Summary
-from catzoo.zoo.scores import COLUMNS, score_of
+from catzoo.zoo.scores import row_of
 
 MINUS = "\N{MINUS SIGN}"
 AGGREGATE_COLUMNS = [
@@ -31,23 +30,7 @@ ENVIRONMENT_COLUMNS = [
 
 def score_rows(comparison: Comparison) -> list[dict[str, str]]:
     """One row a run, with the columns of `scores.COLUMNS`."""
-    return [_score_row(run) for run in comparison.everyone()]
-
-
-def _score_row(finished: Finished) -> dict[str, str]:
-    run, result = finished
-    try:
-        return score_of(run)
-    except RecipeError:  # of another version, or with somebody's own loss: its command cannot be told
-        low, high = result["interval_95"]
-        known = {
-            **result,
-            "protocol": result["protocol"]["name"],
-            "low_95": low,
-            "high_95": high,
-            "versions": "",
-        }
-        return {key: str(known.get(key, "")) for key in COLUMNS}
+    return [row_of(run, result) for run, result in comparison.everyone()]
 
 
 def aggregate_rows(summary: Summary) -> list[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -45,7 +46,7 @@ class StudyFolder:
         Raises:
             RecipeError: study.yaml is corrupt, or of another format.
         """
-        if not self.settings_file.exists():
+        if not os.path.exists(self.settings_file):
             return None
         settings = read_yaml(self.settings_file)
         found = settings.pop("format", None)
@@ -64,7 +65,7 @@ class StudyFolder:
         there = self.settings()
         if there is not None:
             differing(there, settings, str(self.path))
-        elif self.path.exists() and not (
+        elif os.path.exists(self.path) and not (
             self.path.is_dir() and all(map(self._of_a_beginning, self.path.iterdir()))
         ):
             raise RecipeError(f"{self.path} exists and is not a study: choose another --study-dir")
@@ -82,12 +83,18 @@ class StudyFolder:
             RecipeError: see `check`; it cannot be written; or another process is tuning in it.
         """
         self.check(settings)
+        fresh = not os.path.exists(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RecipeError(f"{self.path}: cannot be written: {error.strerror or error}") from None
         with held_path(self.path, "tuning in this folder"):
-            yield
+            try:
+                yield
+            except RecipeError:
+                if fresh and not self.settings_file.exists():  # refused before it began
+                    shutil.rmtree(self.path, ignore_errors=True)
+                raise
 
     def save(self, settings: Mapping[str, Any]) -> None:
         """Makes the folder that study's, once nothing is left that would refuse it.

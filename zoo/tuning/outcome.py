@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from catzoo.hparams import RecipeError, read_yaml
+from catzoo.hparams.schema import shown
 from catzoo.zoo.console import print_table
 from catzoo.zoo.rows import write_rows
 from catzoo.zoo.runs import compare, stamped, write_atomically
@@ -32,13 +33,16 @@ def found_by(plan: Plan, trials: Sequence[FrozenTrial], folder: StudyFolder) -> 
     Raises:
         RecipeError: no trial has a value.
     """
-    from catzoo.hparams.samplers import is_default
+    from catzoo.hparams.samplers import ERROR, is_default
     from catzoo.hparams.study import best_of
 
     best = best_of(trials)
     if best is None:
-        errors = [trial.user_attrs["error"] for trial in trials if "error" in trial.user_attrs]
-        raise RecipeError(f"{folder.path}: no trial has a value{f': {errors[0]}' if errors else ''}")
+        errors = [trial.user_attrs[ERROR] for trial in trials if trial.user_attrs.get(ERROR)]
+        raise RecipeError(
+            f"{folder.path}: no trial has a value{f': {errors[0]}' if errors else ''}; with more --trials "
+            "the study goes on, in another --study-dir it begins anew"
+        )
     default = next((trial for trial in trials if is_default(trial)), None)
     return {
         "study_dir": str(folder.path),
@@ -75,14 +79,16 @@ def check_out(file: Path) -> None:
     Raises:
         RecipeError: says why.
     """
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RecipeError(f"{file}: cannot be written: {error.strerror or error}") from None
-    if file.is_dir():
+    if os.path.isdir(file):
         raise RecipeError(f"{file}: is a folder: name a file")
-    if not os.access(file.parent, os.W_OK):
-        raise RecipeError(f"{file}: cannot be written: {file.parent} is read-only")
+    folder = next(parent for parent in file.absolute().parents if os.path.lexists(parent))
+    if not os.path.isdir(folder):
+        raise RecipeError(f"{file}: cannot be written: {folder} is a file")
+    if not os.access(folder, os.W_OK):
+        raise RecipeError(f"{file}: cannot be written: {folder} is read-only")
+    longest = max(len(os.fsencode(part)) for part in (f"{file.name}.tmp", *file.parts))
+    if longest > os.pathconf(folder, "PC_NAME_MAX"):
+        raise RecipeError(f"{shown(str(file))}: cannot be written: its name is too long")
 
 
 def write_best(
@@ -133,13 +139,17 @@ def _best_protocols(plan: Plan, found: Mapping[str, Any], folder: StudyFolder) -
     with contextlib.suppress(RecipeError):
         made = folder.runs_of(number)
         # Not runs of a study in another storage, which had this folder before.
-        if not any(compare(run.recipe(), recipe) for run, recipe in zip(made, asked, strict=True)):
+        if len(made) == len(asked) and not any(
+            compare(run.recipe(), recipe) for run, recipe in zip(made, asked, strict=True)
+        ):
             return [read_yaml(run.recipe_file) for run in made]
     return [stamped(recipe) for recipe in asked]
 
 
 def write_trials(plan: Plan, trials: Sequence[FrozenTrial], folder: StudyFolder) -> None:
     """Writes trials.csv: a row a trial."""
+    from catzoo.hparams.samplers import ERROR
+
     keys = [parameter.key for parameter in plan.space.parameters]
     names = [f"{env} s{seed}" for seed in plan.seeds for env in plan.recipes]
     columns = ["trial", "state", "value", *keys, *names, "steps", "error"]
@@ -150,7 +160,8 @@ def write_trials(plan: Plan, trials: Sequence[FrozenTrial], folder: StudyFolder)
         row["value"] = f"{trial.value:.6g}" if valued(trial) else ""
         row |= {key: trial.params.get(key, "") for key in keys}
         row |= {name: f"{score:.6g}" for name, score in zip(names, scores, strict=False)}
-        row |= {"steps": trial.user_attrs.get("steps", ""), "error": trial.user_attrs.get("error", "")}
+        row["steps"] = trial.user_attrs.get("steps", "")
+        row["error"] = trial.user_attrs[ERROR] if row["state"] == "failed" else ""
         rows.append(row)
     write_rows(folder.table, columns, rows)
 
@@ -162,9 +173,14 @@ def valued(trial: FrozenTrial) -> bool:
 
 def state_of(trial: FrozenTrial) -> str:
     """`complete`, `pruned`, `failed`, `running` or `waiting`."""
-    if "error" in trial.user_attrs:
+    from catzoo.hparams.samplers import ERROR
+    from catzoo.hparams.study import PRUNED
+
+    if trial.state.is_finished() and trial.user_attrs.get(ERROR):
         return "failed"
-    return "pruned" if trial.user_attrs.get("pruned") else str(trial.state.name.lower())
+    if trial.state.is_finished() and trial.user_attrs.get(PRUNED):
+        return "pruned"
+    return str(trial.state.name.lower())
 
 
 def print_trials(plan: Plan, trials: Sequence[FrozenTrial]) -> None:

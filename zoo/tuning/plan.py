@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import Recipe, RecipeError, merge, parse_override, read_yaml
-from catzoo.hparams.samplers import PRUNERS, SAMPLERS
-from catzoo.hparams.schema import check_name, nearest
+from catzoo.hparams.samplers import PRUNERS, SAMPLERS, same_point
+from catzoo.hparams.schema import check_name, nearest, shown
 from catzoo.hparams.space import Space, read_space, resolve_space
 from catzoo.zoo.catalogue import ROOM, find_recipe, recipe_source
 from catzoo.zoo.crew import Job
@@ -108,7 +109,8 @@ class Plan:
     def defaults(self) -> dict[str, Any] | None:
         """What the recipes have where the space varies them; None: outside of it, or no two alike."""
         first, *others = (self.space.defaults(recipe) for recipe in self.recipes.values())
-        return first if all(other == first for other in others) else None
+        alike = first is not None and all(other is not None and same_point(first, other) for other in others)
+        return first if alike else None
 
     def settings(self) -> dict[str, Any]:
         """What makes two studies the same one."""
@@ -162,6 +164,8 @@ def make_plan(
     said = _said(overrides, objective, steps)
     envs = expand(env)
     recipes = {name: find_recipe(agent, name, loss, [said, {"seed": seed}], preset) for name in envs}
+    if objective == "best":
+        _refuse_one_look(recipes.values())
     name, entries = find_space(space)
     ignored = recipe_source(agent).get("ignores", ())
     resolved = resolve_space(
@@ -184,6 +188,18 @@ def make_plan(
     )
     _check_points(plan, name)
     return plan
+
+
+def _refuse_one_look(recipes: Iterable[Recipe]) -> None:
+    """Refuses to take the best of evaluations where only the last one takes place."""
+    for recipe in recipes:
+        every = recipe.eval.every
+        if not 0 < every < recipe.steps:
+            raise RecipeError(
+                f"objective best is that of several evaluations, and with eval.every={every} of "
+                f"{recipe.steps} steps on {recipe.env} there is one: set eval.every="
+                f"{max(recipe.steps // 10, 1)}, or take final"
+            )
 
 
 def _check_points(plan: Plan, where: str) -> None:
@@ -241,9 +257,9 @@ def find_space(space: str | Path | Mapping[str, Any] | None) -> tuple[str, Mappi
     if word in known:
         return f"space {word}", known[word]["keys"]
     path = Path(word)
-    if not path.exists():
+    if not os.path.exists(word):
         raise RecipeError(
-            f"no space {word!r}: the zoo has {', '.join(known)}, or name a file{nearest(word, known)}"
+            f"no space {shown(word)}: the zoo has {', '.join(known)}, or name a file{nearest(word, known)}"
         )
     entries = read_space(path)
     if not entries:

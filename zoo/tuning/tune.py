@@ -76,7 +76,8 @@ def tune(
         `verdict`, what the fresh seeds said (None without).
 
     Raises:
-        RecipeError: anything wrong with what was asked for, in one line, before any trial begins.
+        RecipeError: anything wrong with what was asked for, in one line, before any trial begins; or no trial
+            has a value in the end.
         KeyboardInterrupt: after the runs have been saved.
     """
     for name, count, least in (
@@ -112,12 +113,12 @@ def tune(
         study = _open(plan, folder, where)
         folder.save(plan.settings())
         tell = progress or (lambda line: None)
-        tell(_opening(plan, folder, len(study.finished()), trials))
+        tell(_opening(plan, folder, len(study.finished()), study.at_most(trials)))
         _work(plan, study, folder, trials, workers, progress)
         trials_made = study.all()
+        write_trials(plan, trials_made, folder)
         found = found_by(plan, trials_made, folder)
         found["verdict"] = standing_verdict(folder, found["best"]["number"])
-        write_trials(plan, trials_made, folder)
         write_best(plan, found, folder, out)
         draw_study(plan, study, folder)
         if progress is not None:

@@ -5,7 +5,8 @@ import shutil
 import pytest
 
 from catzoo.hparams import RecipeError
-from catzoo.zoo.reporting.comparison import compare_runs, named
+from catzoo.zoo.gathering import named
+from catzoo.zoo.reporting.comparison import compare_runs
 from catzoo.zoo.runs import Run
 from runs_for_tests import made
 
@@ -75,6 +76,14 @@ def test_long_names_are_numbered(tmp_path):
     comparison = compare_runs(tmp_path)
     assert [group.label for group in comparison.groups] == ["DQN · C51", "DQN · C51, recipe 1"]
     assert comparison.groups[1].recipe == "batch_size=64 gamma=0.9 n_step=7 optimizer.lr=0.5"
+
+
+def test_recipes_that_differ_late_in_a_long_value_are_apart(tmp_path):
+    for name, last in (("one", 64), ("other", 65)):
+        made(tmp_path / name, [1.0], network={"hidden": [512] * 40 + [last]})
+    comparison = compare_runs(tmp_path)
+    assert [len(runs) for runs in comparison.runs.values()] == [1, 1]
+    assert [group.label for group in comparison.groups] == ["DQN · C51, recipe 1", "DQN · C51, recipe 2"]
 
 
 def test_what_does_not_count_is_named(tmp_path):
