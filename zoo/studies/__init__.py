@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from catzoo.zoo.studies.study import Study
 
 STUDIES = {
-    "ordering": "online, HL-Gauss scores above C51, C51 above MSE, and a softmax head alone gives nothing",
+    "ordering": "online, HL-Gauss scores above C51, MSE, Two-Hot and MSE on a softmax head, in that order",
     "sigma-bins": "the best absolute sigma of HL-Gauss does not depend on the number of bins",
     "reward-noise": "offline, HL-Gauss loses less than MSE when rewards are noisy",
     "stochastic-dynamics": "the gain of classification shrinks when the environment is deterministic",
-    "plasticity": "on targets that keep changing MSE loses the ability to fit, HL-Gauss and Two-Hot less so",
+    "plasticity": "on targets that keep changing MSE loses the ability to fit, Two-Hot less, HL-Gauss least",
     "linear-probe": "a linear head on frozen features learns more from those of HL-Gauss than of MSE",
     "offline": "under CQL HL-Gauss scores above MSE, which decays; under offline SARSA the gain vanishes",
     "value-accuracy": "values learned by cross-entropy are more accurate than those learned by MSE",

@@ -113,7 +113,7 @@ class Offline(Study):
         decay = [(1.0, {"what": "cql", "loss": "mse"}), (-1.0, {"what": "cql", "loss": "hl_gauss"})]
         return known([
             compare("CQL: HL-Gauss above MSE", rows, "score", cql, over=None),
-            compare("CQL: MSE loses more than HL-Gauss after the middle of training", peak, "score", decay,
+            compare("CQL: after the second quarter MSE loses more than HL-Gauss", peak, "score", decay,
                     over=None),
             compare("SARSA: no gap between HL-Gauss and MSE", rows, "score", sarsa, over=None, margin=margin),
             compare("the gap is larger with CQL than with SARSA", rows, "score", [*cql, *less], over=None),

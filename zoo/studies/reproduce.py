@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from catzoo.hparams import RecipeError, build, parse_override
 from catzoo.hparams.schema import check_name
 from catzoo.zoo.console import say
 from catzoo.zoo.room import no_room_told
-from catzoo.zoo.runs import write_atomically
+from catzoo.zoo.runs import cpu_model, versions, write_atomically
 from catzoo.zoo.studies import find_study
 from catzoo.zoo.studies.folder import ResultsFolder, save_rows
 from catzoo.zoo.studies.runner import GOES_ON, run_tasks
@@ -44,7 +45,8 @@ def reproduce(
         progress: prints a line; None: nothing is shown.
 
     Returns:
-        The content of verdict.json: `study`, `claim`, `outcome`, `findings`, `settings`, `failed`.
+        The content of verdict.json: `study`, `claim`, `outcome`, `findings`, `settings`, `failed`, and `made`:
+        when, on what and with which versions.
 
     Raises:
         RecipeError: anything wrong with what was asked for, before any task begins; NoRoomError: the disk is
@@ -98,6 +100,7 @@ def publish(study: Study, folder: ResultsFolder, failures: dict[str, str]) -> di
     save_rows(folder.table, rows)
     missing = sum(not folder.rows_file(task).exists() for task in tasks)
     said = conclude(study, rows, missing, failures)
+    said["made"] = {"date": date.today().isoformat(), "cpu": cpu_model(), "versions": versions()}
     write_atomically(folder.verdict, json.dumps(said, indent=1, allow_nan=False) + "\n")
     if rows:
         draw(study, rows, folder.picture)
