@@ -45,7 +45,7 @@ def reproduce(
         progress: prints a line; None: nothing is shown.
 
     Returns:
-        The content of verdict.json: `study`, `claim`, `outcome`, `findings`, `settings`, `failed`, and `made`:
+        The content of verdict.json: `study`, `claim`, `outcome`, `findings`, `settings`, `failed`, `made`:
         when, on what and with which versions.
 
     Raises:
