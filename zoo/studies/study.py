@@ -95,11 +95,13 @@ class Verdict:
 
     @property
     def outcome(self) -> Outcome:
-        """Reproduced if every finding is; not reproduced if any is contradicted."""
+        """Reproduced if every finding is, not reproduced if any is contradicted; of all tasks' rows only."""
         outcomes = {finding.outcome for finding in self.findings}
+        if self.missing:
+            return "not decided"
         if "not reproduced" in outcomes:
             return "not reproduced"
-        return "reproduced" if outcomes == {"reproduced"} and not self.missing else "not decided"
+        return "reproduced" if outcomes == {"reproduced"} else "not decided"
 
 
 class Study(ABC):

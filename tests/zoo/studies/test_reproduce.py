@@ -215,6 +215,7 @@ def test_a_verdict_needs_all_of_its_findings():
     assert Verdict([good, open_]).outcome == "not decided"
     assert Verdict([good, open_, bad]).outcome == "not reproduced"
     assert Verdict([good], missing=1).outcome == Verdict([]).outcome == "not decided"
+    assert Verdict([good, bad], missing=1).outcome == "not decided"
 
 
 def test_contrast_interval_is_welchs():
