@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import RecipeError, build, parse_override
+from catzoo.hparams import LOSS_KEYS, RecipeError, build, parse_override
 from catzoo.hparams.schema import check_name
 from catzoo.zoo.console import say
 from catzoo.zoo.room import no_room_told
@@ -85,12 +85,27 @@ def make_study(name: str, budget: str, seeds: int | None = None, overrides: Sequ
     if seeds is not None:
         values["seeds"] = seeds
     settings = build(type(kind.budgets[budget]), values, where="command line")
+    if settings != kind.budgets[budget]:
+        _check(settings)
+    return kind(settings)
+
+
+def _check(settings: Any) -> None:
+    """Refuses settings that every task would fail with."""
+    from catzoo.zoo.catalogue import know_losses
+    from catzoo.zoo.games import expand
+
     for key, value in dataclasses.asdict(settings).items():
         if isinstance(value, int) and value < 1:
             raise RecipeError(f"{key}={value}: must be at least 1")
         if value == ():
             raise RecipeError(f"{key}=[]: at least one is needed")
-    return kind(settings)
+        if key in ("env", "envs"):
+            expand(value if isinstance(value, str) else ",".join(value))
+        if key in ("losses", "sarsa"):
+            know_losses(value)
+            for loss in value:
+                check_name("loss", loss, LOSS_KEYS)
 
 
 def publish(study: Study, folder: ResultsFolder, failures: dict[str, str]) -> dict[str, Any]:

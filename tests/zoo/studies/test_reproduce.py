@@ -75,6 +75,8 @@ def test_what_is_finished_is_not_done_again(whole):
         ({"study": NAME, "overrides": ["sticky=0.1"]}, "sticky=0.1: must be a list"),
         ({"study": NAME, "overrides": ["sticky=[]"]}, r"sticky=\[\]: at least one"),
         ({"study": NAME, "overrides": ["steps=0"]}, "steps=0: must be at least 1"),
+        ({"study": NAME, "overrides": ["env=MinAtar/Breakut"]}, "did you mean MinAtar/Breakout"),
+        ({"study": NAME, "overrides": ["losses=[hl_gaus, mse]"]}, "did you mean hl_gauss"),
         ({"study": "plasticity", "overrides": ["data=cifar"]}, "unknown data='cifar'"),
     ],
 )
