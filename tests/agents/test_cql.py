@@ -61,6 +61,37 @@ def gradient(agent, loss_B):
     return torch.autograd.grad(loss_B.sum(), agent.network.outputs)[0]
 
 
+@pytest.mark.parametrize("name", ["mse", "two_hot", "hl_gauss", "c51"])
+def test_the_conservative_term_moves_a_value_by_the_variance_of_its_distribution(name):
+    """By half the weight under MSE, whose head has no distribution."""
+    weight, reward = 0.3, 0.6
+    agent = made(name, cql_weight=weight).to(torch.float64)
+    outputs, other = agent.network.outputs, agent.network.outputs.detach().clone()
+    data = Batch(
+        torch.zeros(1, dtype=torch.long), torch.zeros(1, dtype=torch.long), torch.tensor([reward]).double(),
+        torch.zeros(1).double(), torch.zeros(1, dtype=torch.long),
+    )  # fmt: skip
+    optimizer = torch.optim.LBFGS([outputs], max_iter=2_000, tolerance_grad=1e-10, tolerance_change=1e-14)
+
+    def step():
+        optimizer.zero_grad()
+        loss = agent.update(data)[0].sum()
+        loss.backward()
+        outputs.grad[:, 1:] = 0.0  # the other actions stay where they are
+        return loss
+
+    optimizer.step(step)
+    assert torch.equal(outputs[:, 1:], other[:, 1:])
+    value_A = values(agent, outputs.detach()[0])
+    if name == "mse":
+        spread = 0.5
+    else:
+        distance = agent.value_loss.support.centers.double() - value_A[0]
+        spread = (outputs.detach()[0, 0].softmax(-1) * distance**2).sum()
+    pull = weight * (1 - value_A.softmax(-1)[0])
+    assert torch.isclose(value_A[0] - reward, pull * spread, rtol=1e-3)
+
+
 @pytest.mark.parametrize("bootstrap", ["max", "sarsa"])
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_conservative_term_and_its_gradient(name, bootstrap):
