@@ -4,12 +4,12 @@ Kumar et al. 2020, arXiv 2006.04779, CQL(H); offline Atari of arXiv 2403.03950, 
 A actions, K outputs per value.
 
 loss = TD loss + cql_weight (log sum_a exp Q(s, a) - Q(s, a_data)), with Q the decoded means, so that the
-second term is the same for every value loss, in units of value. What it does is not: where both terms balance,
-the data's action stands above its target by cql_weight (1 - softmax(Q)(a_data)) times 1/2 under MSE, and times
-the variance of the predicted distribution under cross-entropy, since softmax's Jacobian, which the
-cross-entropy cancels, stays in the second term. That is the returns' own variance with C51, about sigma^2 with
-HL-Gauss, and next to nothing with Two-Hot: the same weight is most conservative with C51 and least with
-Two-Hot. Losses at one weight are therefore not at one strength.
+second term is the same for every value loss, in units of value. What it does is not: where both terms
+balance, the data's action stands above its target by cql_weight (1 - softmax(Q)(a_data)) times 1/2 under
+MSE, and times the variance of the predicted distribution under cross-entropy, since softmax's Jacobian,
+which the cross-entropy cancels, stays in the second term. That is the returns' own variance with C51, about
+sigma^2 with HL-Gauss, and next to nothing with Two-Hot: the same weight is most conservative with C51 and
+least with Two-Hot. Losses at one weight are therefore not at one strength.
 
 `bootstrap="sarsa"` is offline SARSA: the target takes the data's next action in place of the greedy one, so
 that the policy that is learned about stays the same. Transitions whose next action nobody knows, because time
