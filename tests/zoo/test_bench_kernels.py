@@ -186,7 +186,7 @@ def test_the_module_runs_with_nothing_but_torch(tmp_path):
     )
     words = ["--device", "cpu", "--quick", "--parts", "td", "--batches", "4", "--out", str(tmp_path)]
     done = subprocess.run(
-        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, timeout=300
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == 0, done.stderr
     assert "torchrl: left out" in done.stdout

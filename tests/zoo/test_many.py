@@ -118,12 +118,12 @@ def history(tmp_path_factory):
     second = start(folder)
     until(lambda: (saved() > seen["after the kill"] and held(slow)) or second.poll() is not None)
     second.send_signal(signal.SIGINT)
-    seen["interrupted"] = (*second.communicate(timeout=90), second.returncode)
+    seen["interrupted"] = (*second.communicate(timeout=300), second.returncode)
     seen["held after the interruption"] = held(slow)
     seen["after the interruption"] = saved()
 
     third = start(folder)
-    seen["finished"] = (*third.communicate(timeout=120), third.returncode)
+    seen["finished"] = (*third.communicate(timeout=300), third.returncode)
     return seen
 
 

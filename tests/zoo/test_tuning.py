@@ -272,18 +272,18 @@ def test_killed_at_random_moments_it_is_the_same_study(study, tmp_path):
         process.communicate()
     shutil.rmtree(folder / "trials.csv", ignore_errors=True)
     process = launch(study_words(folder, 4), tmp_path)
-    said, _ = process.communicate(timeout=400)
+    said, _ = process.communicate(timeout=900)
     assert process.returncode == 0, said
     assert numbers(folder) == numbers(study[0].path)
 
 
 def test_asked_to_stop(tmp_path):
     process = launch(study_words(tmp_path / "s", 5), tmp_path)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not list((tmp_path / "s").glob("trials/*/*/metrics.csv")) and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=120)
+    said, _ = process.communicate(timeout=300)
     assert process.returncode == 143
     assert said.splitlines()[-1] == "catzoo: stopped; the same command goes on"
 
@@ -320,13 +320,13 @@ def test_postgresql_with_three_workers_one_of_them_killed(postgres, tmp_path):
         assert len(list(pool.map(open_storage, [postgres] * 3))) == 3
     folder = tmp_path / "shared"
     process = launch(study_words(folder, 4, "--workers", "3", "--storage", postgres), tmp_path)
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 500
     while len(list(folder.glob("trials/*/*/metrics.csv"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.1)
     process.kill()
     process.communicate()
     again = launch(study_words(folder, 4, "--workers", "3", "--storage", postgres), tmp_path)
-    said, _ = again.communicate(timeout=400)
+    said, _ = again.communicate(timeout=900)
     assert again.returncode == 0, said
     assert sorted(numbers(folder)) == list(range(4))
     assert {row["state"] for row in numbers(folder).values()} <= {"complete", "pruned"}

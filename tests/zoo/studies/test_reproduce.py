@@ -37,7 +37,7 @@ def command(folder):
 def test_killed_and_begun_again_it_gives_the_same_table(whole, tmp_path):
     folder = ResultsFolder(tmp_path / "study")
     process = subprocess.Popen(command(folder.path), stdout=subprocess.DEVNULL, process_group=0)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not list(folder.tasks.glob("*/rows.csv")) and time.monotonic() < deadline:
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGKILL)
