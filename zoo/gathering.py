@@ -153,7 +153,7 @@ def nothing_finished(found: Sorted) -> RecipeError:
 
 def named(things: Iterable[Any], most: int = 5) -> str:
     """The first few of some things, and how many more there are."""
-    names = [brief(str(thing)) for thing in things]
+    names = [brief(str(thing), 300) for thing in things]  # a path that is cut names nothing
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
