@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from catzoo.zoo.studies.study import Study
 
 STUDIES = {
-    "ordering": "online, HL-Gauss scores above C51, MSE and Two-Hot, in that order, and above MSE on a softmax head",
+    "ordering": "online, HL-Gauss is above C51, MSE, Two-Hot, in that order, and above MSE on a softmax head",
     "sigma-bins": "the best absolute sigma of HL-Gauss does not depend on the number of bins",
     "reward-noise": "offline, HL-Gauss loses less than MSE when rewards are noisy",
     "stochastic-dynamics": "the gain of classification shrinks when the environment is deterministic",
