@@ -1,4 +1,4 @@
-"""A full or read-only disk, told in one line."""
+"""Where files can be written: asked before long work, and a full disk in its middle told in one line."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from catzoo.hparams import NoRoomError
+from catzoo.hparams import NoRoomError, RecipeError
+from catzoo.hparams.schema import shown
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
@@ -33,3 +35,19 @@ def no_room_told(then: str, where: str | os.PathLike[str] | None = None) -> Iter
         raise NoRoomError(
             f"{place}cannot be written: {os.strerror(error.errno)}; {then} when there is room"
         ) from None
+
+
+def check_writable(file: Path) -> None:
+    """Refuses a place that a file could not be written to; makes nothing.
+
+    Raises:
+        RecipeError: says why.
+    """
+    if os.path.isdir(file):
+        raise RecipeError(f"{file}: is a folder: name a file")
+    folder = next(parent for parent in file.absolute().parents if os.path.lexists(parent))
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
+        raise RecipeError(f"{file}: cannot be written: {folder} is no folder that you may write to")
+    longest = max(len(os.fsencode(part)) for part in (f"{file.name}.tmp", *file.parts))
+    if longest > os.pathconf(folder, "PC_NAME_MAX"):
+        raise RecipeError(f"{shown(str(file))}: cannot be written: its name is too long")

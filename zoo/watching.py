@@ -17,6 +17,7 @@ from catzoo.zoo import style
 from catzoo.zoo.environments import stream_seed
 from catzoo.zoo.games import canonical
 from catzoo.zoo.picture import Caption, Episode, Picture, palette
+from catzoo.zoo.room import check_writable
 from catzoo.zoo.runs import load_agent
 from catzoo.zoo.views import View, known_names, open_view
 
@@ -128,11 +129,7 @@ def _caption(recipe: Recipe, agent: Any, names: Sequence[str]) -> Caption:
 def _check_out(out: Path) -> Path:
     if out.suffix.lower() not in (".mp4", ".gif"):
         raise RecipeError(f"{out}: films are .mp4 or .gif, not {out.suffix or 'without a suffix'}")
-    if out.is_dir():
-        raise RecipeError(f"{out}: is a folder")
-    folder = next(parent for parent in out.absolute().parents if parent.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise RecipeError(f"{out}: cannot be written: {folder} is no folder that you may write to")
+    check_writable(out)
     if out.suffix.lower() == ".mp4":
         import imageio_ffmpeg
 

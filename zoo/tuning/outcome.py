@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from catzoo.hparams import RecipeError, read_yaml
-from catzoo.hparams.schema import shown
 from catzoo.zoo.console import print_table
 from catzoo.zoo.rows import write_rows
 from catzoo.zoo.runs import compare, stamped, write_atomically
@@ -71,24 +70,6 @@ def chosen_by(trial: FrozenTrial) -> dict[str, Any]:
     from catzoo.hparams.samplers import is_default
 
     return {} if is_default(trial) else dict(trial.params)
-
-
-def check_out(file: Path) -> None:
-    """Refuses a place that best.yaml could not be written to in the end.
-
-    Raises:
-        RecipeError: says why.
-    """
-    if os.path.isdir(file):
-        raise RecipeError(f"{file}: is a folder: name a file")
-    folder = next(parent for parent in file.absolute().parents if os.path.lexists(parent))
-    if not os.path.isdir(folder):
-        raise RecipeError(f"{file}: cannot be written: {folder} is a file")
-    if not os.access(folder, os.W_OK):
-        raise RecipeError(f"{file}: cannot be written: {folder} is read-only")
-    longest = max(len(os.fsencode(part)) for part in (f"{file.name}.tmp", *file.parts))
-    if longest > os.pathconf(folder, "PC_NAME_MAX"):
-        raise RecipeError(f"{shown(str(file))}: cannot be written: its name is too long")
 
 
 def write_best(

@@ -12,9 +12,10 @@ from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.zoo.console import say
 from catzoo.zoo.holding import held_path
 from catzoo.zoo.many import check_jobs
+from catzoo.zoo.room import check_writable
 from catzoo.zoo.tuning.confirmation import confirm_best, standing_verdict
 from catzoo.zoo.tuning.folder import StudyFolder, differing
-from catzoo.zoo.tuning.outcome import check_out, found_by, print_trials, write_best, write_trials
+from catzoo.zoo.tuning.outcome import found_by, print_trials, write_best, write_trials
 from catzoo.zoo.tuning.plan import Plan, make_plan
 from catzoo.zoo.tuning.plots import draw_study
 
@@ -107,7 +108,7 @@ def tune(
     folder.check(plan.settings())
     check_jobs(plan.jobs(folder.trial(0), 0, {}), workers)
     if out is not None:
-        check_out(Path(out))
+        check_writable(Path(out))
     where = os.fspath(folder.journal if storage is None else storage)
     with folder.held(plan.settings()), _alone(where), _going_on(where, folder):
         study = _open(plan, folder, where)
