@@ -10,63 +10,18 @@ from catzoo.hparams.samplers import (
     PRUNERS,
     SAMPLERS,
     SeededSampler,
-    distributions,
     is_default,
     make_pruner,
     wilcoxon_threshold,
 )
 from catzoo.hparams.space import Parameter, Space
-from catzoo.hparams.storage import open_storage
-from catzoo.hparams.study import Trials, best_of, quieten
-from catzoo.zoo.tuning.outcome import state_of
-
-SPACE = Space(
-    (
-        Parameter("optimizer.lr", "float", 1e-4, 1e-2, log=True),
-        Parameter("value_loss.num_bins", "int", 21, 201),
-        Parameter("double", "choice", choices=(True, False)),
-    )
-)
-DEFAULTS = {"optimizer.lr": 1e-3, "value_loss.num_bins": 51, "double": True}
+from catzoo.hparams.study import best_of, quieten
+from trials_for_tests import DEFAULTS, SPACE, quick_to_give_up, summary, trials_in, work, worth
 
 
 @pytest.fixture(autouse=True)
 def quiet():
     quieten()
-
-
-def trials_in(file, *, sampler="tpe", pruner="none", seed=0, space=SPACE, defaults=DEFAULTS, place="here"):
-    return Trials(
-        "study",
-        open_storage(file),
-        SeededSampler(sampler, space, defaults, seed),
-        make_pruner(pruner, 3, 300),
-        place,
-    )
-
-
-def worth(params):
-    return -abs(params["optimizer.lr"] - 5e-3) + params["value_loss.num_bins"] / 1e5
-
-
-def work(trials, wanted, stop=10**9):
-    made = 0
-    while (trial := trials.next(wanted)) is not None:
-        if made == stop:
-            return trial
-        trials.end(trial, worth(trial.params), scores=[1.0])
-        made += 1
-    return None
-
-
-def quick_to_give_up(trials, monkeypatch):
-    backend = getattr(trials.storage, "_backend", trials.storage)
-    monkeypatch.setattr(backend, "grace_period", 1)
-    monkeypatch.setattr(backend, "heartbeat_interval", 1)
-
-
-def summary(trials):
-    return [(trial.number, trial.params, trial.value, trial.state.name) for trial in trials.all()]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -131,77 +86,6 @@ def test_a_grid_has_an_end():
     space = Space(tuple(Parameter(key, "float", 0.0, 1.0, points=1_000) for key in ("a", "b")))
     with pytest.raises(RecipeError, match="a grid of 1,000,000 points: must be at most 100,000"):
         SeededSampler("grid", space, None, 0)
-
-
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_a_trial_that_was_killed_among_its_values_has_the_same_ones(sampler, tmp_path, monkeypatch):
-    whole = trials_in(tmp_path / "whole", sampler=sampler)
-    work(whole, 12)
-    suggest = optuna.trial.Trial._suggest
-    for wanted in range(2, 13):
-        trials = trials_in(tmp_path / "cut", sampler=sampler)
-        work(trials, wanted - 1)
-        with monkeypatch.context() as dying:
-            dying.setattr(
-                optuna.trial.Trial,
-                "_suggest",
-                lambda self, key, *more: 1 / 0 if key == "double" else suggest(self, key, *more),
-            )
-            with pytest.raises(ZeroDivisionError):
-                trials.next(wanted)
-        (trial,) = trials_in(tmp_path / "cut", sampler=sampler).interrupted()
-        trials.end(trial, worth(trial.params), scores=[1.0])
-    assert summary(trials_in(tmp_path / "cut", sampler=sampler)) == summary(whole)
-
-
-def killed_before_it_tells(trials, monkeypatch, end):
-    with monkeypatch.context() as dying:
-        dying.setattr(trials, "_tell", lambda *_, **__: None)
-        end()
-
-
-@pytest.mark.parametrize("last", ["error", "pruned"])
-def test_what_a_killed_process_meant_to_say_is_no_end(last, tmp_path, monkeypatch):
-    trials = trials_in(tmp_path / "j")
-    trials.end(trials.next(2), 1.0)
-    trial = trials.next(2)
-    said = {"error": lambda: trials.fail(trial, "nan"), "pruned": lambda: trials.prune(trial, None)}
-    killed_before_it_tells(trials, monkeypatch, said[last])
-    trials = trials_in(tmp_path / "j")
-    assert state_of(trials.all()[1]) == "running"
-    (again,) = trials.interrupted()
-    trials.end(again, 9.0)
-    assert [state_of(trial) for trial in trials.all()] == ["complete", "complete"]
-    assert best_of(trials.all()).number == 1
-
-
-def test_a_trial_that_failed_is_not_made_again_when_its_machine_dies(tmp_path, monkeypatch):
-    url = f"sqlite:///{tmp_path / 'study.db'}"
-    ours, theirs = trials_in(url), trials_in(url, place="there")
-    quick_to_give_up(ours, monkeypatch)
-    trial = theirs.next(2)
-    killed_before_it_tells(theirs, monkeypatch, lambda: theirs.fail(trial, "nan"))
-    time.sleep(2.1)
-    ours.end(ours.next(2), 2.0)
-    assert ours.next(2) is None
-    assert [(trial.number, state_of(trial)) for trial in ours.all()] == [(0, "failed"), (1, "complete")]
-
-
-def test_half_of_a_dead_machines_values_are_not_mixed_with_others(tmp_path, monkeypatch):
-    url = f"sqlite:///{tmp_path / 'study.db'}"
-    ours, theirs = trials_in(url, sampler="random"), trials_in(url, sampler="random", place="there")
-    quick_to_give_up(ours, monkeypatch)
-    ours.end(ours.next(3), 1.0)
-    with monkeypatch.context() as dying:
-        dying.setattr(
-            "catzoo.hparams.study.distributions", lambda space: dict([*distributions(space).items()][:1])
-        )
-        lost = theirs.next(3)
-    assert len(lost.params) == 1
-    time.sleep(2.1)
-    again = ours.next(3)
-    assert (again.number, len(again.params)) == (2, 3)
-    assert again.params["optimizer.lr"] != lost.params["optimizer.lr"]
 
 
 @pytest.mark.parametrize(("direction", "trials"), [("minimize", 0), ("maximize", 1)])
@@ -279,26 +163,6 @@ def test_machines_that_share_a_study_leave_each_others_trials_alone(tmp_path):
     assert theirs.next(3) is None
 
 
-def test_a_dead_machines_trial_is_made_by_another_and_counts_once(tmp_path, monkeypatch):
-    url = f"sqlite:///{tmp_path / 'study.db'}"
-    ours, theirs = trials_in(url), trials_in(url, place="there")
-    lost = theirs.next(2)
-    ours.end(ours.next(2), 1.0)
-    assert ours.next(2) is None
-    monkeypatch.setattr(ours.storage, "_backend", ours.storage._backend, raising=False)
-    backend = getattr(ours.storage, "_backend", ours.storage)
-    backend.grace_period, backend.heartbeat_interval = 0, 1
-    time.sleep(2.1)
-    again = ours.next(2)
-    assert again is not None
-    assert again.params == lost.params
-    assert not theirs.report(lost, 99.0, 0)  # it was only away
-    theirs.end(lost, 99.0)
-    ours.end(again, 2.0)
-    assert [trial.value for trial in ours.all()] == [1.0, 2.0]
-    assert ours.next(2) is None
-
-
 @pytest.mark.parametrize("defaults", [DEFAULTS, None])
 def test_what_takes_trial_0s_place_is_the_default(defaults, tmp_path):
     trials = trials_in(tmp_path / "j", defaults=defaults)
@@ -310,32 +174,6 @@ def test_what_takes_trial_0s_place_is_the_default(defaults, tmp_path):
     trials.end(second, 1.0)
     assert [is_default(trial) for trial in trials.finished()] == [True]
     assert trials.next(3) is None
-
-
-def test_a_machine_that_dies_while_it_takes_a_trial_leaves_it_to_others(tmp_path, monkeypatch):
-    url = f"sqlite:///{tmp_path / 'study.db'}"
-    ours, theirs = trials_in(url), trials_in(url, place="there")
-    quick_to_give_up(ours, monkeypatch)
-    with monkeypatch.context() as dying:
-        dying.setattr(optuna.trial.Trial, "set_user_attr", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            theirs.next(1)
-    assert ours.next(1) is None
-    time.sleep(2.1)
-    (again,) = [ours.next(1)]
-    assert again is not None
-    assert again.params == DEFAULTS
-
-
-def test_what_takes_a_dead_machines_trial_is_nobodys_until_somebody_has_it(tmp_path, monkeypatch):
-    url = f"sqlite:///{tmp_path / 'study.db'}"
-    ours, theirs = trials_in(url), trials_in(url, place="there")
-    theirs.next(1)
-    quick_to_give_up(ours, monkeypatch)
-    time.sleep(2.1)
-    ours._fail_stale()
-    (waiting,) = [trial for trial in ours.all() if trial.state.name == "WAITING"]
-    assert "place" not in waiting.user_attrs
 
 
 def test_of_two_machines_that_begin_a_study_at_once_one_is_refused(tmp_path, monkeypatch):
