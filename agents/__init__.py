@@ -7,7 +7,6 @@ from catzoo.agents.checkpoints import Checkpoints
 from catzoo.agents.collector import Episode, VectorCollector
 from catzoo.agents.cql import CQL
 from catzoo.agents.dqn import DQN
-from catzoo.agents.ensemble import Ensemble
 from catzoo.agents.evaluation import evaluate_agent, evaluate_policy
 from catzoo.agents.exploration import EpsilonGreedy, LinearSchedule
 from catzoo.agents.learner import Learner
@@ -43,7 +42,6 @@ __all__ = [
     "Checkpoints",
     "Dataset",
     "DatasetError",
-    "Ensemble",
     "Episode",
     "EpsilonGreedy",
     "Evaluation",

@@ -6,7 +6,6 @@ from catzoo.agents.networks.noisy import NoisyLinear, is_noisy, set_noise_genera
 from catzoo.agents.networks.q_network import TORSOS, QNetwork, auto_torso
 from catzoo.agents.networks.resnets import ImpalaResNet, ResNet, SpatialEmbedding
 from catzoo.agents.networks.soft_moe import SoftMoE
-from catzoo.agents.networks.stacked import StackedNetwork
 from catzoo.agents.networks.torsos import MLP, MinAtarCNN, NatureCNN
 from catzoo.agents.networks.transformer import Transformer
 
@@ -23,7 +22,6 @@ __all__ = [
     "ResNet",
     "SoftMoE",
     "SpatialEmbedding",
-    "StackedNetwork",
     "Transformer",
     "auto_torso",
     "fresh_copy",
