@@ -44,7 +44,7 @@ check: lint types test ## all of the above
 # For a machine with CUDA and without network: whatever torch is there, from the source tree.
 gpu: ## GPU tests and benchmarks, results as CSV in OUT
 	PYTHONPATH=src:$$PYTHONPATH $(PYTHON) -m pytest -q -m gpu tests
-	PYTHONPATH=src:$$PYTHONPATH $(PYTHON) -m catzoo.zoo.bench.kernels --limit 300 --out $(OUT)
+	PYTHONPATH=src:$$PYTHONPATH $(PYTHON) -m catzoo.zoo.bench.kernels.measure_kernels --limit 300 --out $(OUT)
 	PYTHONPATH=src:$$PYTHONPATH $(PYTHON) -m catzoo.zoo.bench.gpu --out $(OUT)
 
 clean: ## remove the virtual environment and caches

@@ -1,18 +1,21 @@
 """Lightning agents, and what feeds them: networks, collector, replay, exploration, callbacks."""
 
 from catzoo.agents.agent import Agent, NotFiniteError, TrainingOptions
-from catzoo.agents.augmentation import random_shift
-from catzoo.agents.callbacks import BestWeights, Checkpointing, Evaluation, SupportMonitor, SupportReport
+from catzoo.agents.callbacks.evaluation import evaluate_agent, evaluate_policy
+from catzoo.agents.callbacks.periodic import BestWeights, Checkpointing, Evaluation
+from catzoo.agents.callbacks.support_monitor import SupportMonitor, SupportReport
 from catzoo.agents.checkpoints import Checkpoints
-from catzoo.agents.collector import Episode, VectorCollector
+from catzoo.agents.collecting.collector import Episode, VectorCollector
+from catzoo.agents.collecting.exploration import EpsilonGreedy, LinearSchedule
 from catzoo.agents.cql import CQL
 from catzoo.agents.dqn import DQN
-from catzoo.agents.evaluation import evaluate_agent, evaluate_policy
-from catzoo.agents.exploration import EpsilonGreedy, LinearSchedule
-from catzoo.agents.learner import Learner
+from catzoo.agents.feeds.dataset_feed import OfflineAgent
+from catzoo.agents.feeds.replay_feed import OffPolicyAgent
+from catzoo.agents.learning.augmentation import random_shift
+from catzoo.agents.learning.learner import Learner
+from catzoo.agents.learning.resets import reset_last_layers
+from catzoo.agents.learning.returns import q_lambda_returns
 from catzoo.agents.networks import TORSOS, QNetwork
-from catzoo.agents.off_policy import OffPolicyAgent
-from catzoo.agents.offline import OfflineAgent
 from catzoo.agents.pqn import PQN
 from catzoo.agents.replay import (
     Batch,
@@ -27,8 +30,6 @@ from catzoo.agents.replay import (
     replay_bytes,
     transition_bytes,
 )
-from catzoo.agents.resets import reset_last_layers
-from catzoo.agents.returns import q_lambda_returns
 
 __all__ = [
     "CQL",

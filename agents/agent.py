@@ -33,11 +33,11 @@ import torch
 from tensordict import TensorDictBase
 from torch import Tensor, nn
 
-from catzoo.agents.collector import Episode, VectorCollector
-from catzoo.agents.exploration import EpsilonGreedy, LinearSchedule
-from catzoo.agents.learner import Learner
+from catzoo.agents.collecting.collector import Episode, VectorCollector
+from catzoo.agents.collecting.exploration import EpsilonGreedy, LinearSchedule
+from catzoo.agents.collecting.rollouts import Ahead, OnDemand
+from catzoo.agents.learning.learner import Learner
 from catzoo.agents.networks import set_noise_generator
-from catzoo.agents.pipeline import Ahead, OnDemand
 from catzoo.agents.replay import Batch, Priorities, Recorder
 from catzoo.losses import ValueLoss
 

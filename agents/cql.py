@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from catzoo.agents.agent import TrainingOptions
 from catzoo.agents.dqn import DQN
-from catzoo.agents.offline import OfflineAgent
+from catzoo.agents.feeds.dataset_feed import OfflineAgent
 from catzoo.agents.replay import Batch
 from catzoo.losses import ValueLoss
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from catzoo.agents.agent import TrainingOptions
-from catzoo.agents.off_policy import OffPolicyAgent
+from catzoo.agents.feeds.replay_feed import OffPolicyAgent
 from catzoo.agents.replay import Batch
 from catzoo.losses import ValueLoss
 

@@ -19,8 +19,8 @@ from tensordict import TensorDictBase
 from torch import Tensor
 
 from catzoo.agents.agent import Agent
+from catzoo.agents.learning.returns import q_lambda_returns
 from catzoo.agents.replay import Batch
-from catzoo.agents.returns import q_lambda_returns
 
 CHUNK = 1_024
 """Observations valued at once: a whole rollout of Atari stacks would take gigabytes of activations."""

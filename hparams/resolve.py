@@ -10,22 +10,15 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
-import yaml
-
-from catzoo.hparams.recipe import LOSS_KEYS, Recipe, ValueLossConfig
-from catzoo.hparams.schema import RecipeError, brief, build, keys_of, nearest, shown, unknown_key
+from catzoo.hparams.components import LOSS_KEYS, ValueLossConfig
+from catzoo.hparams.overrides import merge
+from catzoo.hparams.recipe import Recipe
+from catzoo.hparams.schema import RecipeError, brief, build, nearest, shown
 
 SECTIONS = {"agent", "description", "ignores", "defaults", "environments", "presets"}
 """Of a recipe file."""
-LARGEST_FILE = 10**6
-"""Bytes of a recipe file at most; the zoo's own have some thousand."""
-LONGEST = 10_000
-"""Characters of a value at most."""
-DEEPEST = 20
-"""Levels of lists and mappings at most."""
 
 
 def loss_name(name: str) -> str:
@@ -40,127 +33,6 @@ def loss_name(name: str) -> str:
             return known
     hint = nearest(name, LOSS_KEYS)
     raise RecipeError(f"unknown loss {shown(name)}: must be one of {', '.join(LOSS_KEYS)}{hint}")
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A mapping from a YAML file, safely loaded: it may come from anyone.
-
-    Raises:
-        RecipeError: missing, unreadable, too large, not YAML, not a mapping, or more than plain data.
-    """
-    try:
-        if path.exists() and not path.is_file():  # a pipe would wait for ever
-            raise RecipeError(f"{path}: is not a file")
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE + 1)
-        if len(content) > LARGEST_FILE:
-            raise RecipeError(f"{path}: larger than {LARGEST_FILE // 10**6} MB")
-        values = _plain_yaml(content.decode())
-    except OSError as error:
-        raise RecipeError(f"{path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise RecipeError(f"{path}: is not a text file") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "malformed"
-        raise RecipeError(f"{path}{line}: not YAML: {brief(problem)}") from None
-    except (ValueError, OverflowError) as error:  # a date that no calendar has, a number of 5,000 digits
-        if isinstance(error, RecipeError):
-            raise
-        raise RecipeError(f"{path}: not YAML: a value that cannot be") from None
-    if not isinstance(values, dict):
-        raise RecipeError(f"{path}: {'empty' if values is None else 'no mapping'}: keys were expected")
-    return values
-
-
-def _plain_yaml(text: str) -> Any:
-    """Nested dictionaries, lists and scalars from YAML without references and tags.
-
-    A few aliases can stand for billions of values, and tags ask for types that no recipe has.
-
-    Raises:
-        YAMLError, ValueError, OverflowError: not that.
-    """
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    depth = 0
-    event: Any
-    for event in yaml.parse(text, Loader=loader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
-            raise _refused("nested too deeply", event)
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise _refused("references (& and *) are not for recipes", event)
-        if getattr(event, "tag", None) not in (None, "!"):
-            raise _refused(f"the tag {brief(event.tag)} is not for recipes", event)
-        if isinstance(event, yaml.ScalarEvent) and len(event.value) > LONGEST:
-            raise _refused(f"a value of more than {LONGEST} characters", event)
-    values = yaml.load(text, Loader=loader)
-    _check_keys(values)
-    return values
-
-
-def _refused(problem: str, event: Any) -> yaml.YAMLError:
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
-
-
-def _check_keys(value: Any) -> None:
-    """Refuses a key that is not a string, such as `on`, which YAML takes for true."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if not isinstance(key, str):
-                raise yaml.MarkedYAMLError(problem=f"the key {shown(key)} must be a name: put it in quotes")
-            _check_keys(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            _check_keys(inner)
-
-
-def parse_override(text: str, schema: type = Recipe) -> dict[str, Any]:
-    """`a.b=value` as a nested mapping; the value is read as YAML, so `[64, 64]` and `null` work.
-
-    Args:
-        text: as the command line has it.
-        schema: the dataclass whose keys are known.
-
-    Raises:
-        RecipeError: no `=`, an empty or unknown key, or a value that is not YAML.
-    """
-    key, equals, value = text.partition("=")
-    key = key.strip()
-    if not equals or not key:
-        raise RecipeError(
-            f"{shown(text)}: overrides are written key=value, such as optimizer.lr=1e-4 (command line)"
-        )
-    known = keys_of(schema)
-    # An environment's own options are not ours to know.
-    own = key.startswith("env_options.") and not key.endswith(".")
-    if not own and key not in known and not any(name.startswith(key + ".") for name in known):
-        raise RecipeError(unknown_key(key, schema, "", "command line"))
-    try:
-        parsed: Any = _plain_yaml(value) if len(value) <= LONGEST else None
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
-        problem = getattr(error, "problem", None)
-        why = f": {brief(problem)}" if problem else ""
-        raise RecipeError(
-            f"{brief(key)}={shown(value)}: not a value that YAML can read{why} (command line)"
-        ) from None
-    if len(value) > LONGEST:
-        raise RecipeError(f"{brief(key)}: a value of more than {LONGEST} characters (command line)")
-    for part in reversed(key.split(".")):
-        parsed = {part: parsed}
-    return parsed  # type: ignore[no-any-return]
-
-
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `over` laid upon it, mapping by mapping; `env_options` merges by key as well."""
-    merged = dict(base)
-    for key, value in over.items():
-        inner = merged.get(key)
-        merged[key] = (
-            merge(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
-        )
-    return merged
 
 
 def resolve(

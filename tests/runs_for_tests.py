@@ -1,8 +1,8 @@
 """Folders of runs that nobody trained, with the scores and episodes that a test wants."""
 
-from catzoo.zoo.catalogue import find_recipe
-from catzoo.zoo.evaluation import result_of
-from catzoo.zoo.runs import Run
+from catzoo.zoo.catalogue.recipe_files import find_recipe
+from catzoo.zoo.folders.run_folder import Run
+from catzoo.zoo.training.evaluate import result_of
 
 
 def made(path, scores, env="CartPole-v1", loss="c51", *, agent="dqn", preset=None, episodes=None, **changes):

@@ -36,7 +36,7 @@ def commands():
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_its_commands_parse(words):
     from catzoo.hparams import parse_override
-    from catzoo.zoo.cli import parse
+    from catzoo.zoo.cli.main import parse
     from catzoo.zoo.studies.reproduce import make_study
 
     arguments = parse(words)

@@ -1,9 +1,9 @@
 """Studies without training: trials that are worth a formula."""
 
-from catzoo.hparams.samplers import SeededSampler, make_pruner
-from catzoo.hparams.space import Parameter, Space
-from catzoo.hparams.storage import open_storage
-from catzoo.hparams.study import Trials
+from catzoo.hparams.tuning.optuna_study import Trials
+from catzoo.hparams.tuning.samplers import SeededSampler, make_pruner
+from catzoo.hparams.tuning.space import Parameter, Space
+from catzoo.hparams.tuning.storage import open_storage
 
 SPACE = Space(
     (

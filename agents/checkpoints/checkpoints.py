@@ -33,8 +33,8 @@ from catzoo.agents.agent import Agent
 from catzoo.agents.checkpoints.journal import Journal
 from catzoo.agents.checkpoints.seal import BrokenSealError, seal, sync, verify
 from catzoo.agents.checkpoints.state_files import StateFiles, read_state, write_state
+from catzoo.agents.collecting.simulators import check_mersenne_twister
 from catzoo.agents.replay import Replay
-from catzoo.agents.simulators import check_mersenne_twister
 
 FORMAT = 3
 """Of what a checkpoint holds."""

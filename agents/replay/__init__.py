@@ -19,10 +19,10 @@ from catzoo.agents.replay.batch import Batch
 from catzoo.agents.replay.dataset import Dataset, DatasetError, read_dataset
 from catzoo.agents.replay.frames import FrameStorage, FrameStore
 from catzoo.agents.replay.n_step import NStep, flat_tensors, nested_tensors
-from catzoo.agents.replay.offline import OfflineReplay
+from catzoo.agents.replay.offline_replay import OfflineReplay
 from catzoo.agents.replay.prioritized import Priorities, Prioritized
 from catzoo.agents.replay.recorder import Recorder
-from catzoo.agents.replay.replay import Replay
+from catzoo.agents.replay.replay_buffer import Replay
 from catzoo.agents.replay.size import replay_bytes, transition_bytes
 from catzoo.agents.replay.sum_tree import HostSumTree, SumTree, make_tree
 from catzoo.agents.replay.uniform import Uniform

@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 
-from catzoo import __version__
 from catzoo.kernels.bench import counters, results, tasks
 from catzoo.kernels.bench.results import COLUMNS, Row
 from catzoo.kernels.bench.settings import Cell, Settings, Settled, cells
 from catzoo.kernels.bench.sides import COPY, EAGER, OURS, Call, Side, sides_of
 from catzoo.kernels.bench.tasks import Task
 from catzoo.kernels.bench.timing import Clock, CPUClock, GPUClock, keep_memory, take_turns
+from catzoo.version import __version__
 
 PACKAGES = ("torch", "triton", "hl-gauss-pytorch", "torchrl")
 NOT_ON_A_CPU = "no GPU: launches, host syncs, peak memory and CUDA graphs are not measured; operations are"

@@ -10,29 +10,29 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from catzoo.version import __version__
 
 if TYPE_CHECKING:
-    from catzoo.zoo.evaluation import evaluate
-    from catzoo.zoo.gathering import gather
-    from catzoo.zoo.many import train_many
+    from catzoo.zoo.launch.train_many import train_many
+    from catzoo.zoo.reporting.finished_runs import gather
     from catzoo.zoo.reporting.report import report
-    from catzoo.zoo.runs import load_agent
     from catzoo.zoo.studies.reproduce import reproduce
-    from catzoo.zoo.training import train
+    from catzoo.zoo.training.evaluate import evaluate
+    from catzoo.zoo.training.train import train
+    from catzoo.zoo.training.weights import load_agent
     from catzoo.zoo.tuning.tune import tune
-    from catzoo.zoo.watching import watch
+    from catzoo.zoo.watch.film import watch
 
 _LAZY = {
-    "evaluate": "catzoo.zoo.evaluation",
-    "gather": "catzoo.zoo.gathering",
-    "load_agent": "catzoo.zoo.runs",
+    "evaluate": "catzoo.zoo.training.evaluate",
+    "gather": "catzoo.zoo.reporting.finished_runs",
+    "load_agent": "catzoo.zoo.training.weights",
     "report": "catzoo.zoo.reporting.report",
     "reproduce": "catzoo.zoo.studies.reproduce",
-    "train": "catzoo.zoo.training",
-    "train_many": "catzoo.zoo.many",
+    "train": "catzoo.zoo.training.train",
+    "train_many": "catzoo.zoo.launch.train_many",
     "tune": "catzoo.zoo.tuning.tune",
-    "watch": "catzoo.zoo.watching",
+    "watch": "catzoo.zoo.watch.film",
 }
 
 __all__ = [

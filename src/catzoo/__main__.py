@@ -1,5 +1,5 @@
 """`python -m catzoo`."""
 
-from catzoo.zoo.cli import main
+from catzoo.zoo.cli.main import main
 
 raise SystemExit(main())

@@ -8,8 +8,8 @@ import sys
 import torch
 from safetensors.torch import load_file
 
-from catzoo.zoo.cli import main
-from catzoo.zoo.rows import read_rows
+from catzoo.zoo.cli.main import main
+from catzoo.zoo.system.csv_rows import read_rows
 
 LONG = bool(os.environ.get("CATZOO_LONG"))
 """Whether to take the time that it takes; `make faults` sets it."""

@@ -11,7 +11,7 @@ import pytest
 
 import catzoo
 from catzoo.hparams import RecipeError
-from catzoo.zoo.rows import read_rows
+from catzoo.zoo.system.csv_rows import read_rows
 from faults.runs_for_tests import LONG, REPLAY, SMALL, assert_same_weights, saved_steps
 
 CASES = 200 if LONG else 12

@@ -21,10 +21,12 @@ from torchrl.checkpoint import CheckpointError
 
 from catzoo.agents import Checkpoints
 from catzoo.hparams import Recipe, RecipeError, keys_of, read_yaml, resolve
-from catzoo.zoo.build import build_agent, build_env, build_trainer
-from catzoo.zoo.catalogue import RECIPES
-from catzoo.zoo.runs import Run, stamped
-from catzoo.zoo.training import recipe_of
+from catzoo.zoo.catalogue.recipe_files import RECIPES
+from catzoo.zoo.folders.run_folder import Run
+from catzoo.zoo.folders.run_recipe import stamped
+from catzoo.zoo.training.build import build_agent, build_env, build_trainer
+from catzoo.zoo.training.train import recipe_of
+from catzoo.zoo.training.weights import load_weights, save_weights
 
 LONG = bool(os.environ.get("CATZOO_LONG"))
 LONGEST = 400
@@ -266,12 +268,12 @@ def test_weights(data, tiny, folder):
     run = Run(folder / "weights")
     if not run.path.exists():
         run.path.mkdir()
-        run.save_weights(tiny)
+        save_weights(run, tiny)
         (run.path / "good").write_bytes(run.weights.read_bytes())
     content = data.draw(harmed_tensors((run.path / "good").read_bytes()) | st.binary(max_size=40))
     run.weights.write_bytes(content)
     with harmless("weights", folder, RecipeError):
-        run.load_weights(tiny)
+        load_weights(run, tiny)
 
 
 @pytest.fixture(scope="module")

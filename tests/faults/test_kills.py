@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from catzoo.agents.checkpoints.seal import verify
-from catzoo.zoo.rows import newest_row
+from catzoo.zoo.system.csv_rows import newest_row
 from faults.runs_for_tests import LONG, assert_same_runs, command, run_here, saved_steps, start
 
 CONFIGURATIONS = {

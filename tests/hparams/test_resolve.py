@@ -16,7 +16,7 @@ from catzoo.hparams import (
     resolve,
 )
 from catzoo.losses import LOSSES
-from catzoo.zoo.catalogue import agents, find_recipe, recipe_source
+from catzoo.zoo.catalogue.recipe_files import agents, find_recipe, recipe_source
 
 SOURCE = {
     "agent": "dqn",

@@ -33,12 +33,13 @@ from tensordict import TensorDict
 
 from catzoo.agents import Checkpoints, OffPolicyAgent, replay_bytes
 from catzoo.hparams import RecipeError
-from catzoo.zoo.bench.replay import ATARI, Frames, Row, resident_bytes, stamp, write_results
-from catzoo.zoo.build import build_trainer
-from catzoo.zoo.console import say
-from catzoo.zoo.machine import usable_memory
-from catzoo.zoo.signals import sigterm_raises
-from catzoo.zoo.training import recipe_of
+from catzoo.zoo.bench.atari_frames import ATARI, Frames
+from catzoo.zoo.bench.rows import Row, resident_bytes, stamp, write_results
+from catzoo.zoo.system.console import say
+from catzoo.zoo.system.machine import usable_memory
+from catzoo.zoo.system.signals import sigterm_raises
+from catzoo.zoo.training.build import build_trainer
+from catzoo.zoo.training.train import recipe_of
 
 COLUMNS = (
     "part", "what", "transitions", "seconds", "p50_ms", "p99_ms", "max_ms", "gb", "disk_mb_s",

@@ -187,7 +187,7 @@ def main() -> None:
     with torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext():
         bench_gpu(arguments.out, device)
         if find_spec("ale_py") and find_spec("torchrl") and find_spec("lightning"):
-            from catzoo.zoo.bench.gpu_loop import bench_loops
+            from catzoo.zoo.bench.loops.gpu_loop import bench_loops
 
             bench_loops(arguments.out, device)
         else:

@@ -20,11 +20,12 @@ from pathlib import Path
 import numpy as np
 
 from catzoo.hparams import RecipeError
-from catzoo.zoo.console import print_table
-from catzoo.zoo.intervals import student_interval
-from catzoo.zoo.rows import read_rows, write_rows
-from catzoo.zoo.runs import Run, cpu_model
-from catzoo.zoo.tuning.folder import StudyFolder
+from catzoo.zoo.folders.run_folder import Run
+from catzoo.zoo.folders.study_folder import StudyFolder
+from catzoo.zoo.statistics.intervals import student_interval
+from catzoo.zoo.system.console import print_table
+from catzoo.zoo.system.csv_rows import read_rows, write_rows
+from catzoo.zoo.system.provenance import cpu_model
 from catzoo.zoo.tuning.objective import MARKS, progress_at
 
 PRUNERS = ("wilcoxon", "median", "hyperband")
@@ -69,7 +70,7 @@ def judged(trials: Sequence[Recorded], pruner: str, steps: int) -> tuple[float, 
     """Share of the steps that a pruner saves on trials in this order, and the value of the best it leaves."""
     import optuna
 
-    from catzoo.hparams.samplers import make_pruner
+    from catzoo.hparams.tuning.samplers import make_pruner
 
     runs = len(trials[0].scores)
     study = optuna.create_study(
@@ -118,7 +119,7 @@ def bench_pruning(
     Raises:
         RecipeError: no study, or one with a pruner.
     """
-    from catzoo.hparams.study import quieten
+    from catzoo.hparams.tuning.optuna_study import quieten
 
     quieten()
     folder = StudyFolder(study)

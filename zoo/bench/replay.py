@@ -12,11 +12,8 @@ Sides take turns, as in `catzoo bench kernels`, whose clock this is. One thread.
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
 import functools
 import itertools
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -30,9 +27,9 @@ from torchrl.data.replay_buffers.samplers import PrioritizedSampler
 from catzoo.agents.replay import Priorities, Prioritized, Replay, replay_bytes
 from catzoo.kernels.bench.run import say
 from catzoo.kernels.bench.timing import CPUClock, keep_memory, take_turns
-from catzoo.zoo.runs import cpu_model, versions
+from catzoo.zoo.bench.atari_frames import ATARI, Frames
+from catzoo.zoo.bench.rows import Row, resident_bytes, stamp, write_results
 
-Row = dict[str, Any]
 COLUMNS = (
     "part", "what", "side", "capacity", "batch", "p20_us", "p50_us", "p80_us", "seconds", "gb", "expected_gb",
     "device", "threads", "versions", "load", "date", "command",
@@ -40,7 +37,6 @@ COLUMNS = (
 """Of the CSV; an empty cell was not measured. gb is 1e9 bytes, expected_gb what `replay_bytes` says."""
 PARTS = ("priorities", "store", "memory")
 OURS, THEIRS = "catzoo", "torchrl"
-ATARI = (4, 84, 84)
 
 
 def bench_replay(
@@ -96,27 +92,6 @@ def bench_replay(
     return rows
 
 
-def stamp(command: str) -> Row:
-    """What is the same for every row."""
-    return {
-        "device": cpu_model(),
-        "threads": 1,
-        "versions": " ".join(f"{name} {version}" for name, version in versions().items()),
-        "load": round(os.getloadavg()[0], 2),
-        "date": datetime.date.today().isoformat(),
-        "command": command,
-    }
-
-
-def write_results(file: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    """Writes rows to a CSV file; cells that a row lacks stay empty."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, columns, restval="", extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def describe(row: Row) -> str:
     """A row in a line."""
     head = f"{row['part']:10} {row['what']:15} {row['side']:8} {row['capacity']:>8} {row['batch']:>6}"
@@ -164,39 +139,6 @@ def _updates(sampler: Any, capacity: int, size: int) -> Callable[[], Any]:
     return functools.partial(_next, lambda turn: sampler.update_priority(*turn), itertools.cycle(turns))
 
 
-class Frames:
-    """Rollouts [N, T] of Atari stacks, cheap to make: episodes of 1,000 steps of frames that differ."""
-
-    def __init__(self, envs: int = 8, time: int = 16) -> None:
-        self.envs, self.time, self.made = envs, time, 0
-        stack, *frame = ATARI
-        self.frames = torch.randint(0, 255, (stack + time, envs, *frame), dtype=torch.uint8)
-
-    def __call__(self) -> TensorDict:
-        stack, shape = ATARI[0], (self.envs, self.time)
-        self.frames[:stack] = self.frames[-stack:].clone()
-        self.frames[stack:] += 7 + torch.arange(self.time, dtype=torch.uint8)[:, None, None, None]
-        windows = self.frames.unfold(0, stack, 1).movedim(-1, 2)  # [T + 1, N, S, H, W]
-        done = torch.zeros(shape, dtype=torch.bool)
-        self.made += self.time
-        done[:, -1] = self.made % 1_000 < self.time
-        following = {
-            "observation": windows[1 : self.time + 1].contiguous().transpose(0, 1),
-            "reward": torch.rand(*shape, 1),
-            "terminated": done.unsqueeze(-1),
-            "truncated": torch.zeros_like(done).unsqueeze(-1),
-            "done": done.unsqueeze(-1),
-        }
-        return TensorDict(
-            {
-                "observation": windows[: self.time].contiguous().transpose(0, 1),
-                "action": torch.randint(6, shape),
-                "next": TensorDict(following, batch_size=shape),
-            },
-            batch_size=shape,
-        )
-
-
 def bench_store(capacity: int, batches: Sequence[tuple[int, int]], budget: float) -> Iterator[Row]:
     """Rows of the part `store`; `add` is a rollout of 8 x 16 steps."""
     keep_memory()
@@ -240,12 +182,6 @@ def bench_memory(capacity: int) -> Iterator[Row]:
         "gb": round((resident_bytes() - before) / 1e9, 4),
         "expected_gb": round(replay_bytes(capacity, ATARI, 1, store="frames", prioritized=True) / 1e9, 4),
     }  # fmt: skip
-
-
-def resident_bytes() -> int:
-    """Memory of this process that is in use, as Linux tells it."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def main() -> None:

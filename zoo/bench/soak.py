@@ -33,17 +33,18 @@ from typing import Any
 import numpy as np
 
 from catzoo.hparams import Recipe, RecipeError
-from catzoo.zoo import style
-from catzoo.zoo.bench.replay import Row, stamp, write_results
-from catzoo.zoo.cli import exit_status
-from catzoo.zoo.console import say
-from catzoo.zoo.crew import last_words
-from catzoo.zoo.intervals import STUDENT
-from catzoo.zoo.rows import newest_row, read_rows
-from catzoo.zoo.runs import Run, write_atomically
-from catzoo.zoo.signals import sigterm_raises
-from catzoo.zoo.training import recipe_of, train_recipe
-from catzoo.zoo.worker import take_job
+from catzoo.zoo.bench.rows import Row, stamp, write_results
+from catzoo.zoo.folders.run_folder import Run
+from catzoo.zoo.launch.processes import last_words
+from catzoo.zoo.launch.worker import take_job
+from catzoo.zoo.pictures import style
+from catzoo.zoo.statistics.intervals import STUDENT
+from catzoo.zoo.system.atomic_files import write_atomically
+from catzoo.zoo.system.console import say
+from catzoo.zoo.system.csv_rows import newest_row, read_rows
+from catzoo.zoo.system.exit_status import exit_status
+from catzoo.zoo.system.signals import sigterm_raises
+from catzoo.zoo.training.train import recipe_of, train_recipe
 
 COLUMNS = (
     "what", "seconds", "step", "checkpoint", "memory_mb", "threads", "files", "processes", "from_seconds",

@@ -9,10 +9,11 @@ from typing import Any
 
 from catzoo.hparams import LOSS_KEYS, RecipeError
 from catzoo.hparams.schema import brief, shown
-from catzoo.zoo import style
-from catzoo.zoo.catalogue import find_recipe
-from catzoo.zoo.gathering import Folders, Row, find_runs, grouped, nothing_finished, sort_runs
-from catzoo.zoo.runs import Run, flat
+from catzoo.zoo.catalogue.recipe_files import find_recipe
+from catzoo.zoo.folders.run_folder import Run
+from catzoo.zoo.folders.run_recipe import flat
+from catzoo.zoo.pictures import style
+from catzoo.zoo.reporting.finished_runs import Folders, Row, find_runs, grouped, nothing_finished, sort_runs
 
 WHOLE = 100_000
 """Characters of a value that tells groups apart: more than a recipe may have."""

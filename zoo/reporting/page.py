@@ -8,17 +8,17 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-from catzoo import __version__
 from catzoo.hparams.schema import brief
-from catzoo.zoo.gathering import Row, named
-from catzoo.zoo.intervals import FEW
-from catzoo.zoo.normalisation import scales
+from catzoo.version import __version__
 from catzoo.zoo.reporting.comparison import Comparison
-from catzoo.zoo.reporting.pictures import AGGREGATES, CURVES, IMPROVEMENT, PROFILES
-from catzoo.zoo.reporting.published import SOURCES, Published
+from catzoo.zoo.reporting.finished_runs import Row, named
+from catzoo.zoo.reporting.published_scores import SOURCES, Published
+from catzoo.zoo.reporting.report_pictures import AGGREGATES, CURVES, IMPROVEMENT, PROFILES
 from catzoo.zoo.reporting.summary import TITLES, Summary
 from catzoo.zoo.reporting.tables import digits_of, environment_cells, estimate_text, explanation, number
-from catzoo.zoo.statistics import RESAMPLES
+from catzoo.zoo.statistics.aggregates import RESAMPLES
+from catzoo.zoo.statistics.intervals import FEW
+from catzoo.zoo.statistics.normalisation import scales
 
 MARK = '<meta name="generator" content="catzoo report">'
 """What tells our pages from others."""

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import RecipeError
-from catzoo.zoo.console import print_table, say
-from catzoo.zoo.gathering import named, writing
 from catzoo.zoo.reporting.comparison import compare_runs
+from catzoo.zoo.reporting.finished_runs import named
 from catzoo.zoo.reporting.page import MARK, left_out, page
-from catzoo.zoo.reporting.pictures import PICTURES, draw_pictures
-from catzoo.zoo.reporting.published import beside
+from catzoo.zoo.reporting.published_scores import beside
+from catzoo.zoo.reporting.report_pictures import PICTURES, draw_pictures
+from catzoo.zoo.reporting.score_rows import COLUMNS
 from catzoo.zoo.reporting.summary import TITLES, Estimate, summarise
 from catzoo.zoo.reporting.tables import (
     AGGREGATE_COLUMNS,
@@ -27,9 +27,9 @@ from catzoo.zoo.reporting.tables import (
     markdown,
     score_rows,
 )
-from catzoo.zoo.rows import write_rows
-from catzoo.zoo.runs import write_atomically
-from catzoo.zoo.scores import COLUMNS
+from catzoo.zoo.system.atomic_files import write_atomically, writing
+from catzoo.zoo.system.console import print_table, say
+from catzoo.zoo.system.csv_rows import write_rows
 
 PAGE = "index.html"
 

@@ -10,10 +10,9 @@ from itertools import combinations
 import numpy as np
 
 from catzoo.hparams import RecipeError
-from catzoo.zoo.gathering import named
-from catzoo.zoo.normalisation import scale_of
 from catzoo.zoo.reporting.comparison import Comparison, Group
-from catzoo.zoo.statistics import (
+from catzoo.zoo.reporting.finished_runs import named
+from catzoo.zoo.statistics.aggregates import (
     AGGREGATES,
     improvement_interval,
     interval,
@@ -22,6 +21,7 @@ from catzoo.zoo.statistics import (
     probability_of_improvement,
     profile_interval,
 )
+from catzoo.zoo.statistics.normalisation import scale_of
 
 TITLES = {"iqm": "IQM", "median": "Median", "mean": "Mean", "optimality_gap": "Optimality gap"}
 ALONE = ("iqm", "mean")

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from catzoo.hparams.schema import brief
-from catzoo.zoo.gathering import Row, over_seeds
-from catzoo.zoo.intervals import FEW
-from catzoo.zoo.normalisation import scales
 from catzoo.zoo.reporting.comparison import Comparison, Group
-from catzoo.zoo.reporting.published import Published
+from catzoo.zoo.reporting.finished_runs import Row, over_seeds
+from catzoo.zoo.reporting.published_scores import Published
+from catzoo.zoo.reporting.score_rows import row_of
 from catzoo.zoo.reporting.summary import Estimate, Summary
-from catzoo.zoo.scores import row_of
+from catzoo.zoo.statistics.intervals import FEW
+from catzoo.zoo.statistics.normalisation import scales
 
 MINUS = "\N{MINUS SIGN}"
 AGGREGATE_COLUMNS = [

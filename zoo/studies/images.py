@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from catzoo.hparams import RecipeError
 from catzoo.hparams.schema import nearest
+from catzoo.zoo import ROOT
 
 if TYPE_CHECKING:
     import numpy as np
 
-DIGITS = Path(__file__).parents[1] / "data" / "digits-images-idx3-ubyte.gz"
+DIGITS = ROOT / "data" / "digits-images-idx3-ubyte.gz"
 FASHION = Path("/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz")
 """Where Debian's package has the 60,000 training images."""
 DATA = {"digits": DIGITS, "fashion-mnist": FASHION}

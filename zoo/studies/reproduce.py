@@ -12,13 +12,13 @@ from typing import Any
 
 from catzoo.hparams import LOSS_KEYS, RecipeError, build, parse_override
 from catzoo.hparams.schema import check_name
-from catzoo.zoo.console import say
-from catzoo.zoo.room import no_room_told
-from catzoo.zoo.runs import cpu_model, versions, write_atomically
-from catzoo.zoo.studies import find_study
-from catzoo.zoo.studies.folder import ResultsFolder, save_rows
-from catzoo.zoo.studies.runner import GOES_ON, run_tasks
-from catzoo.zoo.studies.study import Row, Study, Verdict
+from catzoo.zoo.studies.results_folder import ResultsFolder, save_rows
+from catzoo.zoo.studies.study import Row, Study, Verdict, find_study
+from catzoo.zoo.studies.task_runner import GOES_ON, run_tasks
+from catzoo.zoo.system.atomic_files import write_atomically
+from catzoo.zoo.system.console import say
+from catzoo.zoo.system.disk_space import no_room_told
+from catzoo.zoo.system.provenance import cpu_model, versions
 
 BUDGETS = ("tiny", "small", "full")
 
@@ -36,7 +36,7 @@ def reproduce(
     """Puts a claim of the paper to the test, or goes on with that; what is done is not done again.
 
     Args:
-        study: one of `catzoo.zoo.studies.STUDIES`.
+        study: one of `catzoo.zoo.studies.claim_names.STUDIES`.
         budget: `tiny` (shows that it runs), `small` (minutes) or `full` (hours; decides).
         seeds: how many; the budget's own by default.
         overrides: `key=value` for other settings than the budget's, such as `env=MinAtar/Asterix`.
@@ -92,8 +92,8 @@ def make_study(name: str, budget: str, seeds: int | None = None, overrides: Sequ
 
 def _check(settings: Any) -> None:
     """Refuses settings that every task would fail with."""
-    from catzoo.zoo.catalogue import know_losses
-    from catzoo.zoo.games import expand
+    from catzoo.zoo.catalogue.recipe_files import know_losses
+    from catzoo.zoo.environments.selection import expand
 
     for key, value in dataclasses.asdict(settings).items():
         if isinstance(value, int) and value < 1:
@@ -149,7 +149,7 @@ def words_of(said: dict[str, Any]) -> list[str]:
 
 def draw(study: Study, rows: Sequence[Row], out: Path) -> None:
     """Draws a study's picture."""
-    from catzoo.zoo import style
+    from catzoo.zoo.pictures import style
 
     with style.styled():
         style.publish(study.draw(rows), out)

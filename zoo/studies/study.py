@@ -7,10 +7,13 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from catzoo.zoo.studies import STUDIES
+from catzoo.hparams import RecipeError
+from catzoo.hparams.schema import nearest
+from catzoo.zoo.studies.claim_names import STUDIES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -163,3 +166,16 @@ def values(rows: Sequence[Row], column: str, **labels: Cell) -> list[float]:
     """The numbers of a column in the rows that have these labels."""
     wanted = labels.items()
     return [float(row[column]) for row in rows if all(row.get(key) == value for key, value in wanted)]
+
+
+def find_study(name: str) -> type[Study]:
+    """A study's class.
+
+    Raises:
+        RecipeError: no such study; the nearest is named.
+    """
+    if name not in STUDIES:
+        raise RecipeError(
+            f"unknown study {name!r:.80}: known are {', '.join(STUDIES)}{nearest(name, STUDIES)}"
+        )
+    return import_module(f"catzoo.zoo.studies.claims.{name.replace('-', '_')}").STUDY  # type: ignore[no-any-return]

@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from catzoo.zoo.continuing import drop_checkpoints
-from catzoo.zoo.crew import Job
-from catzoo.zoo.intervals import mean_interval
-from catzoo.zoo.many import train_jobs
-from catzoo.zoo.runs import write_atomically
-from catzoo.zoo.statistics import resampled
-from catzoo.zoo.training import finished_result
-from catzoo.zoo.tuning.folder import StudyFolder
+from catzoo.zoo.folders.run_folder import finished_result
+from catzoo.zoo.folders.study_folder import StudyFolder
+from catzoo.zoo.launch.jobs import Job
+from catzoo.zoo.launch.train_many import train_jobs
+from catzoo.zoo.statistics.aggregates import resampled
+from catzoo.zoo.statistics.intervals import mean_interval
+from catzoo.zoo.system.atomic_files import write_atomically
+from catzoo.zoo.training.resume import drop_checkpoints
 from catzoo.zoo.tuning.objective import AGGREGATES, normalised, run_score, trial_score, whole_seeds
-from catzoo.zoo.tuning.plan import Plan
+from catzoo.zoo.tuning.study_plan import Plan
 
 APART = 10_000
 """Between the study's first seed and the first fresh one."""

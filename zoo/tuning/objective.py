@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from catzoo.zoo.intervals import mean_interval
-from catzoo.zoo.normalisation import Scale
-from catzoo.zoo.rows import read_rows
-from catzoo.zoo.runs import Run
-from catzoo.zoo.statistics import interval, iqm, mean
+from catzoo.zoo.folders.run_folder import Run
+from catzoo.zoo.statistics.aggregates import interval, iqm, mean
+from catzoo.zoo.statistics.intervals import mean_interval
+from catzoo.zoo.statistics.normalisation import Scale
+from catzoo.zoo.system.csv_rows import read_rows
 
 OBJECTIVES = {
     "final": "greedy return after training",
@@ -31,7 +31,7 @@ def run_score(run: Run, result: Mapping[str, Any], objective: str) -> float:
     Raises:
         ValueError: it is not a finite number.
     """
-    from catzoo.zoo.curves import area
+    from catzoo.zoo.folders.episodes import area
 
     if objective == "auc":
         value = area(run, int(result["steps"]))
@@ -47,7 +47,7 @@ def run_score(run: Run, result: Mapping[str, Any], objective: str) -> float:
 
 def progress_at(run: Run, steps: int, mark: int) -> float:
     """Return of the episodes that ended shortly before the `mark`-th of `MARKS` parts of a run; NaN: none."""
-    from catzoo.zoo.curves import curve
+    from catzoo.zoo.folders.episodes import curve
 
     return float(curve(run, steps, MARKS)[1][mark - 1])
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from catzoo.hparams import RecipeError, read_yaml
-from catzoo.zoo.console import print_table
-from catzoo.zoo.rows import write_rows
-from catzoo.zoo.runs import compare, stamped, write_atomically
-from catzoo.zoo.tuning.folder import StudyFolder
+from catzoo.zoo.folders.run_recipe import compare, stamped
+from catzoo.zoo.folders.study_folder import StudyFolder
+from catzoo.zoo.system.atomic_files import write_atomically
+from catzoo.zoo.system.console import print_table
+from catzoo.zoo.system.csv_rows import write_rows
 from catzoo.zoo.tuning.objective import trial_interval, whole_seeds
-from catzoo.zoo.tuning.plan import Plan
+from catzoo.zoo.tuning.study_plan import Plan
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -32,8 +33,8 @@ def found_by(plan: Plan, trials: Sequence[FrozenTrial], folder: StudyFolder) -> 
     Raises:
         RecipeError: no trial has a value.
     """
-    from catzoo.hparams.samplers import ERROR, is_default
-    from catzoo.hparams.study import best_of
+    from catzoo.hparams.tuning.optuna_study import best_of
+    from catzoo.hparams.tuning.samplers import ERROR, is_default
 
     best = best_of(trials)
     if best is None:
@@ -67,7 +68,7 @@ def _about(plan: Plan, trial: FrozenTrial) -> dict[str, Any]:
 
 def chosen_by(trial: FrozenTrial) -> dict[str, Any]:
     """The values that a trial's runs have in place of the recipe's: none, if it is the recipe as it is."""
-    from catzoo.hparams.samplers import is_default
+    from catzoo.hparams.tuning.samplers import is_default
 
     return {} if is_default(trial) else dict(trial.params)
 
@@ -129,7 +130,7 @@ def _best_protocols(plan: Plan, found: Mapping[str, Any], folder: StudyFolder) -
 
 def write_trials(plan: Plan, trials: Sequence[FrozenTrial], folder: StudyFolder) -> None:
     """Writes trials.csv: a row a trial."""
-    from catzoo.hparams.samplers import ERROR
+    from catzoo.hparams.tuning.samplers import ERROR
 
     keys = [parameter.key for parameter in plan.space.parameters]
     names = [f"{env} s{seed}" for seed in plan.seeds for env in plan.recipes]
@@ -154,8 +155,8 @@ def valued(trial: FrozenTrial) -> bool:
 
 def state_of(trial: FrozenTrial) -> str:
     """`complete`, `pruned`, `failed`, `running` or `waiting`."""
-    from catzoo.hparams.samplers import ERROR
-    from catzoo.hparams.study import PRUNED
+    from catzoo.hparams.tuning.optuna_study import PRUNED
+    from catzoo.hparams.tuning.samplers import ERROR
 
     if trial.state.is_finished() and trial.user_attrs.get(ERROR):
         return "failed"
@@ -166,7 +167,7 @@ def state_of(trial: FrozenTrial) -> str:
 
 def print_trials(plan: Plan, trials: Sequence[FrozenTrial]) -> None:
     """Prints the best trials and trial 0, with intervals over seeds."""
-    from catzoo.hparams.samplers import is_default
+    from catzoo.hparams.tuning.samplers import is_default
 
     whole = [trial for trial in trials if state_of(trial) == "complete"]
     whole.sort(key=lambda trial: (-(trial.value or 0.0), trial.number))

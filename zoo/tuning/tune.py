@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import NoRoomError, RecipeError
-from catzoo.zoo.console import say
-from catzoo.zoo.holding import held_path
-from catzoo.zoo.many import check_jobs
-from catzoo.zoo.room import check_writable
+from catzoo.zoo.folders.study_folder import StudyFolder, differing
+from catzoo.zoo.launch.train_many import check_jobs
+from catzoo.zoo.system.console import say
+from catzoo.zoo.system.disk_space import check_writable
+from catzoo.zoo.system.file_locks import held_path
 from catzoo.zoo.tuning.confirmation import confirm_best, standing_verdict
-from catzoo.zoo.tuning.folder import StudyFolder, differing
 from catzoo.zoo.tuning.outcome import found_by, print_trials, write_best, write_trials
-from catzoo.zoo.tuning.plan import Plan, make_plan
-from catzoo.zoo.tuning.plots import draw_study
+from catzoo.zoo.tuning.study_plan import Plan, make_plan
+from catzoo.zoo.tuning.tuning_pictures import draw_study
 
 
 def tune(
@@ -58,7 +58,7 @@ def tune(
         seeds: runs of a trial on each environment.
         seed: the first of them, which also seeds the study.
         workers: trials at a time.
-        space: name of one of the zoo's search spaces, a YAML file, or a mapping; see `catzoo.hparams.space`.
+        space: name of one of the zoo's search spaces, a YAML file, or a mapping; see `hparams.tuning.space`.
         sampler: `tpe`, `random`, `grid` or `cmaes`.
         pruner: `wilcoxon` (ends a trial whose seeds lose to the best one's), `median` or `hyperband` (end it
             in mid-run), or `none`.
@@ -141,9 +141,9 @@ def default_folder(plan: Plan) -> Path:
 
 def _open(plan: Plan, folder: StudyFolder, where: str) -> Any:
     """The study in its storage; refuses one of the same name and other settings."""
-    from catzoo.hparams.samplers import SeededSampler, make_pruner
-    from catzoo.hparams.storage import open_storage, reachable
-    from catzoo.hparams.study import Trials, quieten
+    from catzoo.hparams.tuning.optuna_study import Trials, quieten
+    from catzoo.hparams.tuning.samplers import SeededSampler, make_pruner
+    from catzoo.hparams.tuning.storage import open_storage, reachable
 
     quieten()
     sampler = SeededSampler(plan.sampler, plan.space, plan.defaults(), plan.seed)
@@ -162,7 +162,7 @@ def _alone(where: str) -> Iterator[None]:
     if "://" in where:
         yield
         return
-    from catzoo.hparams.storage import reachable
+    from catzoo.hparams.tuning.storage import reachable
 
     with reachable(where), Path(where).open("ab"):
         pass  # it is there from now on
@@ -177,7 +177,7 @@ def _going_on(where: str, folder: StudyFolder) -> Iterator[None]:
     Raises:
         RecipeError: either of them.
     """
-    from catzoo.hparams.storage import first_line, shown_url, storage_faults
+    from catzoo.hparams.tuning.storage import first_line, shown_url, storage_faults
 
     try:
         yield
@@ -227,7 +227,7 @@ def _work(
     workers: int,
     progress: Callable[[str], None] | None,
 ) -> None:
-    from catzoo.zoo.tuning.scheduler import Scheduler
+    from catzoo.zoo.tuning.trial_scheduler import Scheduler
 
     wanted = study.at_most(wanted)
     if len(study.finished()) < wanted or study.interrupted():

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torchrl.checkpoint import CheckpointError
 
 from catzoo.agents import Checkpoints, NotFiniteError
-from catzoo.zoo.build import build_trainer
-from catzoo.zoo.training import recipe_of
+from catzoo.zoo.training.build import build_trainer
+from catzoo.zoo.training.train import recipe_of
 
 SMALL = [
     "num_envs=4", "rollout_length=4", "batch_size=8", "network.hidden=[16]", "log_every=48", "steps=600",
@@ -76,7 +76,7 @@ def test_it_goes_on_bit_for_bit(kind, data, tmp_path_factory):
 
 @pytest.mark.parametrize("overlap", [False, True])
 def test_new_episodes_lose_no_step_and_no_count(corridor, overlap, monkeypatch, tmp_path):
-    monkeypatch.setattr("catzoo.zoo.build.build_env", lambda *_, **__: corridor((11, 13)))
+    monkeypatch.setattr("catzoo.zoo.training.build.build_env", lambda *_, **__: corridor((11, 13)))
     monkeypatch.setitem(KINDS, "corridor", ("dqn", "CartPole-v1", "mse", ["n_step=3", "num_envs=2"]))
     if overlap:
         KINDS["corridor"][3].append("compute.overlap=true")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catzoo.agents.replay import FrameStore, Priorities, Replay
-from catzoo.agents.replay import replay as module
+from catzoo.agents.replay import replay_buffer as module
 from catzoo.agents.replay.window import Window
 from rollouts_for_tests import Stacks
 

@@ -154,7 +154,7 @@ def load(replay, folder):
 @pytest.mark.parametrize("turns", [3, 40])
 @pytest.mark.filterwarnings("ignore:last_cursor is None")
 def test_a_checkpoint_holds_everything(store, place, prioritized, turns, tmp_path, monkeypatch):
-    monkeypatch.setattr("catzoo.agents.replay.replay.ring_size", lambda capacity: capacity + 6)
+    monkeypatch.setattr("catzoo.agents.replay.replay_buffer.ring_size", lambda capacity: capacity + 6)
     env = Stacks(0, envs=2, stack=2, end=0.5)
     replay = make(store, place, prioritized, tmp_path / "a")
     other = make(store, place, prioritized, tmp_path / "b")

@@ -5,9 +5,9 @@ import shutil
 import pytest
 
 from catzoo.hparams import RecipeError
-from catzoo.zoo.gathering import named
+from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.reporting.comparison import compare_runs
-from catzoo.zoo.runs import Run
+from catzoo.zoo.reporting.finished_runs import named
 from runs_for_tests import made
 
 

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 import catzoo
-from catzoo.zoo.cli import main
-from catzoo.zoo.reporting import pictures
+from catzoo.zoo.cli.main import main
+from catzoo.zoo.reporting import report_pictures
 from catzoo.zoo.reporting.report import report
-from catzoo.zoo.rows import read_rows
+from catzoo.zoo.system.csv_rows import read_rows
 from runs_for_tests import made
 
 FILES = {
@@ -126,7 +126,7 @@ def test_lines_look_the_same_in_every_picture(runs, tmp_path, monkeypatch):
     seen = {}
 
     def spied(name):
-        original = getattr(pictures, name)
+        original = getattr(report_pictures, name)
 
         def call(*arguments):
             seen[name] = arguments
@@ -135,7 +135,7 @@ def test_lines_look_the_same_in_every_picture(runs, tmp_path, monkeypatch):
         return call
 
     for name in ("draw_curves", "_draw_profiles"):
-        monkeypatch.setattr(pictures, name, spied(name))
+        monkeypatch.setattr(report_pictures, name, spied(name))
     report(runs, tmp_path / "out")
     looks = seen["draw_curves"][2]
     assert looks == seen["_draw_profiles"][1]
@@ -211,7 +211,7 @@ def test_a_name_that_is_none(runs, capsys):
 def test_it_needs_no_torch(runs, tmp_path):
     code = (
         "import sys, catzoo\n"
-        "from catzoo.zoo.cli import main\n"
+        "from catzoo.zoo.cli.main import main\n"
         "assert main(['report', sys.argv[1], '--out', sys.argv[2]]) == 0\n"
         "assert not {'torch', 'lightning', 'torchrl'} & set(sys.modules)\n"
         "assert callable(catzoo.report)\n"
@@ -229,7 +229,7 @@ def test_a_picture_that_fails_leaves_no_trace(runs, tmp_path, monkeypatch):
     def fails(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("catzoo.zoo.style.os.replace", fails)
+    monkeypatch.setattr("catzoo.zoo.pictures.style.os.replace", fails)
     assert main(["report", str(runs), "--out", str(out)]) == 2
     assert (out / "index.html").read_bytes() == before
     assert {path.name for path in out.iterdir()} == FILES

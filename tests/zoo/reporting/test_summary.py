@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from catzoo.zoo import statistics
-from catzoo.zoo.normalisation import scale_of
 from catzoo.zoo.reporting.comparison import compare_runs
 from catzoo.zoo.reporting.summary import summarise
+from catzoo.zoo.statistics import aggregates
+from catzoo.zoo.statistics.normalisation import scale_of
 from runs_for_tests import made
 
 ENVS = ("Acrobot-v1", "CartPole-v1")
@@ -29,10 +29,10 @@ def test_several_environments_are_normalised(tmp_path):
     assert (summary.envs, summary.scale, summary.notes) == (list(ENVS), "normalised score", [])
     assert list(summary.aggregates) == ["iqm", "median", "mean", "optimality_gap"]
     for name, estimates in summary.aggregates.items():
-        aggregate = statistics.AGGREGATES[name]
+        aggregate = aggregates.AGGREGATES[name]
         assert estimates[group].value == pytest.approx(float(aggregate(expected_SE)))
         assert (estimates[group].low, estimates[group].high) == pytest.approx(
-            statistics.interval(expected_SE, aggregate)
+            aggregates.interval(expected_SE, aggregate)
         )
     assert summary.improvements == []
 

@@ -3,7 +3,8 @@
 import pytest
 
 from catzoo.zoo.reporting.comparison import Group, compare_runs
-from catzoo.zoo.reporting.published import beside
+from catzoo.zoo.reporting.published_scores import beside
+from catzoo.zoo.reporting.score_rows import COLUMNS
 from catzoo.zoo.reporting.summary import Estimate, summarise
 from catzoo.zoo.reporting.tables import (
     ENVIRONMENT_COLUMNS,
@@ -16,7 +17,6 @@ from catzoo.zoo.reporting.tables import (
     number,
     score_rows,
 )
-from catzoo.zoo.scores import COLUMNS
 from runs_for_tests import made
 
 A, B = (Group("dqn", loss, "", loss) for loss in ("mse", "c51"))

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from catzoo.hparams import RecipeError
-from catzoo.zoo import style
-from catzoo.zoo.studies import find_study, images
-from catzoo.zoo.studies.plasticity import (
+from catzoo.zoo.pictures import style
+from catzoo.zoo.studies import images
+from catzoo.zoo.studies.claims.plasticity import (
     FREQUENCY,
     LOSSES,
     Plasticity,
@@ -22,7 +22,7 @@ from catzoo.zoo.studies.plasticity import (
     random_layers,
     train,
 )
-from catzoo.zoo.studies.study import Verdict, values
+from catzoo.zoo.studies.study import Verdict, find_study, values
 
 SETTINGS = PlasticitySettings(seeds=3, steps=20, batch_size=16, width=8, images=64, offsets=(0.0, 8.0))
 

@@ -11,12 +11,12 @@ import time
 import pytest
 
 from catzoo.hparams import NoRoomError, RecipeError
-from catzoo.zoo.intervals import contrast_interval
-from catzoo.zoo.studies.folder import ResultsFolder, load_rows, save_rows
+from catzoo.zoo.statistics.intervals import contrast_interval
 from catzoo.zoo.studies.reproduce import make_study, reproduce
-from catzoo.zoo.studies.runner import TaskJob
+from catzoo.zoo.studies.results_folder import ResultsFolder, load_rows, save_rows
 from catzoo.zoo.studies.study import Finding, Verdict
-from catzoo.zoo.worker import NO_ROOM
+from catzoo.zoo.studies.task_runner import TaskJob
+from catzoo.zoo.system.exit_status import NO_ROOM
 
 NAME = "stochastic-dynamics"
 

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from catzoo.zoo.studies import STUDIES, find_study
+from catzoo.zoo.studies.claim_names import STUDIES
+from catzoo.zoo.studies.claims.sigma_bins import better_coordinate
+from catzoo.zoo.studies.claims.value_accuracy import returns_to_go
 from catzoo.zoo.studies.reproduce import reproduce
-from catzoo.zoo.studies.runs import compare, trend
-from catzoo.zoo.studies.sigma_bins import better_coordinate
-from catzoo.zoo.studies.study import Task
-from catzoo.zoo.studies.value_accuracy import returns_to_go
+from catzoo.zoo.studies.study import Task, find_study
+from catzoo.zoo.studies.training_tasks import compare, trend
 
 TRAINING = [name for name in STUDIES if name not in ("plasticity", "theory")]
 

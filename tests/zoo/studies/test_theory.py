@@ -7,10 +7,10 @@ from scipy import integrate, stats
 from scipy.interpolate import BSpline
 
 from catzoo.kernels.reference import hl_gauss_label
-from catzoo.zoo import style
-from catzoo.zoo.studies import closed_forms as forms
+from catzoo.zoo.pictures import style
+from catzoo.zoo.studies.claims import closed_forms as forms
+from catzoo.zoo.studies.claims.theory import QUANTITIES, Theory, TheorySettings
 from catzoo.zoo.studies.study import Verdict
-from catzoo.zoo.studies.theory import QUANTITIES, Theory, TheorySettings
 
 SETTINGS = TheorySettings(seeds=2, samples=6_400)
 

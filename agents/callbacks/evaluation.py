@@ -1,0 +1,92 @@
+"""Greedy evaluation: the scores of a fixed number of whole episodes.
+
+Every environment plays the same number of episodes (give or take one), and only those count. Taking
+the first episodes to finish would favour short ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from torch import nn
+
+from catzoo.agents.agent import Agent
+from catzoo.agents.collecting.collector import VectorCollector
+from catzoo.agents.collecting.exploration import EpsilonGreedy
+
+EPISODE_CAP = 27_000
+"""Agent steps after which an episode is cut: 108,000 Atari frames, half an hour of play."""
+
+
+def evaluate_policy(
+    policy: nn.Module,
+    env: VectorEnv,
+    episodes: int,
+    *,
+    seed: int,
+    device: torch.device | str = "cpu",
+    max_steps: int = EPISODE_CAP,
+    progress: Callable[[int], None] | None = None,
+) -> list[float]:
+    """Undiscounted returns of `episodes` whole episodes.
+
+    Args:
+        policy: observation [N, ...] to actions [N] on the host.
+        env: vector environment; it is reset, and not closed.
+        episodes: how many; environment i plays `episodes // N`, and one more for the first ones.
+        seed: of environment 0; the others follow.
+        device: where the policy lives.
+        max_steps: an episode that goes on for longer counts with what it has by then.
+        progress: called with the number of episodes done.
+    """
+    quota = np.full(env.num_envs, episodes // env.num_envs)
+    quota[: episodes % env.num_envs] += 1
+    collector = VectorCollector(env, policy, frames_per_batch=8 * env.num_envs, device=device, seed=seed)
+    scores: list[float] = []
+    while quota.any():
+        collector.rollout()
+        collector.cut_episodes(max_steps)
+        for episode in collector.take_finished():
+            if quota[episode.env] > 0:
+                quota[episode.env] -= 1
+                scores.append(episode.score)
+        if progress is not None:
+            progress(len(scores))
+    return scores
+
+
+def evaluate_agent(
+    agent: Agent,
+    env: VectorEnv,
+    episodes: int,
+    *,
+    seed: int,
+    epsilon: float = 0.0,
+    progress: Callable[[int], None] | None = None,
+) -> list[float]:
+    """Returns of the agent's greedy policy, noisy layers silent; see `evaluate_policy`.
+
+    `epsilon` is the share of random actions: with a little of it the episodes of a deterministic game differ.
+    """
+    num_actions = int(env.single_action_space.n)
+    policy = EpsilonGreedy(agent.network, agent.value_loss.decode, num_actions, seed=seed)
+    policy.epsilon = epsilon
+    device = next(agent.network.parameters()).device
+    with evaluation_mode(agent):
+        return evaluate_policy(policy, env, episodes, seed=seed, device=device, progress=progress)
+
+
+@contextmanager
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Puts a module and its parts in evaluation mode, in which noisy layers are silent, and back."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training

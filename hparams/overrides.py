@@ -1,0 +1,59 @@
+"""What a user says over a recipe: `key=value`, and mappings laid upon each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from catzoo.hparams.recipe import Recipe
+from catzoo.hparams.schema import RecipeError, brief, keys_of, shown, unknown_key
+from catzoo.hparams.yaml_files import LONGEST, plain_yaml
+
+
+def parse_override(text: str, schema: type = Recipe) -> dict[str, Any]:
+    """`a.b=value` as a nested mapping; the value is read as YAML, so `[64, 64]` and `null` work.
+
+    Args:
+        text: as the command line has it.
+        schema: the dataclass whose keys are known.
+
+    Raises:
+        RecipeError: no `=`, an empty or unknown key, or a value that is not YAML.
+    """
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise RecipeError(
+            f"{shown(text)}: overrides are written key=value, such as optimizer.lr=1e-4 (command line)"
+        )
+    known = keys_of(schema)
+    # An environment's own options are not ours to know.
+    own = key.startswith("env_options.") and not key.endswith(".")
+    if not own and key not in known and not any(name.startswith(key + ".") for name in known):
+        raise RecipeError(unknown_key(key, schema, "", "command line"))
+    try:
+        parsed: Any = plain_yaml(value) if len(value) <= LONGEST else None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        problem = getattr(error, "problem", None)
+        why = f": {brief(problem)}" if problem else ""
+        raise RecipeError(
+            f"{brief(key)}={shown(value)}: not a value that YAML can read{why} (command line)"
+        ) from None
+    if len(value) > LONGEST:
+        raise RecipeError(f"{brief(key)}: a value of more than {LONGEST} characters (command line)")
+    for part in reversed(key.split(".")):
+        parsed = {part: parsed}
+    return parsed  # type: ignore[no-any-return]
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `over` laid upon it, mapping by mapping; `env_options` merges by key as well."""
+    merged = dict(base)
+    for key, value in over.items():
+        inner = merged.get(key)
+        merged[key] = (
+            merge(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
+        )
+    return merged

@@ -1,0 +1,3 @@
+"""The version, for those who want nothing else of the package."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,33 @@
+"""What pruning saves, on made-up trials."""
+
+import pytest
+
+from catzoo.hparams.tuning.optuna_study import quieten
+from catzoo.zoo.bench.pruning import Recorded, judged
+
+
+def trial(score, seeds=3):
+    return Recorded([score] * seeds, [[score * mark / 10 for mark in range(1, 11)]] * seeds)
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    quieten()
+
+
+@pytest.mark.parametrize("pruner", ["median", "hyperband", "wilcoxon"])
+def test_trials_that_lose_are_ended_and_the_best_is_left(pruner):
+    trials = [trial(100.0 - number) for number in range(12)]
+    saved, best = judged(trials, pruner, 1_000)
+    assert best == 100.0
+    assert saved > 0.2
+
+
+def test_nothing_is_saved_where_every_trial_is_better():
+    saved, best = judged([trial(1.0 + number) for number in range(12)], "wilcoxon", 1_000)
+    assert (saved, best) == (0.0, 12.0)
+
+
+def test_wilcoxon_ends_a_trial_after_two_lost_runs():
+    saved, _ = judged([trial(2.0), trial(1.0)], "wilcoxon", 1_000)
+    assert saved == pytest.approx(1 / 6)

@@ -1,0 +1,112 @@
+"""The zoo's own trained agents: what is published, found and loaded by name."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from catzoo.hparams import RecipeError
+from catzoo.zoo.catalogue import pretrained as room
+from catzoo.zoo.catalogue.pretrained import find_run, pretrained
+from catzoo.zoo.folders.run_folder import Run
+from catzoo.zoo.training.evaluate import evaluate
+from catzoo.zoo.training.publish import publish
+from catzoo.zoo.training.train import train
+from catzoo.zoo.training.weights import load_agent
+from runs_for_tests import made
+
+TINY = ["num_envs=4", "rollout_length=4", "batch_size=8", "network.hidden=[16]", "replay.capacity=300",
+        "learning_starts=60", "eval.episodes=3", "target_update_every=1000"]  # fmt: skip
+NAME = "dqn-CartPole-v1-hl_gauss"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pretrained") / "run"
+    train("dqn", "CartPole-v1", loss="hl_gauss", steps=300, seed=3, run_dir=folder, overrides=TINY)
+    return Run(folder)
+
+
+@pytest.fixture
+def zoo(run, tmp_path, monkeypatch):
+    """A zoo that has taken the run in."""
+    monkeypatch.setattr(room, "PRETRAINED", tmp_path / "zoo")
+    monkeypatch.setattr("catzoo.zoo.training.publish.PRETRAINED", tmp_path / "zoo")
+    assert publish([run.path]) == [NAME]
+    return tmp_path / "zoo"
+
+
+def test_it_is_the_run_without_what_only_training_needs(run, zoo):
+    published = Run(zoo / NAME)
+    assert {path.name for path in published.path.iterdir()} == {
+        "recipe.yaml", "weights.safetensors", "result.json",
+    }  # fmt: skip
+    assert published.recipe() == run.recipe()
+    assert published.result() == {k: v for k, v in run.result().items() if k != "run_dir"}
+    theirs, ours = load_file(run.weights), load_file(published.weights)
+    assert any(name.startswith("target.") for name in theirs)
+    assert ours.keys() == {name for name in theirs if not name.startswith("target.")}
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+
+
+def test_by_its_name_it_scores_what_the_run_did(run, zoo):
+    assert evaluate(NAME)["returns"] == run.result()["returns"]
+    _, agent = load_agent(NAME)
+    state = agent.state_dict()
+    names = [name for name in state if name.startswith("target.")]
+    assert names
+    for name in names:
+        assert torch.equal(state[name], state["network." + name.removeprefix("target.")])
+
+
+def test_a_folder_goes_before_a_name(zoo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_run(NAME) == zoo / NAME
+    (tmp_path / NAME).mkdir()
+    assert find_run(NAME) == Path(NAME)
+    with pytest.raises(RecipeError, match=r"some/where: no such folder, and none of .* catzoo list$"):
+        find_run("some/where")
+    with pytest.raises(RecipeError, match=f"did you mean {NAME}"):
+        find_run(f"{NAME}x")
+
+
+def test_another_run_of_the_same_takes_its_place(run, zoo):
+    (zoo / NAME / "result.json").write_text("{}")
+    publish([run.path])
+    assert Run(zoo / NAME).result()["returns"] == run.result()["returns"]
+    assert list(pretrained()) == [NAME]
+
+
+def test_what_is_not_finished_is_refused(tmp_path):
+    made(tmp_path / "run", [])
+    with pytest.raises(RecipeError, match="not finished"):
+        publish([tmp_path / "run"])
+
+
+@pytest.mark.parametrize("change", ["drop", "add", "reshape"])
+def test_weights_that_do_not_fit_are_refused(run, zoo, tmp_path, change):
+    tensors = load_file(zoo / NAME / "weights.safetensors")
+    name = next(name for name in tensors if name.startswith("network."))
+    if change == "drop":
+        del tensors[name]
+    elif change == "add":
+        tensors["target." + name.removeprefix("network.")] = tensors[name].clone()
+    else:
+        tensors[name] = torch.zeros(1, 1)
+    broken = Run(tmp_path / "broken")
+    broken.path.mkdir()
+    broken.recipe_file.write_bytes(run.recipe_file.read_bytes())
+    save_file(tensors, broken.weights)
+    with pytest.raises(RecipeError, match="does not fit"):
+        load_agent(broken.path)
+
+
+def test_the_zoos_own():
+    assert pretrained()
+    sizes = [path.stat().st_size for path in room.PRETRAINED.rglob("*") if path.is_file()]
+    assert sum(sizes) < 5e6
+    for name, folder in pretrained().items():
+        recipe, _ = load_agent(name)
+        assert name.startswith(f"{recipe.agent}-")
+        assert Run(folder).result()["steps"] == recipe.steps

@@ -1,0 +1,165 @@
+"""The command: quick where it lists, one line and status 2 where something is wrong."""
+
+import subprocess
+import sys
+
+import pytest
+
+from catzoo.zoo.cli.listing import field_docs
+from catzoo.zoo.cli.main import main
+from catzoo.zoo.cli.parser import whole
+
+
+def failing(capsys, *words):
+    """Runs a command that must fail; returns its one line."""
+    try:
+        status = main(words)
+    except SystemExit as stop:
+        status = stop.code
+    captured = capsys.readouterr()
+    assert status == 2
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("catzoo: error: ")
+    assert captured.out == ""
+    return captured.err
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("trian dqn", "did you mean train"),
+        ("train dqn --env CartPole-v1 --los mse", "did you mean --loss"),
+        ("train dqn --env CartPole-v1 --lr 3", "unknown option --lr"),
+        ("train dqn", "--env"),
+        ("train", "AGENT"),
+        ("train dqn --env CartPole-v1 --steps many", "not a whole number"),
+        ("train dqn --env CartPole-v1 --steps -5", "steps=-5: must be at least 1"),
+        ("train dqn --env CartPole-v1 optimizer.lrr=3", "did you mean optimizer.lr"),
+        ("train dqn --env CartPole-v1 value_loss.sigma=1 value_loss.sigma_ratio=1", "exclude each other"),
+        ("train dqn --env CartPole-v1 value_loss.num_bins=1", "at least 2"),
+        ("train sac --env CartPole-v1", "unknown agent 'sac'"),
+        ("train dqn --env CartPole-v1 --loss crossentropy", "unknown loss 'crossentropy'"),
+        ("train dqn --env Pendulum-v1", "discrete action space"),
+        ("train dqn --env CartPole-v1 --wandb x", "catzoo[wandb]"),
+        ("eval nowhere", "nowhere: no such folder"),
+        ("eval nowhere --episodes 0", "at least 1"),
+        ("watch nowhere --out film.txt", "film.txt"),
+        ("show sac", "unknown agent"),
+        ("show dqn --env CartPolee-v1", "did you mean CartPole-v1"),
+        ("eval nowhere --seed -1", "at least 0"),
+        ("bench speed", "known are training"),
+        ("train dqn --env CartPole-v1,Acrobat-v1", "did you mean Acrobot-v1"),
+        ("train dqn --env CartPole-v1 --seeds 0", "argument --seeds: 0 must be at least 1"),
+        ("train dqn --env CartPole-v1 --workers 0", "argument --workers: 0 must be at least 1"),
+        ("train dqn --env CartPole-v1 --loss mse,hlgau", "did you mean hl_gauss"),
+        ("train dqn --env atari-7", "sets are atari-5"),
+        ("train sac --env CartPole-v1,Acrobot-v1", "unknown agent 'sac'"),
+        ("train dqn --env CartPole-v1,Acrobot-v1 optimizer.lrr=3", "did you mean optimizer.lr"),
+        ("train dqn --env CartPole-v1,Acrobot-v1 --wandb x", "catzoo[wandb]"),
+        ("train pqn --env CartPole-v1 replay.capacity=5", "replay does not apply to pqn"),
+        ("train dqn --env ALE/Pong-v5 --preset atari100k", "did you mean atari-100k"),
+        (
+            "train dqn --env CartPole-v1 --preset atari-100k",
+            "preset atari-100k is for ALE/*, not for CartPole-v1",
+        ),
+        ("train dqn --env ALE/Pung-v5", "did you mean ALE/Pong-v5"),
+        ("show dqn --preset fast", "unknown preset 'fast'"),
+        ("bench replay --parts speed", "known are priorities, store, memory"),
+        ("scores nowhere", "no such folder"),
+        ("scores .", "no run in it"),
+        ("scores", "RUNS_FOLDER"),
+        ("report", "RUN"),
+        ("report runs", "--out"),
+        ("report nowhere --out page", "no such folder"),
+        ("report . --out page", "no run in it"),
+        ("reprot runs", "did you mean report"),
+    ],
+)
+def test_mistakes(capsys, tmp_path, monkeypatch, command, words):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    assert words in failing(capsys, *command.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_overrides_may_stand_anywhere(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = failing(capsys, "train", "dqn", "gamma=0.9", "--env", "CartPole-v1", "gamma=7")
+    assert "gamma=7: must be at least 0 and at most 1" in line
+
+
+def test_list_and_show_name_what_there_is(capsys):
+    assert main(["list"]) == 0
+    listed = capsys.readouterr().out
+    assert "dqn" in listed
+    assert "hl_gauss" in listed
+    assert main(["show", "dqn", "--env", "MinAtar/Breakout", "--loss", "c51"]) == 0
+    shown = capsys.readouterr().out
+    assert "value_loss.num_bins" in shown
+    assert "c51" in shown
+    assert "atari-100k (ALE/*)" in shown
+    assert main(["show", "pqn", "--preset", "atari-100k"]) == 0
+    shown = capsys.readouterr().out
+    assert "Recipe for ALE/*, preset atari-100k" in shown
+    assert "100000" in shown
+    assert "replay.capacity" not in shown  # it has none
+
+
+def test_every_key_has_a_meaning():
+    assert all(field_docs().values())
+
+
+@pytest.mark.parametrize("text", ["20000", "20_000", "2e4", "20k"])
+def test_whole_numbers(text):
+    assert whole(text) == 20_000
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["list"], ["show", "dqn"], ["train", "--help"], ["scores", "--help"], ["report", "--help"]],
+)
+def test_quick_commands_import_nothing_heavy(words):
+    code = (
+        "import sys\n"
+        "from catzoo.zoo.cli.main import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'torchrl', 'lightning', 'gymnasium', 'numpy', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_scores_are_gathered_without_torch(tmp_path):
+    from catzoo.zoo.catalogue.recipe_files import find_recipe
+    from catzoo.zoo.folders.run_folder import Run
+    from catzoo.zoo.training.evaluate import result_of
+
+    for seed in (0, 1):
+        recipe, run = find_recipe("dqn", "CartPole-v1", "mse", [{"seed": seed}]), Run(tmp_path / str(seed))
+        run.path.mkdir()
+        run.save_recipe(recipe)
+        run.save_result(result_of(recipe, [1.0, 2.0]))
+    code = (
+        "import sys\n"
+        "from catzoo.zoo.cli.main import main\n"
+        "assert main(sys.argv[1:]) == 0\n"
+        "assert not {'torch', 'lightning', 'matplotlib'} & set(sys.modules)\n"
+    )
+    words = ["scores", str(tmp_path), "--out", str(tmp_path / "scores.csv")]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "CartPole-v1" in done.stdout
+
+
+def test_import_catzoo_is_light_and_lazy():
+    code = "import sys, catzoo; assert 'torch' not in sys.modules; assert callable(catzoo.train)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_unknown_attributes_are_still_errors():
+    import catzoo
+
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        catzoo.trian  # noqa: B018

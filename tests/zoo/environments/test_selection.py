@@ -1,0 +1,101 @@
+"""Lists of games: sets, patterns and ids, every name looked up before anything starts."""
+
+import subprocess
+import sys
+
+import ale_py
+import gymnasium as gym
+import pytest
+
+from catzoo.hparams import RecipeError
+from catzoo.zoo.environments.names import SETS, is_list
+from catzoo.zoo.environments.registry import find_spec
+from catzoo.zoo.environments.selection import expand
+
+gym.register_envs(ale_py)
+
+
+@pytest.mark.parametrize("name", [name for name in SETS if name.startswith("atari")])
+def test_atari_sets_are_what_they_are_called_and_ale_has_them(name):
+    games = SETS[name]
+    assert len(games) == len(set(games)) == int(name.split("-")[1])
+    assert set(games) <= set(gym.registry)
+    assert set(games) <= set(SETS["atari-57"])
+
+
+def test_smaller_sets_lie_in_larger_ones():
+    assert set(SETS["atari-5"]) < set(SETS["atari-10"])
+    assert SETS["atari-5"] == tuple(
+        f"ALE/{game}-v5" for game in ("BattleZone", "DoubleDunk", "NameThisGame", "Phoenix", "Qbert")
+    )
+
+
+def test_minatar_set():
+    pytest.importorskip("minatar")
+    assert expand("minatar-5") == list(SETS["minatar-5"]) == expand("MinAtar/*")
+    for game in SETS["minatar-5"]:
+        assert find_spec(game).id == f"{game}-v1"
+
+
+def test_a_pattern_is_every_game_that_ale_ships():
+    games = expand("ALE/*")
+    assert len(games) > 100
+    assert games == sorted(name for name in gym.registry if name.startswith("ALE/"))
+    assert expand("ALE/[PQ]o*-v5") == ["ALE/Pong-v5", "ALE/Pooyan-v5"]
+
+
+def test_lists_keep_their_order_and_drop_what_is_there():
+    games = expand("ALE/Qbert-v5, CartPole-v1,Atari-5,CartPole-v1,ALE/Qb*")
+    assert games == ["ALE/Qbert-v5", "CartPole-v1", *(g for g in SETS["atari-5"] if "Qbert" not in g)]
+
+
+def test_two_names_of_one_game_are_one_game():
+    pytest.importorskip("minatar")
+    assert expand("MinAtar/Breakout,MinAtar/Breakout-v1,MinAtar/B*") == ["MinAtar/Breakout"]
+
+
+def test_plain_ids_pass_unchanged(tmp_path, monkeypatch):
+    (tmp_path / "my_package_of_games.py").write_text(
+        "import gymnasium as gym\n"
+        "gym.register('MyGame-v0', entry_point='gymnasium.envs.classic_control:CartPoleEnv')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("CartPole-v1", "my_package_of_games:MyGame-v0", "ALE/Pong-v5", "FrozenLake-v1"):
+        assert expand(name) == [name]
+        assert not is_list(name)
+    assert all(
+        is_list(text) for text in ("A-v0,B-v0", "ALE/*", "atari-5", "Atari-57", "Cart[P]ole-v1", "X-v?")
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("CartPole-v1,Acrobat-v1", "unknown environment Acrobat-v1; did you mean Acrobot-v1?"),
+        ("atari-5,ALE/Pongg-v5", "ALE/Pongg-v5; did you mean ALE/Pong-v5?"),
+        ("atari5", "did you mean atari-5?; sets are atari-5, atari-10"),
+        ("ALE/Pog*", "ALE/Pog*: matches no environment; did you mean ALE/Pong-v5?"),
+        ("zzz*", "zzz*: matches no environment"),
+        ("CartPole-v1,,Acrobot-v1", "an empty name"),
+        ("CartPole-v1,no_such_module_here:X-v0", "cannot import no_such_module_here"),
+    ],
+)
+def test_one_bad_name_is_refused_in_one_line(text, words):
+    with pytest.raises(RecipeError) as caught:
+        expand(text)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_minatar_missing_names_the_extra_only_to_those_who_want_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "minatar.gym", None)
+    assert expand("CartPole-v[1]") == ["CartPole-v1"]
+    for text in ("MinAtar/*", "minatar-5"):
+        with pytest.raises(RecipeError, match=r"catzoo\[minatar\]"):
+            expand(text)
+
+
+def test_the_module_imports_nothing_heavy():
+    code = "import sys, catzoo.zoo.environments.names as names; "
+    code += "assert not {'gymnasium', 'numpy', 'torch'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

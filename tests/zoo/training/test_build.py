@@ -1,0 +1,243 @@
+"""From a recipe to live objects: every agent of the zoo, and what does not fit is refused in one line."""
+
+import dataclasses
+import itertools
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from catzoo.agents import PQN, OffPolicyAgent, QNetwork, VectorCollector
+from catzoo.agents.networks import is_noisy
+from catzoo.agents.registry import AGENTS
+from catzoo.hparams import RecipeError, parse_override
+from catzoo.zoo.catalogue.recipe_files import agents, find_recipe
+from catzoo.zoo.system import machine
+from catzoo.zoo.training import build
+from catzoo.zoo.training.build import build_env, build_trainer
+from catzoo.zoo.training.evaluate import evaluate_trained
+from catzoo.zoo.training.memory_checks import check_replay
+from catzoo.zoo.training.train import train
+from environments_for_tests import Left
+
+
+def recipe(agent, env="CartPole-v1", *overrides, **options):
+    said = [parse_override(text) for text in (*overrides, "compute.device=cpu")]
+    return find_recipe(agent, env, overrides=said, **options)
+
+
+def test_every_recipe_has_an_agent():
+    assert set(agents()) == set(AGENTS)
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_every_agent_iterates(agent, tmp_path):
+    own = {"pqn": [], "cql": [f"dataset={tmp_path}"]}.get(agent, ["learning_starts=100"])
+    if agent == "cql":
+        source = build_trainer(recipe("dqn", "CartPole-v1", "record=1.0"), dataset=tmp_path / "dataset")
+        source.iterate()
+        source.recorder.publish()
+        source.close()
+    made = build_trainer(recipe(agent, "CartPole-v1", "steps=2000", *own))
+    while made.steps < 600:
+        made.iterate()
+    assert made.updates > 0
+    made.close()
+
+
+def test_rainbow_is_what_its_name_says():
+    made = build_trainer(recipe("rainbow"))
+    assert made.double
+    assert made.replay.prioritized
+    assert made.replay.n_step.n == 3
+    assert is_noisy(made.network)
+    assert isinstance(made.network, QNetwork)
+    assert type(made.network.head).__name__ == "DuelingHead"
+    made.close()
+
+
+def test_pqn_has_layer_norm_and_neither_replay_nor_target():
+    made = build_trainer(recipe("pqn"))
+    assert isinstance(made, PQN)
+    assert not isinstance(made, OffPolicyAgent)
+    assert any(isinstance(module, torch.nn.LayerNorm) for module in made.network.modules())
+    assert not hasattr(made, "target")
+    made.close()
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("network.name=impala", "network.experts=2"),
+        ("network.name=resnet18", "network.width=0.25"),
+        ("network.name=transformer",),
+        ("network.layer_norm=true", "noisy=true"),
+    ],
+)
+def test_every_network_plays_atari(overrides):
+    asked = recipe("dqn", "ALE/Pong-v5", *overrides)
+    env = build_env(asked, 2)
+    made = build.build_agent(asked, env)
+    observation, _ = env.reset(seed=0)
+    assert made.act(torch.from_numpy(observation)).shape == (2,)
+    env.close()
+
+
+def test_networks_that_do_not_fit_are_one_line():
+    with pytest.raises(RecipeError, match=r"^CartPole-v1: network.experts=2 does not fit network.name=mlp"):
+        build_trainer(recipe("dqn", "CartPole-v1", "network.experts=2"))
+
+
+def test_data_efficient_options_work_together():
+    asked = recipe(
+        "rainbow", "ALE/Pong-v5", "learning_starts=64", "batch_size=4", "replay.capacity=500",
+        "network.width=0.125", "updates_per_step=1", preset="atari-100k-resets",
+    )  # fmt: skip
+    asked = dataclasses.replace(asked, reset_every=16, target_update_every=4)
+    made = build_trainer(asked)
+    while made.updates < 40:
+        made.iterate()
+    assert {int(step) for step in made.learner.optimizer.steps} == {made.updates % 16}
+    assert made.options.random_shift == 4
+    made.close()
+
+
+def test_a_replay_that_does_not_fit_says_how_much_would(monkeypatch):
+    monkeypatch.setattr("catzoo.zoo.training.memory_checks.usable_memory", lambda: 10**9)
+    asked = recipe("dqn", "ALE/Pong-v5", "replay.store=whole", "replay.capacity=200000")
+    with pytest.raises(RecipeError) as error:
+        build_trainer(asked)
+    text = str(error.value)
+    assert re.match(r"replay.capacity=200000 needs 11.3 GB and 1.0 GB are free for it in memory", text)
+    fits = int(re.search(r"at most (\d+) transitions fit; replay.store=frames", text)[1])
+    assert 15_000 < fits < 20_000
+    smaller = recipe("dqn", "ALE/Pong-v5", "replay.store=whole", f"replay.capacity={fits}")
+    env = build_env(smaller, 1)
+    check_replay(smaller, env)
+    env.close()
+
+
+def test_a_replay_on_disk_is_checked_against_the_disk(tmp_path, monkeypatch):
+    usage = type("Usage", (), {"free": 10**6})
+    monkeypatch.setattr(build.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(RecipeError, match=r"0\.0 GB are free on the disk of"):
+        build_trainer(recipe("dqn", "CartPole-v1", "replay.place=disk"), tmp_path / "run" / "replay")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_lost_life_ends_an_episode_in_training_and_the_game_goes_on():
+    asked = recipe("dqn", "ALE/Breakout-v5", preset="atari-100k")
+    assert asked.life_loss_ends
+    ends = {}
+    for training in (True, False):
+        env = build_env(asked, 1, training=training)
+        collector = VectorCollector(env, Fire(), frames_per_batch=50, seed=1)
+        steps = [collector.rollout() for _ in range(12)]
+        rollout = torch.cat(steps, dim=1)
+        ended = rollout["next", "terminated"][0, :, 0].nonzero()[:, 0].tolist()
+        ends[training] = (ended, [episode.length for episode in collector.take_finished()])
+        for t in ended:  # what follows a step is the environment's own, garbage nowhere
+            final = rollout["next", "observation"][0, t]
+            assert torch.equal(final[:3], rollout["observation"][0, t][1:])
+        collector.shutdown()
+    lives, games = ends[True]
+    assert len(lives) >= 4 * len(games) > 0
+    assert games == ends[False][1]  # the same games, whatever ends the episodes
+    assert [length - 1 for length in itertools.accumulate(games)] == ends[False][0] == lives[4::5]
+
+
+class Fire(Left):
+    """Serves and does not move: five lives are soon lost."""
+
+    def forward(self, observation):
+        return np.ones(len(observation), np.int64)
+
+
+def test_no_lives_no_loss_of_them():
+    with pytest.raises(RecipeError, match="life_loss_ends=true: CartPole-v1 has no lives"):
+        build_env(recipe("dqn", "CartPole-v1", "life_loss_ends=true"), 1, training=True)
+
+
+@pytest.mark.parametrize(
+    ("agent", "env", "overrides", "words"),
+    [
+        (
+            "dqn",
+            "CartPole-v1",
+            ["replay.store=frames"],
+            "replay.store=frames needs stacks of uint8 frames; Cart",
+        ),
+        ("dqn", "CartPole-v1", ["random_shift=1"], "random_shift=1 needs images with their channels first"),
+        ("dqn", "MinAtar/Breakout", ["random_shift=1"], "MinAtar/Breakout has [10, 10, 4]"),
+        ("dqn", "CartPole-v1", ["replay.capacity=10"], "replay.capacity=10 must be at least batch_size=128"),
+    ],
+)
+def test_what_does_not_fit_together_is_one_line(agent, env, overrides, words):
+    with pytest.raises(RecipeError, match=re.escape(words)) as error:
+        build_trainer(recipe(agent, env, *overrides))
+    assert "\n" not in str(error.value)
+
+
+def test_a_replay_on_disk_may_write_over_its_own_files(tmp_path, monkeypatch):
+    (tmp_path / "replay").mkdir()
+    (tmp_path / "replay" / "frames.uint8").write_bytes(bytes(20_000_000))
+    usage = type("Usage", (), {"free": 1_000_000})
+    monkeypatch.setattr(build.shutil, "disk_usage", lambda path: usage)
+    asked = recipe("dqn", "CartPole-v1", "replay.place=disk")
+    env = build_env(asked, 1)
+    check_replay(asked, env, tmp_path / "replay")  # 100,000 transitions of 48 bytes
+    env.close()
+
+
+def test_episodes_of_a_deterministic_game_differ():
+    asked = recipe("dqn", "ALE/Breakout-v5", "eval.epsilon=0.2", preset="atari-100k")
+    env = build_env(asked, 1)
+    made = build.build_agent(asked, env)
+    env.close()
+    asked = dataclasses.replace(asked, env_options={**asked.env_options, "max_num_frames_per_episode": 800})
+    scores = evaluate_trained(made, asked, 12)
+    assert len(set(scores)) > 1
+    assert scores == evaluate_trained(made, asked, 12)
+    greedy = dataclasses.replace(asked, eval=dataclasses.replace(asked.eval, epsilon=0.0))
+    assert len(set(evaluate_trained(made, greedy, 6))) == 1
+
+
+def test_a_batch_larger_than_a_rollout_is_one_line():
+    with pytest.raises(RecipeError, match="CartPole-v1: batch_size=1000 is more than the 512 steps"):
+        build_trainer(recipe("pqn", "CartPole-v1", "batch_size=1000"))
+
+
+def test_overlap_follows_the_machine_where_the_recipe_leaves_it_open(monkeypatch):
+    asked = recipe("dqn", "CartPole-v1", "compute.overlap=null")
+    for cores, expected in ((1, False), (2, True)):
+        monkeypatch.setattr("catzoo.zoo.training.compute.usable_cores", lambda cores=cores: cores)
+        assert build.overlaps(asked) is expected
+        every_core = recipe("dqn", "CartPole-v1", "compute.overlap=null", "compute.threads=0")
+        assert not build.overlaps(every_core)
+    assert not build.overlaps(recipe("dqn", "CartPole-v1", "compute.overlap=false"))
+
+
+@pytest.mark.parametrize("has", [False, True])
+def test_auto_precision_is_bf16_where_the_processor_has_it(monkeypatch, has):
+    monkeypatch.setattr("catzoo.zoo.training.compute.has_bf16", lambda: has)
+    options = build.training_options(recipe("dqn", "CartPole-v1", "compute.precision=auto"))
+    assert options.learner["autocast"] == (torch.bfloat16 if has else None)
+
+
+def test_a_gpu_without_memory_is_one_line(tmp_path, monkeypatch):
+    def out_of_memory(*args):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore lines")
+
+    monkeypatch.setattr(build, "build_trainer", out_of_memory)
+    with pytest.raises(RecipeError, match=r"^the GPU is out of memory: lower batch_size, .*$"):
+        train("dqn", "CartPole-v1", run_dir=tmp_path / "run")
+
+
+def test_runs_that_share_a_machine_share_its_memory_and_cores(monkeypatch):
+    alone = machine.usable_memory()
+    monkeypatch.setenv(machine.WORKERS, "4")
+    if alone is not None:
+        assert machine.usable_memory() < alone
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert machine.usable_cores() == 1

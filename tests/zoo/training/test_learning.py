@@ -1,0 +1,71 @@
+"""Agents learn. The long ones are marked slow (`make slow`); the short one runs everywhere."""
+
+import pytest
+
+from catzoo.zoo.training.train import train
+
+
+def test_cartpole_is_on_its_way_after_15k_steps(tmp_path):
+    result = train(
+        "dqn",
+        "CartPole-v1",
+        loss="hl_gauss",
+        steps=15_000,
+        run_dir=tmp_path / "run",
+        overrides=["eval.every=0", "eval.episodes=20", "network.hidden=[128, 128]"],
+    )
+    assert result["mean_return"] > 100  # random play: 22
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["mse", "two_hot", "c51", "hl_gauss"])
+def test_cartpole_is_solved_with_every_loss(tmp_path, loss):
+    result = train("dqn", "CartPole-v1", loss=loss, run_dir=tmp_path / "run")
+    assert result["mean_return"] >= 475
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("agent", ["rainbow", "pqn"])
+@pytest.mark.parametrize("loss", ["mse", "hl_gauss"])
+def test_cartpole_is_solved_by_every_agent(tmp_path, agent, loss):
+    result = train(agent, "CartPole-v1", loss=loss, run_dir=tmp_path / "run")
+    assert result["mean_return"] >= 475
+
+
+def test_pqn_is_on_its_way_after_100k_steps(tmp_path):
+    result = train(
+        "pqn",
+        "CartPole-v1",
+        steps=100_000,
+        run_dir=tmp_path / "run",
+        overrides=["eval.every=0", "eval.episodes=20", "exploration.decay_steps=10000"],
+    )
+    assert result["mean_return"] > 100  # random play: 22
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("agent", ["dqn", "rainbow", "pqn"])
+def test_minatar_breakout_learns(tmp_path, agent):
+    pytest.importorskip("minatar")
+    result = train(
+        agent, "MinAtar/Breakout", loss="hl_gauss", steps=100_000, run_dir=tmp_path / "run",
+        overrides=["eval.every=0", "eval.episodes=20"],
+    )  # fmt: skip
+    assert result["train_return"] >= 4.0  # random play: 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("agent", ["dqn", "rainbow", "pqn"])
+@pytest.mark.parametrize("game", ["Pong", "Breakout"])
+def test_atari_trains_evaluates_and_films(tmp_path, agent, game):
+    from catzoo.zoo.training.evaluate import evaluate
+    from catzoo.zoo.watch.film import watch
+
+    run = tmp_path / "run"
+    train(
+        agent, f"ALE/{game}-v5", steps=4_000, run_dir=run,
+        overrides=["eval.episodes=1"]
+        + (["learning_starts=1000", "replay.capacity=5000"] if agent != "pqn" else ["num_envs=16"]),
+    )  # fmt: skip
+    assert evaluate(run, episodes=1)["episodes"] == 1
+    assert watch(run, tmp_path / "film.gif", max_steps=60)["steps"] == 60

@@ -1,0 +1,391 @@
+"""`train`: a folder with a result, going on where it stopped, and nothing written for bad input."""
+
+import json
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from catzoo.hparams import RecipeError
+from catzoo.zoo.folders.run_folder import Run
+from catzoo.zoo.system.csv_rows import cut_after, put_aside, read_rows
+from catzoo.zoo.training.evaluate import bootstrap_interval, evaluate
+from catzoo.zoo.training.metrics_csv import CSVMetrics
+from catzoo.zoo.training.train import recipe_of, train
+from catzoo.zoo.training.weights import load_agent
+
+TINY = [
+    "num_envs=4",
+    "rollout_length=5",
+    "learning_starts=100",
+    "batch_size=16",
+    "updates_per_step=0.1",
+    "network.hidden=[8]",
+    "log_every=100",
+    "eval.episodes=8",
+    "eval.every=200",
+    "eval.interim_episodes=4",
+    "checkpoint_every=200",
+]
+
+
+def tiny(run_dir, *more, env="CartPole-v1", **keywords):
+    return train("dqn", env, run_dir=run_dir, overrides=[*TINY, *more], **keywords)
+
+
+def trained(rows):
+    """Rows of training metrics; an evaluation at another step has a row of its own."""
+    return [row for row in rows if row["train/updates"]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    tiny(folder, steps=400, seed=5, loss="hl_gauss")
+    return Run(folder)
+
+
+def test_the_folder_holds_what_it_promises(run):
+    names = {path.name for path in run.path.iterdir()}
+    assert {
+        "recipe.yaml", "metrics.csv", "tensorboard", "episodes.csv", "checkpoints", "weights.safetensors",
+        "result.json", "learning_curve.png",
+    } <= names  # fmt: skip
+    assert not [name for name in names if name.endswith(".tmp")]
+    assert any((run.path / "tensorboard").glob("events.out.*"))
+
+
+def test_the_result_says_what_it_was_measured_with(run):
+    result = json.loads(run.result_file.read_text())
+    assert result["episodes"] == len(result["returns"]) == 8
+    assert np.isclose(result["mean_return"], np.mean(result["returns"]))
+    assert (result["steps"], result["seed"], result["loss"]) == (400, 5, "hl_gauss")
+    assert result["protocol"]["name"] == "classic-control"
+    assert {"catzoo", "torch", "torchrl", "gymnasium"} <= result["versions"].keys()
+    low, high = result["interval_95"]
+    assert low <= result["mean_return"] <= high
+
+
+def test_metrics_have_one_row_a_step(run):
+    rows = read_rows(run.metrics)
+    steps = [int(row["step"]) for row in rows]
+    assert steps == sorted(set(steps))
+    assert {"train/loss", "train/return", "eval/return", "support/above"} <= rows[0].keys()
+    assert sum(bool(row["eval/return"]) for row in rows) == 2
+    episodes = read_rows(run.episodes)
+    assert len(episodes) >= int(float(trained(rows)[-1]["train/episodes"]))
+
+
+def test_evaluate_repeats_the_result(run):
+    again = evaluate(run.path)
+    assert again["returns"] == run.result()["returns"]
+    assert evaluate(run.path, episodes=3, seed=1)["episodes"] == 3
+
+
+def test_weights_load_without_pickle(run):
+    recipe, agent = load_agent(run.path)
+    assert recipe.seed == 5
+    assert agent.network.head.linear.weight.shape == (2 * 51, 8)
+
+
+def test_the_best_weights_are_loaded_when_asked_for(tmp_path):
+    tiny(tmp_path / "run", steps=400)
+    run = Run(tmp_path / "run")
+    _, last = load_agent(run.path)
+    _, best = load_agent(run.path, best=True)
+    assert last.steps >= 400
+    assert best.steps in {int(path.name[5:]) for path in run.checkpoints.glob("step-*")}
+    assert evaluate(run.path, best=True, episodes=2)["steps"] == min(best.steps, 400)
+    run.best_weights.unlink()
+    with pytest.raises(RecipeError, match=r"no weights-best\.safetensors"):
+        load_agent(run.path, best=True)
+
+
+def test_the_same_command_says_it_is_finished(run, capsys):
+    before = run.metrics.read_bytes()
+    result = tiny(run.path, steps=400, seed=5, loss="hl_gauss")
+    assert "is finished: it has 400 steps" in capsys.readouterr().out
+    assert result == run.result()
+    assert run.metrics.read_bytes() == before
+
+
+def test_more_steps_go_on_from_the_checkpoint(tmp_path):
+    tiny(tmp_path / "run", steps=300)
+    first = read_rows(tmp_path / "run" / "metrics.csv")
+    result = tiny(tmp_path / "run", steps=600)
+    rows = read_rows(tmp_path / "run" / "metrics.csv")
+    assert result["steps"] == 600
+    assert rows[: len(first)] == [{**row, **{key: "" for key in rows[0] if key not in row}} for row in first]
+    updates = [int(float(row["train/updates"])) for row in trained(rows)]
+    assert updates == sorted(updates)
+    assert updates[-1] == int((int(trained(rows)[-1]["step"]) - 100) * 0.1)
+
+
+def test_another_recipe_is_refused_with_what_differs(run):
+    with pytest.raises(RecipeError, match=r"gamma is 0\.99, asked for 0\.9;"):
+        tiny(run.path, "gamma=0.9", steps=400, seed=5, loss="hl_gauss")
+    with pytest.raises(RecipeError, match="seed is 5, asked for 0"):
+        tiny(run.path, steps=400, loss="hl_gauss")
+
+
+def test_an_environment_that_raises_ends_the_run_with_its_own_error(tmp_path):
+    from environments_for_tests import Corridor
+
+    gym.register("FallingCorridor-v0", entry_point=lambda: Corridor(10_000, fail_at=120))
+    try:
+        with pytest.raises(RuntimeError, match="the corridor collapsed"):
+            tiny(tmp_path / "run", "eval.every=0", steps=1000, env="FallingCorridor-v0")
+    finally:
+        del gym.registry["FallingCorridor-v0"]
+    assert [int(row["step"]) for row in read_rows(tmp_path / "run" / "metrics.csv")] == [100, 200, 300, 400]
+    assert len(list((tmp_path / "run" / "checkpoints").glob("step-*"))) == 2
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("keywords", "words"),
+    [
+        ({"env": "CartPol-v1"}, "did you mean CartPole-v1"),
+        ({"env": "Pendulum-v1"}, "discrete action space"),
+        ({"loss": "hlgau"}, "did you mean hl_gauss"),
+        ({"steps": -5}, "steps=-5: must be at least 1"),
+        ({"overrides": ["replay.capacity=1e15", "steps=1e15"]}, "GB are free"),
+        ({"overrides": ["network.name=nature_cnn"]}, "needs images"),
+        ({"overrides": ["compute.cuda_graph=true", "compute.device=cpu"]}, "needs a GPU"),
+        ({"overrides": ["compute.device=abacus"]}, "compute.device=abacus"),
+        ({"overrides": ["compute.device=meta"]}, "compute.device=meta"),
+        ({"overrides": ["agent=ppo"]}, "not an override"),
+        ({"overrides": ["env=ALE/Pong-v5"]}, "not an override"),
+        ({"overrides": ["value_loss=5"]}, "value_loss is a group"),
+        ({"overrides": ["seed=2024-99-99"]}, "not a value"),
+        ({"overrides": ["network.hidden=[999999, 999999]"]}, "CartPole-v1"),
+        ({"env": "tabular/Blackjack-v0"}, "missing"),
+        ({"env": "FrozenLake-v1", "overrides": ["env_options={map_name: 9x9}"]}, "cannot be made"),
+        ({"env": "ALE/Pong-v5", "overrides": ["env_options={frameskip: abc}"]}, "env_options"),
+        ({"seed": 10**20}, "seed="),
+        ({"overrides": ["value_loss.pad_sigmas=1000"]}, "pad_sigmas"),
+    ],
+)
+def test_bad_input_writes_nothing(tmp_path, keywords, words):
+    keywords = {"env": "CartPole-v1", **keywords}
+    with pytest.raises(RecipeError) as caught:
+        train("dqn", run_dir=tmp_path / "run", **keywords)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_agent(tmp_path):
+    with pytest.raises(RecipeError, match="the zoo has cql, dqn"):
+        train("dqm", "CartPole-v1", run_dir=tmp_path / "run")
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(RecipeError, match="not a run folder"):
+        tiny(tmp_path, steps=100)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RecipeError, match="cannot be written"):
+        tiny(tmp_path / "file" / "run", steps=100)
+
+
+def test_corrupt_runs_are_named(run, tmp_path):
+    import shutil
+
+    copy = Run(shutil.copytree(run.path, tmp_path / "copy"))
+    copy.weights.write_bytes(b"nonsense")
+    with pytest.raises(RecipeError, match=r"weights\.safetensors: corrupt"):
+        load_agent(copy.path)
+    copy.result_file.write_text("{}")
+    with pytest.raises(RecipeError, match=r"result\.json: corrupt"):
+        copy.result()
+    copy.recipe_file.write_text("a: [")
+    with pytest.raises(RecipeError, match="not YAML"):
+        load_agent(copy.path)
+    with pytest.raises(RecipeError, match="not a run folder"):
+        load_agent(tmp_path)
+
+
+def test_csv_metrics_merge_by_step_and_grow_columns(tmp_path):
+    log = CSVMetrics(tmp_path / "m.csv")
+    log.log_metrics({"a": 1.0}, step=1)
+    log.log_metrics({"b": 2.0}, step=1)
+    log.log_metrics({"a": 3.0}, step=2)
+    log.finalize("success")
+    again = CSVMetrics(tmp_path / "m.csv")
+    again.log_metrics({"c": 4.0}, step=3)
+    again.save()
+    rows = read_rows(tmp_path / "m.csv")
+    assert [row["a"] for row in rows] == ["1", "3", ""]
+    assert [row["c"] for row in rows] == ["", "", "4"]
+    cut_after(tmp_path / "m.csv", 1)
+    assert [row["step"] for row in read_rows(tmp_path / "m.csv")] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("header", "stays"), [("step,return,length", True), ("step,ret\x00rn,length", False)]
+)
+def test_a_table_of_other_columns_is_put_aside(header, stays, tmp_path):
+    file = tmp_path / "episodes.csv"
+    file.write_text(f"{header}\n1,2,3\n")
+    damaged = put_aside(file, ("step", "return"))
+    assert (damaged is None) == stays == file.exists()
+    assert stays or damaged.read_text().endswith("1,2,3\n")
+    assert put_aside(tmp_path / "missing.csv", ("step",)) is None
+
+
+def test_the_interval_holds_the_mean_and_narrows():
+    few, many = ([0.0, 1.0] * n for n in (5, 500))
+    widths = []
+    for scores in (few, many):
+        low, high = bootstrap_interval(scores)
+        assert low <= 0.5 <= high
+        widths.append(high - low)
+    assert widths[1] < 0.2 * widths[0]
+    assert np.isclose(widths[1], 2 * 1.96 * 0.5 / np.sqrt(1000), rtol=0.1)
+
+
+def test_ctrl_c_is_one_line_and_the_run_goes_on(tmp_path):
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    words = ["train", "dqn", "--env", "CartPole-v1", "--steps", "500k", "--run-dir", str(tmp_path / "run")]
+    words += [*TINY, "checkpoint_every=100"]
+    process = subprocess.Popen([sys.executable, "-m", "catzoo", *words], stderr=subprocess.PIPE, text=True)
+    checkpoints = tmp_path / "run" / "checkpoints"
+    while process.poll() is None and not (checkpoints.exists() and any(checkpoints.glob("step-*"))):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    said = process.stderr.read().strip()
+    steps = max(int(path.name.split("-")[1]) for path in checkpoints.glob("step-*"))
+    assert said == f"catzoo: stopped at step {steps:,}, which is saved; the same command goes on"
+    result = tiny(tmp_path / "run", "checkpoint_every=100", steps=steps + 100)
+    assert result["steps"] == steps + 100
+
+
+def test_two_processes_cannot_share_a_folder(run):
+    before = run.recipe_file.read_text()
+    with (
+        run.training(run.recipe()),
+        pytest.raises(RecipeError, match="another process is training"),
+    ):
+        tiny(run.path, steps=800, seed=5, loss="hl_gauss")
+    assert run.recipe_file.read_text() == before.replace("steps: 800", "steps: 400")
+    with run.training(run.recipe()):
+        pass
+
+
+def test_fewer_steps_than_there_are_cannot_be_asked_for(tmp_path):
+    tiny(tmp_path / "run", steps=400)
+    (tmp_path / "run" / "result.json").unlink()
+    before = (tmp_path / "run" / "recipe.yaml").read_bytes()
+    with pytest.raises(RecipeError, match="steps already: ask for more"):
+        tiny(tmp_path / "run", steps=200)
+    assert (tmp_path / "run" / "recipe.yaml").read_bytes() == before
+
+
+def test_unreadable_checkpoints_are_not_started_over(tmp_path):
+    tiny(tmp_path / "run", steps=400)
+    before = (tmp_path / "run" / "metrics.csv").read_bytes()
+    for manifest in (tmp_path / "run" / "checkpoints").rglob("manifest.json"):
+        manifest.write_text("garbage")
+    with pytest.raises(RecipeError, match="no readable checkpoint"):
+        tiny(tmp_path / "run", steps=600)
+    assert (tmp_path / "run" / "metrics.csv").read_bytes() == before
+
+
+def test_nothing_is_pickled(run):
+    assert not [path for path in run.path.rglob("*") if path.suffix in (".pkl", ".pt", ".pth", ".ckpt")]
+
+
+def test_a_loss_of_ones_own_needs_one_line_of_a_dict(tmp_path, monkeypatch):
+    from catzoo.hparams import LOSS_KEYS
+    from catzoo.losses import LOSSES, MSE
+
+    class LogCosh(MSE):
+        def forward(self, outputs, target):
+            return (self.decode(outputs) - target).cosh().log()
+
+    monkeypatch.setitem(LOSSES, "log_cosh", LogCosh)
+    monkeypatch.setattr("catzoo.hparams.components.LOSS_KEYS", LOSS_KEYS)
+    try:
+        result = tiny(tmp_path / "run", steps=300, loss="log_cosh")
+        assert result["loss"] == "log_cosh"
+        assert evaluate(tmp_path / "run", episodes=2)["episodes"] == 2
+    finally:
+        LOSS_KEYS.pop("log_cosh", None)
+
+
+def test_rewards_that_are_not_numbers_stop_the_run(tmp_path):
+    class Nan(gym.Wrapper):
+        def step(self, action):
+            observation, _, *rest = self.env.step(action)
+            return observation, float("nan"), *rest
+
+    gym.register("Nan-v0", entry_point=lambda: Nan(gym.make("CartPole-v1")))
+    try:
+        with pytest.raises(FloatingPointError, match=r"nan at step \d+, update 1: the batch is in"):
+            tiny(tmp_path / "run", steps=1000, env="Nan-v0")
+    finally:
+        del gym.registry["Nan-v0"]
+    assert not (tmp_path / "run" / "result.json").exists()
+    batch = load_file(tmp_path / "run" / "not_finite.safetensors")
+    assert batch["reward"].isnan().all()
+    assert batch["observation"].shape == (16, 4)
+
+
+def test_overrides_may_be_one_mapping_or_one_string(tmp_path):
+    for overrides in ({"value_loss": {"num_bins": 1}}, "value_loss.num_bins=1"):
+        with pytest.raises(RecipeError, match="at least 2"):
+            train("dqn", "CartPole-v1", run_dir=tmp_path / "run", overrides=overrides)
+
+
+def test_a_folder_with_links_in_it_is_refused(tmp_path):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    for name in ("checkpoints", "replay", "recipe.yaml.tmp"):
+        folder = tmp_path / f"with-{name}"
+        folder.mkdir()
+        (folder / name).symlink_to(victim)
+        with pytest.raises(RecipeError, match=r"is a symbolic link|is not a run folder"):
+            train("dqn", "CartPole-v1", run_dir=folder, overrides=TINY)
+    assert not list(victim.iterdir())
+
+
+def test_a_start_that_failed_leaves_a_folder_that_can_be_used(tmp_path, monkeypatch):
+    run = Run(tmp_path / "run")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(RecipeError, match="No space left"), run.training(recipe_of("dqn", "CartPole-v1")):
+        pass
+    assert not list(run.path.iterdir())
+    monkeypatch.undo()
+    (run.path / "recipe.yaml.tmp").touch()  # of a process that was killed
+    with run.training(recipe_of("dqn", "CartPole-v1")):
+        assert run.recipe_file.exists()
+
+
+def test_a_run_killed_in_its_first_save_begins_again(tmp_path):
+    from catzoo.zoo.training.resume import _begin
+
+    run = Run(tmp_path / "run")
+    recipe = recipe_of(
+        "dqn", "CartPole-v1", overrides=["num_envs=20", "rollout_length=20", "checkpoint_every=150"]
+    )
+    with run.training(recipe):
+        run.metrics.write_text("step,x\n400,1\n")
+        _begin(run)
+        run.metrics.write_text("step,x\n400,1\n800,1\n")
+        with pytest.raises(RecipeError, match="checkpoints are gone"):
+            _begin(run)

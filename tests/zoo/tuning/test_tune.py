@@ -1,0 +1,375 @@
+"""A study from the command to the recipe that it found, interrupted and not."""
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from catzoo.hparams import RecipeError
+from catzoo.hparams.tuning.storage import open_storage
+from catzoo.zoo.catalogue.recipe_files import find_recipe
+from catzoo.zoo.folders.recipe_sources import read_source, recipes_from
+from catzoo.zoo.folders.run_folder import Run
+from catzoo.zoo.folders.study_folder import StudyFolder
+from catzoo.zoo.statistics.normalisation import Scale, scale_of, scales
+from catzoo.zoo.system.csv_rows import read_rows
+from catzoo.zoo.system.file_locks import held_path
+from catzoo.zoo.training.train import train
+from catzoo.zoo.tuning import trial_scheduler
+from catzoo.zoo.tuning.confirmation import verdict
+from catzoo.zoo.tuning.objective import run_score, trial_score
+from catzoo.zoo.tuning.tune import tune
+from faults.runs_for_tests import LONG, assert_same_weights
+
+TINY = [
+    "num_envs=4", "rollout_length=4", "batch_size=8", "network.hidden=[16]", "log_every=100",
+    "learning_starts=60", "replay.capacity=300", "checkpoint_every=150", "eval.episodes=3",
+]  # fmt: skip
+TINY_STUDY = {"steps": 400, "seeds": 2, "confirm": 0, "overrides": TINY, "progress": None}
+WHOLE = TINY_STUDY | {"loss": "hl_gauss", "trials": 4, "confirm": 2}
+"""Of the finished study that tests share."""
+
+
+def numbers(folder):
+    """What a study's trials are, by number."""
+    rows = read_rows(Path(folder) / "trials.csv")
+    return {int(row["trial"]): {name: row[name] for name in row if name != "trial"} for row in rows}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A finished study, made in one go by one worker."""
+    folder = tmp_path_factory.mktemp("studies") / "whole"
+    return StudyFolder(folder), tune("dqn", "CartPole-v1", study_dir=folder, **WHOLE)
+
+
+def test_what_comes_out(study):
+    folder, found = study
+    rows = numbers(folder.path)
+    assert sorted(rows) == list(range(4)) == list(range(found["trials"]))
+    best = max((float(row["value"]), -number) for number, row in rows.items() if row["state"] == "complete")
+    assert (found["best"]["value"], found["best"]["number"]) == (pytest.approx(best[0], rel=1e-5), -best[1])
+    assert found["default"]["value"] == pytest.approx(np.mean(found["default"]["seeds"]))
+    assert float(rows[0]["optimizer.lr"]) == 1e-3
+    stamp = yaml.safe_load(folder.best.read_text())["catzoo"]["study"]
+    assert (stamp["trial"], stamp["trials"]) == (found["best"]["number"], 4)
+    assert {path.stem for path in folder.pictures.iterdir()} >= {"history", "slices", "bins_and_sigma"}
+    assert not list(folder.trials.rglob("checkpoints"))
+    assert found["verdict"]["words"] == json.loads(folder.verdict.read_text())["words"]
+
+
+def test_the_same_command_does_nothing_twice(study, monkeypatch):
+    folder, found = study
+    monkeypatch.setattr(trial_scheduler, "start", lambda *_: pytest.fail("a run began"))
+    monkeypatch.setattr("catzoo.zoo.launch.train_many.start", lambda *_: pytest.fail("a run began"))
+    assert tune("dqn", "CartPole-v1", study_dir=folder.path, **WHOLE) == found
+
+
+def test_a_trial_can_be_trained_again_bit_for_bit(study, tmp_path):
+    folder, found = study
+    number = found["best"]["number"]
+    for source, trial in ((folder.best, number), (f"{folder.path}:0", 0), (f"{folder.path}:3", 3)):
+        run = Run(tmp_path / f"{trial}-{Path(str(source)).suffix}")
+        result = train(source=source, run_dir=run.path)
+        there = Run(folder.trial(trial) / f"{trial:04d}-CartPole-v1-s0")
+        assert result["returns"] == there.result()["returns"]
+        assert run.episodes.read_bytes() == there.episodes.read_bytes()
+        assert_same_weights(run.path, there.path)
+
+
+def test_another_seed_of_it(study):
+    folder, _ = study
+    (own,) = read_source(f"{folder.path}:2")
+    (asked,) = recipes_from(folder.path / "trials/0002/0002-CartPole-v1-s0", said=[{"seed": 9}])
+    assert (own.suffix, own.recipe.seed, asked.recipe.seed) == ("-trial2", 0, 9)
+    assert own.recipe.optimizer == asked.recipe.optimizer
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"objective": "auc"}, "objective is final, asked for auc"),
+        ({"seeds": 3}, "seeds is"),
+        ({"space": "bins"}, "space.optimizer.lr"),
+        ({"overrides": [*TINY, "gamma=0.9"]}, "overrides.gamma is not set, asked for 0.9; choose"),
+        ({"loss": "mse"}, "loss is hl_gauss, asked for mse"),
+        ({"steps": 500}, "another study: steps is 400, asked for 500; choose"),
+        ({"sampler": "tpee"}, "unknown sampler 'tpee': .*; did you mean tpe"),
+        ({"sampler": "random"}, "sampler is tpe"),
+    ],
+)
+def test_a_study_of_other_settings_is_refused(study, how, words):
+    before = study[0].settings_file.read_bytes()
+    with pytest.raises(RecipeError, match=words):
+        tune("dqn", "CartPole-v1", study_dir=study[0].path, **WHOLE | how)
+    assert study[0].settings_file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"objective": "finall"}, "did you mean final"),
+        ({"aggregate": "median"}, "must be one of mean, iqm"),
+        ({"sampler": "tpee"}, "did you mean tpe"),
+        ({"pruner": "wilcoxn"}, "did you mean wilcoxon"),
+        ({"space": "bin"}, "did you mean bins"),
+        ({"space": {}}, "nothing to vary"),
+        ({"space": "x" * 300}, "no space 'xxx"),
+        ({"study_dir": "y" * 300}, "cannot be written: File name too long"),
+        ({"out": "z" * 300}, "its name is too long"),
+        ({"objective": "best", "overrides": ["eval.every=0"]}, "eval.every=0 of 400 steps on CartPole-v1"),
+        ({"objective": "best"}, "there is one: set eval.every=40, or take final"),
+        ({"trials": 0}, "trials=0: must be at least 1"),
+        ({"overrides": ["seed=3"]}, "seed is not an override of a study"),
+        ({"storage": "/nowhere/at/all/journal"}, "cannot be used"),
+        ({"overrides": ["num_env=3"]}, "did you mean num_envs"),
+        ({"out": "/"}, "is a folder: name a file"),
+        ({"out": "/dev/null/best.yaml"}, "cannot be written: "),
+    ],
+)
+def test_what_is_refused_before_anything_is_trained(how, words, tmp_path, monkeypatch):
+    monkeypatch.setattr(trial_scheduler, "start", lambda *_: pytest.fail("a run began"))
+    monkeypatch.setattr("catzoo.zoo.tuning.tune.check_jobs", lambda *_: None)
+    asked = {"loss": "hl_gauss", "trials": 2, "study_dir": tmp_path / "study", **TINY_STUDY, **how}
+    with pytest.raises(RecipeError, match=words) as error:
+        tune("dqn", "CartPole-v1", **asked)
+    assert "\n" not in str(error.value)
+    folder = StudyFolder(tmp_path / "study")
+    folder.check({})  # the corrected command finds no study of the wrong one's
+    assert not folder.path.exists()
+
+
+def test_a_study_of_a_recipe_that_has_changed_is_refused(study, monkeypatch):
+    def other(agent, env, loss, said, preset):
+        return find_recipe(agent, env, loss, [{"target_update_every": 7}, *said], preset)
+
+    monkeypatch.setattr("catzoo.zoo.tuning.study_plan.find_recipe", other)
+    with pytest.raises(RecipeError, match=r"target_update_every is 50, asked for 7"):
+        tune("dqn", "CartPole-v1", study_dir=study[0].path, **WHOLE)
+
+
+def test_a_journal_elsewhere_serves_one_process_at_a_time(tmp_path):
+    journal = tmp_path / "shared.journal"
+    journal.touch()
+    asked = TINY_STUDY | {"loss": "mse", "trials": 1, "storage": journal}
+    with (
+        held_path(journal, "tuning with this journal"),
+        pytest.raises(RecipeError, match=r"shared\.journal: another process is tuning with this journal"),
+    ):
+        tune("dqn", "CartPole-v1", study_dir=tmp_path / "study", **asked)
+
+
+def test_a_source_without_recipes_is_refused(tmp_path):
+    (tmp_path / "best.yaml").write_text("recipes: []\n")
+    with pytest.raises(RecipeError, match="recipes"):
+        read_source(tmp_path / "best.yaml")
+
+
+def test_environments_without_a_common_scale_are_refused(tmp_path):
+    with pytest.raises(RecipeError, match="MountainCar-v0: no random and reference score"):
+        tune("dqn", "CartPole-v1,MountainCar-v0", study_dir=tmp_path / "study", **TINY_STUDY)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "notes").touch()
+    with pytest.raises(RecipeError, match="is not a study"):
+        tune("dqn", "CartPole-v1", study_dir=tmp_path, **TINY_STUDY)
+
+
+def test_a_trial_whose_objective_is_not_a_number_fails_alone(tmp_path, monkeypatch):
+    def score(run, result, objective):
+        if run.path.name == "0001-CartPole-v1-s0":
+            raise ValueError("final is nan")
+        return run_score(run, result, objective)
+
+    monkeypatch.setattr(trial_scheduler, "run_score", score)
+    found = tune(
+        "dqn", "CartPole-v1", loss="mse", trials=3, study_dir=tmp_path / "s", **TINY_STUDY | {"seeds": 1}
+    )
+    rows = numbers(tmp_path / "s")
+    assert [rows[number]["state"] for number in range(3)] == ["complete", "failed", "complete"]
+    assert "final is nan" in rows[1]["error"]
+    assert found["best"]["number"] != 1
+
+
+def test_a_run_that_loses_is_ended_in_its_middle(tmp_path, monkeypatch):
+    worth = {0: 5.0, 1: 6.0, 2: 7.0, 3: 8.0, 4: 1.0}
+
+    def progress(run, steps, mark):
+        return worth[int(run.path.name[:4])] + mark / 100
+
+    monkeypatch.setattr(trial_scheduler, "progress_at", progress)
+    tune("dqn", "CartPole-v1", loss="mse", trials=5, study_dir=tmp_path / "s", pruner="median",
+         **TINY_STUDY | {"seeds": 1, "overrides": [*TINY, "log_every=16"]})  # fmt: skip
+    rows = numbers(tmp_path / "s")
+    assert [rows[number]["state"] for number in range(5)] == ["complete"] * 4 + ["pruned"]
+    assert int(rows[4]["steps"]) < 400
+
+
+def test_several_environments_are_put_on_one_scale(tmp_path):
+    found = tune(
+        "dqn", "CartPole-v1,Acrobot-v1", loss="mse", trials=1, study_dir=tmp_path / "s", **TINY_STUDY
+    )
+    expected = []
+    for seed in (0, 1):
+        for env in ("CartPole-v1", "Acrobot-v1"):
+            result = Run(tmp_path / f"s/trials/0000/0000-{env}-s{seed}").result()
+            expected.append(scale_of(env)(result["mean_return"]))
+    assert found["best"]["value"] == pytest.approx(np.mean(expected))
+    assert [one.recipe.env for one in read_source(tmp_path / "s" / "best.yaml")] == [
+        "CartPole-v1",
+        "Acrobot-v1",
+    ]
+    with pytest.raises(RecipeError, match="name one with --env"):
+        train(source=tmp_path / "s" / "best.yaml")
+
+
+def study_words(folder, trials, *more):
+    words = ["tune", "dqn", "--env", "CartPole-v1", "--loss", "hl_gauss", "--trials", str(trials)]
+    return [
+        *words,
+        "--seeds",
+        "2",
+        "--steps",
+        "400",
+        "--confirm",
+        "0",
+        "--study-dir",
+        str(folder),
+        *more,
+        *TINY,
+    ]
+
+
+def launch(words, cwd):
+    return subprocess.Popen(
+        [sys.executable, "-m", "catzoo", *words],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_killed_at_random_moments_it_is_the_same_study(study, tmp_path):
+    chance, folder = random.Random(1), tmp_path / "whole"
+    for _ in range(5 if LONG else 1):
+        process = launch(study_words(folder, 4), tmp_path)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(chance.uniform(5, 25))
+        process.kill()
+        process.communicate()
+    shutil.rmtree(folder / "trials.csv", ignore_errors=True)
+    process = launch(study_words(folder, 4), tmp_path)
+    said, _ = process.communicate(timeout=900)
+    assert process.returncode == 0, said
+    assert numbers(folder) == numbers(study[0].path)
+
+
+def test_asked_to_stop(tmp_path):
+    process = launch(study_words(tmp_path / "s", 5), tmp_path)
+    deadline = time.monotonic() + 300
+    while not list((tmp_path / "s").glob("trials/*/*/metrics.csv")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 143
+    assert said.splitlines()[-1] == "catzoo: stopped; the same command goes on"
+
+
+@pytest.fixture
+def postgres(tmp_path):
+    """The URL of a PostgreSQL server of our own."""
+    pytest.importorskip("psycopg")
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        pytest.skip("PostgreSQL is not installed")
+    home = tmp_path / "postgres"
+    home.mkdir()
+    as_user = []
+    if os.getuid() == 0:  # it refuses to be root
+        shutil.chown(home, "postgres")
+        for parent in [tmp_path, *tmp_path.parents[:3]]:
+            with contextlib.suppress(PermissionError):
+                parent.chmod(parent.stat().st_mode | 0o011)
+        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    tools, data = found[-1].parent, home / "data"
+    subprocess.run([*as_user, tools / "initdb", "-D", data, "-U", "zoo", "-A", "trust"], check=True,
+                   capture_output=True)  # fmt: skip
+    options = f"-c listen_addresses= -c unix_socket_directories={home} -c fsync=off"
+    subprocess.run([*as_user, tools / "pg_ctl", "-D", data, "-o", options, "-w", "-l", home / "log", "start"],
+                   check=True, capture_output=True)  # fmt: skip
+    yield f"postgresql+psycopg://zoo@/postgres?host={home}"
+    subprocess.run([*as_user, tools / "pg_ctl", "-D", data, "-m", "immediate", "stop"], check=True,
+                   capture_output=True)  # fmt: skip
+
+
+def test_postgresql_with_three_workers_one_of_them_killed(postgres, tmp_path):
+    with ThreadPoolExecutor(3) as pool:  # all of them make the tables
+        assert len(list(pool.map(open_storage, [postgres] * 3))) == 3
+    folder = tmp_path / "shared"
+    process = launch(study_words(folder, 4, "--workers", "3", "--storage", postgres), tmp_path)
+    deadline = time.monotonic() + 500
+    while len(list(folder.glob("trials/*/*/metrics.csv"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.kill()
+    process.communicate()
+    again = launch(study_words(folder, 4, "--workers", "3", "--storage", postgres), tmp_path)
+    said, _ = again.communicate(timeout=900)
+    assert again.returncode == 0, said
+    assert sorted(numbers(folder)) == list(range(4))
+    assert {row["state"] for row in numbers(folder).values()} <= {"complete", "pruned"}
+    assert open_storage(postgres).get_all_studies()[0].study_name == "shared"
+
+
+def test_no_environment_is_imported_for_a_strangers_recipe(study, tmp_path):
+    content = yaml.safe_load(study[0].best.read_text())
+    content["env"] = "some_package:Env-v0"
+    (tmp_path / "best.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(RecipeError, match="imports some_package: if you know it, name the environment"):
+        train(source=tmp_path / "best.yaml")
+    with pytest.raises(RecipeError, match="its loss is hl_gauss, not mse"):
+        train(source=study[0].best, loss="mse")
+    with pytest.raises(RecipeError, match="no trial 77: it has 0 to 3"):
+        train(source=f"{study[0].path}:77")
+
+
+def test_a_verdict():
+    low, high = [[1.0], [2.0], [3.1]], [[10.0], [11.0], [12.0]]
+    assert "it held" in verdict(high, low, "mean")["words"]
+    assert "not decided" in verdict([[10.0], [1.0]], [[2.0], [5.0]], "mean")["words"]
+    assert "a loss" in verdict(low, high, "mean")["words"]
+    assert verdict([[2.0]], [[1.0]], "mean")["interval_95"] is None
+
+
+def test_a_verdict_is_in_the_studys_own_aggregate():
+    best = [[1.0, 3.0], [2.0, 4.0], [3.0, 100.0]]
+    default = [[0.0, 1.0], [1.0, 2.0], [2.0, 1.5]]
+    found = verdict(best, default, "iqm")
+    assert found["gain"] == pytest.approx(trial_score(best, "iqm") - trial_score(default, "iqm"))
+    low, high = found["interval_95"]
+    assert low < found["gain"] < high
+    assert found["gain"] < 2  # the outlier is trimmed
+    assert found["best"] == [2.0, 3.0, 51.5]
+
+
+def test_a_trials_score():
+    assert trial_score([[1.0], [2.0], [6.0]], "mean") == 3
+    assert trial_score([[0.0], [1.0], [2.0], [100.0]], "iqm") == 1.5
+
+
+def test_scales():
+    assert Scale(-10, 10)(0) == 0.5
+    assert all(scale.reference > scale.random for scale in scales().values())
+    assert sum(env.startswith("ALE/") for env in scales()) == 57

@@ -1,0 +1,1 @@
+"""The categorical losses beside other libraries."""

@@ -1,0 +1,298 @@
+"""`catzoo bench training`: whole training loops beside Stable-Baselines3 and TorchRL, in one run.
+
+| part | what is measured |
+|---|---|
+| speed | whole training runs, libraries taking turns seed by seed: steps a second, and the greedy return |
+| overhead | Lightning's loop against a bare `while agent.steps < total: agent.iterate()`, same pieces |
+| learner | updates a second of the Nature CNN on random frames, in fp32, channels_last and bf16 |
+| share | where a run's time goes: environment, policy, replay, learner, Lightning |
+| pipeline | whole runs by threads of torch, collecting in turn with the learner and ahead of it |
+
+What is the same for every library: network, batch, updates per step, replay, exploration schedule,
+optimizer, target update interval, cores and threads, no double Q-learning. The libraries' loss is `huber`
+(Stable-Baselines3 and TorchRL: smooth L1); ours runs with `hl_gauss` as well. `catzoo pqn` is another agent,
+by its own recipe: its rate stands beside the others, its work is not theirs.
+
+With more than one core ours also collects in a thread while it learns, on Atari, as its recipe says there.
+
+What differs: how a library collects. Ours steps `num_envs` environments together and updates in bursts;
+`sb3` and `torchrl` step one, as their users do. `sb3-vec` is Stable-Baselines3 with as many environments
+as ours, and answers how much of the ratio is the vectorising. Nobody logs to a file.
+
+On Atari Stable-Baselines3 gets our ALE vector environment (see `peer_sb3`), and TorchRL is left out: its
+transforms need torchvision. The column `envs` says what was stepped. Ours runs with the recipe's
+channels_last, which moves memory and not precision; `catzoo bf16` is a side of its own.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import datetime
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+from catzoo.hparams import RecipeError
+from catzoo.hparams.schema import check_name
+from catzoo.zoo.bench.loops.job import KEY, Job
+from catzoo.zoo.bench.loops.loop_summary import print_table, summarise
+from catzoo.zoo.system.console import say
+from catzoo.zoo.system.provenance import cpu_model, versions
+
+__all__ = ["COLUMNS", "bench_training", "print_table", "summarise"]
+
+Row = dict[str, Any]
+
+COLUMNS = (
+    *KEY,
+    "variant",
+    "envs",
+    "seconds",
+    "steps_per_second",
+    "updates",
+    "updates_per_second",
+    "mean_return",
+    "share",
+    "versions",
+    "cpu",
+    "load",
+    "date",
+    "command",
+)
+"""Of the CSV. `load` is the machine's load average before the run: what else was going on."""
+NUMBERS = {
+    **dict.fromkeys(("seed", "steps", "threads", "eval_episodes", "updates"), int),
+    **dict.fromkeys(
+        ("seconds", "steps_per_second", "updates_per_second", "mean_return", "share", "load"), float
+    ),
+}
+PEERS = ("sb3", "sb3-vec", "torchrl")
+PARTS = ("speed", "overhead", "learner", "share", "pipeline")
+PIXELS = "ALE/Pong-v5"
+"""Where the learner's shapes come from, whatever the environment of the other parts."""
+
+
+def bench_training(
+    env: str = "CartPole-v1",
+    *,
+    steps: int | None = None,
+    seeds: int = 5,
+    peers: Sequence[str] = ("sb3", "torchrl"),
+    out: Path | None = None,
+    parts: Sequence[str] = ("speed", "overhead", "learner"),
+    progress: Callable[[str], None] = say,
+    episodes: int = 30,
+    cores: int = 1,
+    compile: bool = False,
+    isolate: bool = True,
+) -> list[Row]:
+    """Measures training loops side by side; a benchmark that was interrupted goes on.
+
+    Args:
+        env: a Gymnasium id with vector observations, or `ALE/*`.
+        steps: agent steps of each run; by default at most 100,000, and 5,000 on Atari.
+        seeds: runs of each side, and pairs of the overhead (at least five).
+        peers: of `sb3`, `sb3-vec` and `torchrl`; those that are not installed, or cannot run the
+            environment, are left out with a line that says so.
+        out: a CSV file, or a folder for `training-ENV.csv`; rows are appended as they come, and what is
+            there already, from the last day and the same versions, is not measured again. None: nothing is
+            written.
+        parts: of `speed`, `overhead`, `learner`, `share` and `pipeline`.
+        progress: gets one line for every measurement.
+        episodes: greedy episodes after each run of `speed`; 0: none.
+        cores: that each side of `speed` and `share` may use, as threads of torch or of the environment.
+        compile: the learner's measurement with torch.compile as well.
+        isolate: every run in a fresh process, on cores of its own; False is for tests.
+
+    Returns:
+        The rows of all that was asked for, old and new; see `COLUMNS`.
+
+    Raises:
+        RecipeError: an unknown part, peer or environment, or rows of another format in `out`.
+    """
+    _check(parts, PARTS, "part")
+    _check(peers, PEERS, "peer")
+    steps = steps or (5_000 if env.startswith("ALE/") else 100_000)
+    able = [peer for peer in peers if "speed" in parts and _can_run(peer, env, progress)]
+    jobs = list(_jobs(env, steps, seeds, able, parts, episodes, compile, cores))
+    file = _csv_file(out, env)
+    done = _read(file)
+    command = (
+        f"catzoo bench training --env {env} --steps {steps} --seeds {seeds} --cores {cores} "
+        f"--episodes {episodes} --parts {' '.join(parts)} --peers {' '.join(peers)}"
+    )
+    rows: list[Row] = []
+    for number, job in enumerate(jobs, 1):
+        known = [row for row in done if tuple(str(row[name]) for name in KEY) == job.key and _is_fresh(row)]
+        fresh = [] if known else _measure(job, command, isolate)
+        _append(file, fresh)
+        rows += known or fresh
+        progress(f"[{number}/{len(jobs)}] {_line(job, known or fresh)}{' (was there)' if known else ''}")
+    return rows
+
+
+def _jobs(
+    env: str,
+    steps: int,
+    seeds: int,
+    peers: Sequence[str],
+    parts: Sequence[str],
+    episodes: int,
+    compile: bool,
+    cores: int,
+) -> Iterator[Job]:
+    """Everything to measure, in the order to measure it: sides take turns, so that drift hits all alike."""
+    if "speed" in parts:
+        ours = [("catzoo", "huber"), ("catzoo", "hl_gauss")]
+        if env.startswith("ALE/"):
+            ours.append(("catzoo bf16", "huber"))
+        ours.append(("catzoo pqn", "hl_gauss"))
+        sides = [*ours, *((peer, "huber") for peer in peers)]
+        for seed in range(seeds):
+            for library, loss in sides:
+                yield Job("speed", env, library, loss, seed, steps, cores, episodes)
+    if "overhead" in parts:
+        for seed in range(max(seeds, 5)):
+            # Who goes first alternates as well.
+            for library in ("catzoo", "bare loop") if seed % 2 else ("bare loop", "catzoo"):
+                yield Job("overhead", env, library, "hl_gauss", seed, steps)
+    if "learner" in parts:
+        for threads in (1, 2):
+            for library in ("catzoo", "catzoo compiled") if compile else ("catzoo",):
+                yield Job("learner", PIXELS, library, "hl_gauss", 0, 0, threads)
+    if "pipeline" in parts:
+        for seed in range(seeds):
+            yield Job("pipeline", env, "catzoo", "hl_gauss", seed, steps, cores)
+    if "share" in parts:
+        for library, loss in (("catzoo", "huber"), ("catzoo", "hl_gauss"), ("catzoo pqn", "hl_gauss")):
+            yield Job("share", env, library, loss, 0, min(steps, 20_000), cores)
+
+
+def _can_run(peer: str, env: str, progress: Callable[[str], None]) -> bool:
+    """Whether a peer is installed and can train on the environment; says so where not."""
+    from catzoo.zoo.environments.making import make_env
+
+    if peer.startswith("sb3") and util.find_spec("stable_baselines3") is None:
+        progress(f"{peer}: left out: stable-baselines3 is not installed: pip install 'catzoo[bench]'")
+        return False
+    if env.startswith("ALE/"):
+        if peer == "torchrl":
+            progress("torchrl: left out: its Atari transforms need torchvision")
+        return peer != "torchrl"
+    made = make_env(env, 1)
+    made.close()
+    if len(made.single_observation_space.shape) != 1:
+        progress(f"{peer}: left out: it has no network like ours for {env}")
+        return False
+    return True
+
+
+def _is_fresh(row: Row) -> bool:
+    """Whether a row can stand beside one of today: the same versions, within a day."""
+    age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(row["date"])
+    return row["versions"] == _versions() and age < datetime.timedelta(days=1)
+
+
+def _measure(job: Job, command: str, isolate: bool) -> list[Row]:
+    """A job's rows, with what they were measured on."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if isolate:
+        measured = _in_fresh_process(job)
+    else:
+        from catzoo.zoo.bench.loops.loop_worker import run
+
+        measured = run(job)
+    stamp = {
+        "versions": _versions(),
+        "cpu": cpu_model(),
+        "load": round(load, 2),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": command,
+    }
+    return [dict.fromkeys(COLUMNS, "") | row | stamp for row in measured]
+
+
+def _in_fresh_process(job: Job) -> list[Row]:
+    threads = str(job.threads)
+    quiet = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONWARNINGS": "ignore"}
+    with tempfile.TemporaryDirectory() as folder:
+        job_file, rows_file = Path(folder, "job.json"), Path(folder, "rows.json")
+        job_file.write_text(json.dumps(dataclasses.asdict(job)), encoding="utf-8")
+        process = subprocess.run(
+            [sys.executable, "-m", "catzoo.zoo.bench.loops.loop_worker", str(job_file), str(rows_file)],
+            env={**os.environ, **quiet},
+            capture_output=True,
+            text=True,
+        )
+        if process.returncode != 0:
+            reason = (process.stderr.strip().splitlines() or ["no message"])[-1]
+            raise RecipeError(f"{job.library} on {job.env}: exit status {process.returncode}: {reason}")
+        rows: list[Row] = json.loads(rows_file.read_text(encoding="utf-8"))
+        return rows
+
+
+def _versions() -> str:
+    found = versions()
+    if util.find_spec("stable_baselines3") is not None:
+        found["stable-baselines3"] = metadata.version("stable-baselines3")
+    return " ".join(f"{name}={version}" for name, version in found.items())
+
+
+def _csv_file(out: Path | None, env: str) -> Path | None:
+    if out is None:
+        return None
+    out = Path(out)
+    return out if out.suffix == ".csv" else out / f"training-{env.replace('/', '-').replace(':', '-')}.csv"
+
+
+def _read(file: Path | None) -> list[Row]:
+    """The rows that are there, with numbers as numbers; empty cells stay empty."""
+    if file is None or not file.exists():
+        return []
+    with file.open(newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise RecipeError(f"{file}: not rows of this benchmark; choose another file")
+        return [
+            {name: NUMBERS.get(name, str)(cell) if cell else "" for name, cell in row.items()}
+            for row in reader
+        ]
+
+
+def _append(file: Path | None, rows: Sequence[Row]) -> None:
+    if file is None or not rows:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = not file.exists()
+    with file.open("a", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, COLUMNS)
+        if fresh:
+            writer.writeheader()
+        writer.writerows(rows)
+
+
+def _line(job: Job, rows: Sequence[Row]) -> str:
+    what = f"{job.part}: {job.library}, {job.loss}, seed {job.seed}"
+    if job.part == "learner":
+        rates = ", ".join(f"{row['variant']} {row['updates_per_second']:.1f}" for row in rows)
+        return f"learner: {job.library}, {job.threads} threads, updates/s: {rates}"
+    if job.part == "pipeline":
+        rates = ", ".join(f"{row['variant']} {row['steps_per_second']:,.0f}" for row in rows)
+        return f"{what}, steps/s: {rates}"
+    if job.part == "share":
+        return f"{what}: " + ", ".join(f"{row['variant']} {row['share']:.0%}" for row in rows)
+    score = rows[0]["mean_return"]
+    rate = f"{rows[0]['steps_per_second']:,.0f} steps/s"
+    return f"{what}: {rate}" + (f", return {score:.1f}" if score != "" else "")
+
+
+def _check(names: Sequence[str], known: Sequence[str], what: str) -> None:
+    for name in names:
+        check_name(what, name, known)

@@ -1,0 +1,1 @@
+"""What is in the zoo: recipe files, score tables, trained agents. Imports no torch."""

@@ -1,0 +1,1 @@
+"""The `catzoo` command: dispatch on the first word, and a file for each command."""

@@ -1,0 +1,1 @@
+"""Environments: names and sets, protocols, and how one is made."""

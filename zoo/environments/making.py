@@ -1,0 +1,97 @@
+"""Environments by name, each under a named protocol that is stamped on every result.
+
+* `ALE/*`: **atari-sticky** (Machado et al. 2018; Dopamine). Sticky actions 0.25, frame skip 4 with
+  max-pooling, grey 84x84 stacks of 4, no loss-of-life termination, no no-op starts, minimal action set,
+  at most 27,000 agent steps (108,000 frames), unclipped scores.
+  With `repeat_action_probability=0`, as in Atari-100k: **atari-deterministic**.
+* `MinAtar/*`: **minatar-sticky**. Sticky actions 0.1, difficulty ramping, minimal action set, at most
+  27,000 steps.
+* CartPole, Acrobot, MountainCar: **classic-control**. As Gymnasium registers them.
+* the rest: **gymnasium**. As registered, with its own time limit.
+
+Atari runs on ALE's C++ vector environment, everything else on `gymnasium.vector`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from catzoo.hparams import RecipeError
+from catzoo.zoo.environments.atari import make_atari
+from catzoo.zoo.environments.protocols import Protocol, protocol_of
+from catzoo.zoo.environments.registry import find_spec, in_short
+
+DTYPES = tuple(
+    np.dtype(name)
+    for name in ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
+)
+"""Of observations: what both NumPy and torch can index."""
+
+
+def stream_seed(seed: int, purpose: str) -> int:
+    """A seed for one use within a run, so that runs 0, 1, 2 … never share environments."""
+    words = [seed, *purpose.encode()]
+    return int(np.random.SeedSequence(words).generate_state(1)[0] >> 2)  # ALE takes 31 bits
+
+
+def make_env(env: str, num_envs: int, options: dict[str, Any] | None = None, **render: Any) -> VectorEnv:
+    """A vector environment with a discrete action space and array observations.
+
+    Args:
+        env: any Gymnasium id, or `my_package:MyEnv-v0`, which imports `my_package` first.
+        num_envs: how many to step together.
+        options: constructor arguments over the protocol's.
+        render: `render_mode`, for environments that draw themselves.
+
+    Raises:
+        RecipeError: unknown environment (with the nearest name), a missing extra, an option the
+            constructor does not take, or spaces that a value-based agent cannot use.
+    """
+    protocol = protocol_of(env, options)
+    if protocol.name.startswith("atari"):
+        made = make_atari(protocol, num_envs)
+    else:
+        made = _make_gymnasium(protocol, num_envs, render)
+    problem = _problem(made.single_action_space, made.single_observation_space)
+    if problem:
+        made.close()
+        raise RecipeError(f"{env}: {problem}")
+    return made
+
+
+def _problem(action: gym.Space, observation: gym.Space) -> str | None:
+    """Why a value-based agent cannot use these spaces."""
+    if not isinstance(action, gym.spaces.Discrete):
+        return f"needs a discrete action space, but it has {action}"
+    if action.start != 0:
+        return f"needs actions that count from 0, but they count from {action.start}"
+    if not isinstance(observation, gym.spaces.Box) or not observation.shape:
+        return f"needs array observations, but it has {observation}"
+    if observation.dtype not in DTYPES:
+        return f"needs observations of {', '.join(map(str, DTYPES))}, but they are {observation.dtype}"
+    return None
+
+
+def _make_gymnasium(protocol: Protocol, num_envs: int, render: dict[str, Any]) -> VectorEnv:
+    spec, options = find_spec(protocol.env), dict(protocol.settings)
+    cap = options.pop("max_episode_steps", None)
+    native = spec.vector_entry_point is not None and not options and cap is None and not render
+    try:
+        if native:
+            return gym.make_vec(spec, num_envs, vectorization_mode="vector_entry_point")
+
+        def one() -> gym.Env:
+            single = gym.make(spec, max_episode_steps=cap, **render, **options)
+            if not isinstance(single.observation_space, gym.spaces.Box):
+                single = gym.wrappers.FlattenObservation(single)
+            return single
+
+        return gym.vector.SyncVectorEnv([one] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+    except (gym.error.DependencyNotInstalled, ImportError) as error:
+        raise RecipeError(f"{protocol.env}: needs a package that is missing: {in_short(error)}") from None
+    except Exception as error:  # whatever a constructor raises is about the id or its options
+        raise RecipeError(f"{protocol.env}: cannot be made: {in_short(error)}") from None

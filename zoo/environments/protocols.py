@@ -1,0 +1,61 @@
+"""Named protocols: what a score was measured under."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from catzoo.zoo.environments.names import canonical
+
+EPISODE_CAP = 27_000
+"""Agent steps after which Atari and MinAtar episodes are truncated."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a score was measured under."""
+
+    name: str
+    env: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    frames_per_step: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for a result file."""
+        return asdict(self)
+
+
+ATARI = {
+    "repeat_action_probability": 0.25,
+    "frameskip": 4,
+    "maxpool": True,
+    "grayscale": True,
+    "img_height": 84,
+    "img_width": 84,
+    "stack_num": 4,
+    "episodic_life": False,
+    "noop_max": 0,
+    "use_fire_reset": False,
+    "full_action_space": False,
+    "max_num_frames_per_episode": 4 * EPISODE_CAP,
+    "reward_clipping": False,  # scores are unclipped; the agent clips for learning
+}
+
+
+CLASSIC_CONTROL = ("CartPole", "Acrobot", "MountainCar-")
+
+
+MINATAR = {"sticky_action_prob": 0.1, "difficulty_ramping": True}
+
+
+def protocol_of(env: str, options: dict[str, Any] | None = None) -> Protocol:
+    """The protocol of an environment, with the recipe's options over its defaults."""
+    env, options = canonical(env), options or {}
+    if env.startswith("ALE/"):
+        settings = {**ATARI, **options}
+        sticky = settings["repeat_action_probability"] != 0
+        name = "atari-sticky" if sticky else "atari-deterministic"
+        return Protocol(name, env, settings, frames_per_step=settings["frameskip"])
+    if env.startswith("MinAtar/"):
+        return Protocol("minatar-sticky", env, {**MINATAR, "max_episode_steps": EPISODE_CAP, **options})
+    return Protocol("classic-control" if env.startswith(CLASSIC_CONTROL) else "gymnasium", env, options)

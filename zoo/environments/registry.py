@@ -1,0 +1,55 @@
+"""Registered environments by name, without making one."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import gymnasium as gym
+
+from catzoo.hparams import RecipeError, nearest
+from catzoo.zoo.environments.names import canonical
+
+
+def find_spec(env: str) -> Any:
+    """The registered specification behind a name, without making the environment.
+
+    Raises:
+        RecipeError: no such environment, with the nearest name.
+    """
+    env = canonical(env)
+    if env.startswith("MinAtar/"):
+        _register_minatar()
+    if env.startswith("ALE/"):
+        import ale_py
+
+        gym.register_envs(ale_py)
+    module, colon, name = env.rpartition(":")
+    if colon:
+        if os.getcwd() not in sys.path:  # a package beside you, as `python -m` would find it
+            sys.path.append(os.getcwd())
+        try:
+            importlib.import_module(module)
+        except (ImportError, ValueError, TypeError) as error:
+            raise RecipeError(f"{env}: cannot import {module}: {in_short(error)}") from None
+    try:
+        return gym.spec(name)
+    except gym.error.Error as error:
+        known = [key for key in gym.registry if key.startswith("ALE/") == env.startswith("ALE/")]
+        hint = nearest(name, known)
+        raise RecipeError(f"unknown environment {env}{hint or ': ' + in_short(error)}") from None
+
+
+def _register_minatar() -> None:
+    try:
+        from minatar.gym import register_envs
+    except ImportError:
+        raise RecipeError("MinAtar is not installed: pip install 'catzoo[minatar]' (GPL-3)") from None
+    if "MinAtar/Breakout-v1" not in gym.registry:
+        register_envs()
+
+
+def in_short(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

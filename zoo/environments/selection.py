@@ -1,0 +1,76 @@
+"""From the words after `--env` to environments: ids, sets and patterns, each looked up."""
+
+from __future__ import annotations
+
+import fnmatch
+
+from catzoo.hparams import RecipeError, nearest
+from catzoo.zoo.environments.names import SETS, canonical, is_pattern
+
+
+def expand(env: str) -> list[str]:
+    """The environments that a comma-separated list of ids, sets and patterns stands for.
+
+    The order is the list's, a pattern's matches alphabetical; what is there already is not repeated. Makes
+    no environment, but looks every one up.
+
+    Raises:
+        RecipeError: a name that nobody registered, with the nearest one, or a pattern without a match.
+    """
+    from catzoo.zoo.environments.registry import find_spec
+
+    found: dict[str, str] = {}
+    for word in (part.strip() for part in env.split(",")):
+        if not word:
+            raise RecipeError(f"--env {env!r}: an empty name in the list")
+        if is_pattern(word):
+            names = _matches(word)
+        else:
+            names = SETS.get(word.lower()) or (word,)
+            _offer_sets(word)
+            for name in names:
+                find_spec(name)
+        for name in names:
+            found.setdefault(canonical(name), name)  # MinAtar/Breakout and MinAtar/Breakout-v1 are one game
+    return list(found.values())
+
+
+def _offer_sets(word: str) -> None:
+    """Refuses a name that is nobody's and nearest to a set's."""
+    import gymnasium as gym
+
+    if word.lower() in SETS or word in gym.registry or "/" in word or ":" in word:
+        return
+    if word.lower().startswith("atari-100k"):
+        raise RecipeError(f"{word} is no set of games but a preset: --env atari-26 --preset {word.lower()}")
+    hint = nearest(word, [*SETS, *gym.registry])
+    if any(hint.endswith(f"{name}?") for name in SETS):
+        raise RecipeError(f"unknown environment {word}{hint}; sets are {', '.join(SETS)}")
+
+
+def _matches(pattern: str) -> tuple[str, ...]:
+    known = _known(pattern)
+    names = tuple(name for name in known if fnmatch.fnmatchcase(name, pattern))
+    if not names:
+        hint = nearest("".join(letter for letter in pattern if letter not in "*?[]"), known)
+        raise RecipeError(f"{pattern}: matches no environment{hint}")
+    return names
+
+
+def _known(pattern: str) -> list[str]:
+    """What a pattern can match: v5 of Atari, the short names of MinAtar, and whatever else is registered."""
+    import gymnasium as gym
+
+    from catzoo.zoo.environments.registry import find_spec
+
+    find_spec("ALE/Pong-v5")  # looking one up registers all
+    minatar: tuple[str, ...] = ()
+    try:
+        find_spec("MinAtar/Breakout")
+        minatar = SETS["minatar-5"]
+    except RecipeError:  # not installed, which is an error only for those who want it
+        if pattern.startswith("MinAtar/"):
+            raise
+    atari = [name for name in gym.registry if name.startswith("ALE/") and name.endswith("-v5")]
+    others = [name for name in gym.registry if not name.startswith(("ALE/", "MinAtar/"))]
+    return [*sorted(atari), *minatar, *sorted(others)]

@@ -1,0 +1,1 @@
+"""What lies on disk: runs, studies, recipes. Imports no torch."""

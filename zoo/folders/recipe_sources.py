@@ -1,0 +1,133 @@
+"""Recipes from files: what a study found, any of its trials, or another run's.
+
+A file may come from anyone: it is data, and the one thing in it that could name code, an environment such as
+`my_package:MyEnv-v0`, has to be named by the user as well.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from catzoo.hparams import Recipe, RecipeError, build, loss_name, merge, read_yaml
+from catzoo.hparams.resolve import refuse_ignored
+from catzoo.hparams.schema import brief, shown
+from catzoo.zoo.catalogue.recipe_files import agents, recipe_source
+from catzoo.zoo.environments.names import canonical
+from catzoo.zoo.environments.selection import expand
+from catzoo.zoo.folders.run_folder import Run
+from catzoo.zoo.folders.run_recipe import FORMAT
+
+Source = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Sourced:
+    """A recipe from a file, and what its run folder's name says of that."""
+
+    recipe: Recipe
+    suffix: str
+
+
+def read_source(source: Source) -> list[Sourced]:
+    """The recipes of a best.yaml, a recipe.yaml, a run folder, or a trial as STUDY:NUMBER.
+
+    Raises:
+        RecipeError: not that, or corrupt.
+    """
+    text = os.fspath(source)
+    study, colon, number = text.rpartition(":")
+    if colon and number.isascii() and number.isdecimal() and not os.path.exists(text):
+        from catzoo.zoo.folders.study_folder import StudyFolder
+
+        return [
+            Sourced(recipe, f"-trial{int(number)}") for recipe in StudyFolder(study).recipes_of(int(number))
+        ]
+    path = Path(text)
+    if os.path.isdir(path):
+        if (path / "study.yaml").is_file():
+            raise RecipeError(f"{path}: a study: name its {path / 'best.yaml'}, or a trial as {path}:NUMBER")
+        return [Sourced(Run(path).recipe(), "")]
+    return _read_file(path)
+
+
+def _read_file(path: Path) -> list[Sourced]:
+    values = read_yaml(path)
+    stamp = values.pop("catzoo", None)
+    if not isinstance(stamp, dict):
+        raise RecipeError(f"{path}: neither a run's recipe.yaml nor a study's best.yaml")
+    if stamp.get("format") != FORMAT:
+        raise RecipeError(f"{path}: run format {shown(stamp.get('format'))}, this version reads {FORMAT}")
+    study = stamp.get("study")
+    trial = study.get("trial") if isinstance(study, dict) else None
+    suffix = f"-trial{trial}" if isinstance(trial, int) else ""
+    several = values.get("recipes", [values])
+    if not isinstance(several, list) or not several or not all(isinstance(one, dict) for one in several):
+        raise RecipeError(f"{path}: recipes must be a list of recipes, not empty")
+    return [Sourced(build(Recipe, one, where=str(path)), suffix) for one in several]
+
+
+def recipes_from(
+    source: Source,
+    *,
+    agent: str | None = None,
+    env: str | None = None,
+    loss: str | None = None,
+    preset: str | None = None,
+    said: Iterable[Mapping[str, Any]] = (),
+) -> list[Sourced]:
+    """The recipes of a file with the user's overrides; of the environments that are named, if any are.
+
+    Raises:
+        RecipeError: see `read_source`; or what was named is not what the file has.
+    """
+    found = read_source(source)
+    for name, asked, own in (
+        ("agent", agent, found[0].recipe.agent),
+        ("loss", loss and loss_name(loss), found[0].recipe.value_loss.name),
+        ("preset", preset, found[0].recipe.preset),
+    ):
+        if asked is not None and asked != own:
+            raise RecipeError(f"{source}: its {name} is {own}, not {brief(asked)}")
+    kept = found if env is None else _picked(source, found, env)
+    for one in kept:
+        if ":" in one.recipe.env and env is None:
+            package = one.recipe.env.rpartition(":")[0]
+            raise RecipeError(
+                f"{source}: its environment {one.recipe.env} imports {package}: if you know it, name the "
+                "environment with --env"
+            )
+    return [Sourced(_overridden(one.recipe, said), one.suffix) for one in kept]
+
+
+def _picked(source: Source, found: Sequence[Sourced], env: str) -> list[Sourced]:
+    """Those of some recipes whose environments a list of ids, sets and patterns names."""
+    own = {canonical(one.recipe.env) for one in found}
+    wanted: set[str] = set()
+    for word in (part.strip() for part in env.split(",")):
+        names = {word} & {one.recipe.env for one in found} or set(expand(word))
+        hits = own & set(map(canonical, names))
+        if not hits:
+            known = ", ".join(one.recipe.env for one in found)
+            raise RecipeError(f"{source}: is for {brief(known, 200)}, not for {brief(word)}")
+        wanted |= hits
+    return [one for one in found if canonical(one.recipe.env) in wanted]
+
+
+def _overridden(recipe: Recipe, said: Iterable[Mapping[str, Any]]) -> Recipe:
+    values = recipe.to_dict()
+    source = recipe_source(recipe.agent) if recipe.agent in agents() else {}
+    for override in said:
+        refuse_ignored(override, source)
+        for key in ("agent", "env", "preset"):
+            if key in override:
+                raise RecipeError(f"{key}={shown(override[key])}: the {key} is the file's (command line)")
+        of_loss = override.get("value_loss")
+        for given, dropped in (("sigma", "sigma_ratio"), ("sigma_ratio", "sigma")):
+            if isinstance(of_loss, Mapping) and given in of_loss:
+                values["value_loss"].pop(dropped, None)
+        values = merge(values, override)
+    return build(Recipe, values, where="command line")

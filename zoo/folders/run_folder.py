@@ -1,0 +1,180 @@
+"""A run's folder: the recipe, the metrics, the checkpoints, the weights and the result.
+
+| file | what |
+|---|---|
+| recipe.yaml | the resolved recipe, with versions and protocol; what a second command is compared with |
+| metrics.csv, tensorboard/ | metrics by step |
+| episodes.csv | every training episode: step, return, length |
+| checkpoints/ | what a continued run needs |
+| weights.safetensors | network (and target network) at the end |
+| weights-best.safetensors | the same at the best mean training return |
+| result.json | greedy evaluation: mean return, every episode's return, steps, seed, protocol, versions |
+| learning_curve.png | the picture |
+| dataset/ | the share of its transitions that the run was to record |
+| not_finite.safetensors | the batch whose loss was not a number, where that ended the run |
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from catzoo.hparams import Recipe, RecipeError, build, read_yaml
+from catzoo.hparams.schema import shown
+from catzoo.zoo.catalogue.recipe_files import know_losses
+from catzoo.zoo.folders.result_file import read_result
+from catzoo.zoo.folders.run_recipe import FORMAT, compare, flat, stamped
+from catzoo.zoo.system.atomic_files import write_atomically
+from catzoo.zoo.system.file_locks import lock
+
+
+class Run:
+    """A run folder, existing or to be made.
+
+    Args:
+        path: the folder.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.recipe_file = self.path / "recipe.yaml"
+        self.weights = self.path / "weights.safetensors"
+        self.best_weights = self.path / "weights-best.safetensors"
+        self.result_file = self.path / "result.json"
+        self.metrics = self.path / "metrics.csv"
+        self.episodes = self.path / "episodes.csv"
+        self.checkpoints = self.path / "checkpoints"
+        self.curve = self.path / "learning_curve.png"
+        self.scratch = self.path / "replay"
+        self.dataset = self.path / "dataset"
+
+    def recipe(self) -> Recipe:
+        """The recipe that the folder belongs to.
+
+        Raises:
+            RecipeError: no run there, or a corrupt recipe.
+        """
+        try:
+            there = self.recipe_file.exists()
+        except (OSError, ValueError):
+            there = False
+        if not there:
+            raise RecipeError(f"{str(self.path)[:80]}: not a run folder: there is no recipe.yaml in it")
+        values = read_yaml(self.recipe_file)
+        stamp = values.pop("catzoo", None)
+        if not isinstance(stamp, dict) or stamp.get("format") != FORMAT:
+            found = stamp.get("format") if isinstance(stamp, dict) else None
+            raise RecipeError(f"{self.recipe_file}: run format {shown(found)}, this version reads {FORMAT}")
+        value_loss = values.get("value_loss")
+        if isinstance(value_loss, dict) and isinstance(value_loss.get("name"), str):
+            know_losses([value_loss["name"]])
+        return build(Recipe, values, where=str(self.recipe_file))
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuses a folder that is not `recipe`'s to use; writes nothing.
+
+        Raises:
+            RecipeError: it belongs to another recipe (says what differs) or holds other files.
+        """
+        try:
+            ours = self.recipe_file.exists()
+            taken = self.path.exists() and (not self.path.is_dir() or any(_not_ours(self.path)))
+        except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
+            raise RecipeError(f"{str(self.path)[:80]!r}: cannot be used: {error}") from None
+        if ours:
+            own = self.recipe()
+            before = flat(own.to_dict())
+            differences = [
+                f"{key} is {before.get(key)}, asked for {value}"
+                for key, value in compare(own, recipe).items()
+            ]
+            if differences:
+                raise RecipeError(
+                    f"{self.path} belongs to another recipe: {'; '.join(differences)}; "
+                    "choose another --run-dir, or delete the folder"
+                )
+        elif taken:
+            raise RecipeError(f"{self.path} exists and is not a run folder: choose another --run-dir")
+
+    @contextmanager
+    def training(self, recipe: Recipe) -> Iterator[None]:
+        """Makes the folder for `recipe`, or takes up the one that is there, and holds it for one process.
+
+        Raises:
+            RecipeError: see `check`; it cannot be written; or another process is training in it.
+        """
+        self.check(recipe)
+        refuse_links(self.path)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise RecipeError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+        try:
+            lock(descriptor, self.path)  # it dies with the process
+            if not self.recipe_file.exists():
+                self.save_recipe(recipe)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def save_recipe(self, recipe: Recipe) -> None:
+        """Publishes recipe.yaml by rename.
+
+        Raises:
+            RecipeError: it cannot be written.
+        """
+        try:
+            write_atomically(self.recipe_file, yaml.safe_dump(stamped(recipe), sort_keys=False))
+        except OSError as error:
+            raise RecipeError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+
+    def result(self) -> dict[str, Any] | None:
+        """The content of result.json, or None before the end of the run."""
+        return read_result(self.result_file) if os.path.lexists(self.result_file) else None
+
+    def save_result(self, result: dict[str, Any]) -> None:
+        """Publishes result.json by rename."""
+        write_atomically(self.result_file, json.dumps(result, indent=1) + "\n")
+
+    def drop_scratch(self) -> None:
+        """Removes the replay that lay on disk while the run trained."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def _not_ours(folder: Path) -> Iterator[Path]:
+    """What lies in a folder beside the temporary files of a start that failed."""
+    return (path for path in folder.iterdir() if path.suffix != ".tmp")
+
+
+def refuse_links(folder: Path) -> None:
+    """Refuses a folder with symbolic links in it: whoever made it would have us write elsewhere.
+
+    Raises:
+        RecipeError: names one.
+    """
+    for here, inside, files in os.walk(folder):
+        for name in (*inside, *files):
+            if Path(here, name).is_symlink():
+                raise RecipeError(f"{Path(here, name)}: is a symbolic link, and a run folder holds none")
+
+
+def default_folder(recipe: Recipe, suffix: str = "") -> Path:
+    """`runs/dqn-CartPole-v1-hl_gauss-s0`, with the preset after the environment if there is one."""
+    env = recipe.env.replace("/", "-").replace(":", "-")
+    preset = f"-{recipe.preset}" if recipe.preset else ""
+    return Path("runs") / f"{recipe.agent}-{env}{preset}-{recipe.value_loss.name}{suffix}-s{recipe.seed}"
+
+
+def finished_result(run: Run, recipe: Recipe) -> dict[str, Any] | None:
+    """The run's result if it already has the recipe's steps; also refuses another recipe's folder."""
+    run.check(recipe)
+    result = run.result()
+    return result if result is not None and result["steps"] >= recipe.steps else None

@@ -1,0 +1,80 @@
+"""What a process of its own is started for."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from catzoo.hparams import Recipe, RecipeError
+from catzoo.zoo.folders.run_folder import Run
+
+PYTHON = [sys.executable, "-P", "-m"]
+"""-P: the working directory is for the user's packages, and hides none of the library's."""
+
+
+COMMAND = [*PYTHON, "catzoo.zoo.launch.worker"]
+
+
+class Work(Protocol):
+    """What a process of its own is started for: a run, or a task of a study."""
+
+    @property
+    def log(self) -> Path:
+        """Of the process's output."""
+        ...
+
+    @property
+    def command(self) -> list[str]:
+        """Of the process, which takes a line of JSON on standard input; see `worker`."""
+        ...
+
+    def title(self) -> str:
+        """For the log."""
+        ...
+
+    def words(self, threads: int) -> dict[str, Any]:
+        """What the process is to do with so many threads, as plain data."""
+        ...
+
+    def has_result(self) -> bool:
+        """Whether it is done."""
+        ...
+
+
+AnyWork = TypeVar("AnyWork", bound=Work)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: its recipe, its folder, the log of its process, and the arguments of its `train`."""
+
+    recipe: Recipe
+    run: Run
+    log: Path
+    arguments: dict[str, Any]
+
+    @property
+    def command(self) -> list[str]:
+        """See `Work`."""
+        return COMMAND
+
+    def title(self) -> str:
+        """See `Work`."""
+        return shlex.join(["train", self.recipe.agent, "--run-dir", str(self.run.path)])
+
+    def words(self, threads: int) -> dict[str, Any]:
+        """See `Work`."""
+        if 0 < self.recipe.compute.threads <= threads:
+            return self.arguments
+        overrides = [*self.arguments["overrides"], {"compute": {"threads": threads}}]
+        return {**self.arguments, "overrides": overrides}
+
+    def has_result(self) -> bool:
+        """See `Work`."""
+        try:
+            return "interval_95" in (self.run.result() or {})
+        except RecipeError:
+            return False

@@ -1,0 +1,307 @@
+"""`train_many`: a list of games, losses and seeds, each run in a worker process and a folder of its own.
+
+Nothing is kept about the whole: what is done is what the run folders say, so the same command goes on after
+any interruption. Seeds are outermost, so that an interrupted benchmark has whole first seeds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from catzoo.hparams import RecipeError, loss_name
+from catzoo.zoo.catalogue.recipe_files import find_recipe, know_losses, recipe_source
+from catzoo.zoo.environments.selection import expand
+from catzoo.zoo.folders.recipe_sources import Source, Sourced, recipes_from
+from catzoo.zoo.folders.run_folder import Run, default_folder, finished_result
+from catzoo.zoo.launch.jobs import COMMAND, Job
+from catzoo.zoo.launch.processes import (
+    RESTARTS,
+    crew_of_workers,
+    environment,
+    last_words,
+    problem_of,
+    start,
+    threads_each,
+    wait_for,
+)
+from catzoo.zoo.launch.progress_board import Board
+from catzoo.zoo.reporting.scores import print_scores
+from catzoo.zoo.system.console import say
+from catzoo.zoo.system.signals import sigterm_raises
+from catzoo.zoo.training.train import said_of
+
+Overrides = Iterable[str | Mapping[str, Any]]
+
+
+def train_many(
+    agent: str | None = None,
+    envs: str | Sequence[str] | None = None,
+    *,
+    source: Source | None = None,
+    losses: str | Sequence[str] | None = None,
+    preset: str | None = None,
+    steps: int | None = None,
+    seeds: int = 1,
+    seed: int | None = None,
+    workers: int = 1,
+    run_dir: str | os.PathLike[str] | None = None,
+    overrides: Overrides = (),
+    wandb: str | None = None,
+    progress: Callable[[str], None] | None = say,
+) -> list[dict[str, Any]]:
+    """Trains an agent on every environment with every loss and seed, several runs at a time.
+
+    Finished runs are skipped, interrupted ones go on, and one that fails does not stop the others; one whose
+    process crashes or hangs is started again twice, from its last checkpoint. What a
+    process prints is in `PARENT/logs/RUN.log`; losses and environments that exist only in the caller's
+    process are unknown there, `my_package:MyEnv-v0` is not.
+
+    Args:
+        agent: name in the zoo.
+        envs: a comma-separated list of ids, sets and patterns, or several; see `environments.names`.
+        source: instead of these, recipes from a file, see `train`; `envs` then picks among them.
+        losses: value losses, several or comma-separated; the recipe's own by default.
+        preset: one of the recipe's presets, such as `atari-100k`.
+        steps: agent steps of each run; the recipe's own by default.
+        seeds: how many.
+        seed: the first of them; 0 by default.
+        workers: runs at a time; the processor's cores are shared out among them.
+        run_dir: the folder that the run folders are in; `runs` by default.
+        overrides: `key=value` strings or nested mappings over the recipes.
+        wandb: a Weights & Biases project to log to as well.
+        progress: prints a line; None: nothing is shown.
+
+    Returns:
+        One mapping per run, in order: the content of `result.json`, or, for a run that failed, what it was
+        (`agent`, `env`, `loss`, `seed`, `steps`, `run_dir`), with `error` and `log`.
+
+    Raises:
+        RecipeError: anything wrong with what was asked for, in one line, before any run begins.
+        KeyboardInterrupt: after the workers have ended.
+    """
+    for name, count in (("seeds", seeds), ("workers", workers)):
+        if count < 1:
+            raise RecipeError(f"{name}={count}: must be at least 1")
+    _check_wandb(wandb)
+    overrides = [overrides] if isinstance(overrides, str | Mapping) else list(overrides)
+    if source is not None:
+        recipes = _from_source(source, agent, envs, losses, preset, seeds, said_of(overrides, steps, seed))
+    elif agent is None or envs is None:
+        raise RecipeError("name an agent and environments, or recipes with --from")
+    else:
+        recipes = _recipes(agent, envs, losses, preset, steps, seeds, seed, overrides)
+    parent = Path("runs" if run_dir is None else run_dir)
+    said = {"overrides": overrides, "wandb": wandb, "source": None if source is None else os.fspath(source)}
+    jobs = [_job(one, parent, said) for one in recipes]
+    todo = _unfinished(jobs, parent)
+    check_jobs(todo, workers)
+    _make_logs(parent, todo)
+    failures = train_jobs(jobs, todo, workers, progress)
+    if progress is not None:
+        _report(jobs, failures, progress)
+    return [_outcome(job, failures.get(job.run.path)) for job in jobs]
+
+
+def _check_wandb(project: str | None) -> None:
+    from importlib.util import find_spec
+
+    if project is not None and find_spec("wandb") is None:
+        raise RecipeError("Weights & Biases is not installed: pip install 'catzoo[wandb]'")
+
+
+def _recipes(
+    agent: str,
+    envs: str | Sequence[str],
+    losses: str | Sequence[str] | None,
+    preset: str | None,
+    steps: int | None,
+    seeds: int,
+    seed: int | None,
+    overrides: Sequence[str | Mapping[str, Any]],
+) -> list[Sourced]:
+    """Every run's recipe, checked: seeds outermost, then environments, then losses."""
+    recipe_source(agent)  # an unknown agent is named before anything else
+    said = said_of(overrides, steps, seed)
+    names = expand(envs if isinstance(envs, str) else ",".join(envs))
+    asked = _losses(losses)
+    first = [find_recipe(agent, env, loss, said, preset) for env in names for loss in asked]
+    later = [
+        find_recipe(agent, recipe.env, recipe.value_loss.name, [*said, {"seed": recipe.seed + index}], preset)
+        for index in range(seeds)
+        for recipe in first
+    ]
+    return [Sourced(recipe, "") for recipe in later]
+
+
+def _from_source(
+    source: Source,
+    agent: str | None,
+    envs: str | Sequence[str] | None,
+    losses: str | Sequence[str] | None,
+    preset: str | None,
+    seeds: int,
+    said: Sequence[Mapping[str, Any]],
+) -> list[Sourced]:
+    """Every run's recipe from a file: seeds outermost, then environments."""
+    env = envs if envs is None or isinstance(envs, str) else ",".join(envs)
+    loss = losses if losses is None or isinstance(losses, str) else ",".join(losses)
+    first = recipes_from(source, agent=agent, env=env, loss=loss, preset=preset, said=said)
+    return [
+        dataclasses.replace(one, recipe=dataclasses.replace(one.recipe, seed=one.recipe.seed + index))
+        for index in range(seeds)
+        for one in first
+    ]
+
+
+def _losses(losses: str | Sequence[str] | None) -> list[str | None]:
+    if losses is None:
+        return [None]
+    words = [word.strip() for word in losses.split(",")] if isinstance(losses, str) else list(losses)
+    know_losses(words)
+    return list(dict.fromkeys(loss_name(word) for word in words))
+
+
+def _job(one: Sourced, parent: Path, said: Mapping[str, Any]) -> Job:
+    recipe = one.recipe
+    run = Run(parent / default_folder(recipe, one.suffix).name)
+    arguments = {
+        "agent": recipe.agent,
+        "env": recipe.env,
+        "loss": recipe.value_loss.name,
+        "preset": recipe.preset,
+        "steps": recipe.steps,
+        "seed": recipe.seed,
+        "run_dir": str(run.path),
+        **said,
+    }
+    return Job(recipe, run, parent / "logs" / f"{run.path.name}.log", arguments)
+
+
+def _unfinished(jobs: Sequence[Job], parent: Path) -> list[Job]:
+    """The jobs that are left to do; refuses folders that are somebody else's, or are two jobs' at once."""
+    try:
+        is_run = (parent / "recipe.yaml").exists()
+    except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
+        raise RecipeError(f"{str(parent)[:80]!r}: cannot be used: {error}") from None
+    if is_run:
+        raise RecipeError(
+            f"{parent} is a run folder: --run-dir of several runs is the folder that holds them"
+        )
+    owners: dict[Path, Job] = {}
+    for job in jobs:
+        other = owners.setdefault(job.run.path, job)
+        if other is not job:
+            raise RecipeError(
+                f"{other.recipe.env} and {job.recipe.env} would share the folder {job.run.path}: train them "
+                "one by one, each with its own --run-dir"
+            )
+    return [job for job in jobs if finished_result(job.run, job.recipe) is None]
+
+
+def check_jobs(jobs: Sequence[Job], workers: int) -> None:
+    """Builds the first run of each family in a worker, so that what cannot work is refused now, and once.
+
+    Games of one family take the same options and have the same kinds of spaces.
+    """
+    from catzoo.zoo.environments.protocols import protocol_of
+
+    first: dict[tuple[str, str], Job] = {}
+    for job in jobs:
+        env, protocol = job.recipe.env, protocol_of(job.recipe.env, job.recipe.env_options).name
+        family = protocol if protocol.startswith(("atari", "minatar")) else env
+        first.setdefault((family, job.recipe.value_loss.name), job)
+    if not first:
+        return
+    words = [{**job.arguments, "wandb": None} for job in first.values()]
+    workers = min(workers, len(jobs))
+    with sigterm_raises():
+        done = subprocess.run(
+            [*COMMAND, "check"],
+            input=json.dumps(words) + "\n",
+            capture_output=True,
+            text=True,
+            env=environment(threads_each(workers), workers),
+            check=False,
+        )
+    if done.returncode:
+        raise RecipeError(last_words(done.stderr) or f"a check ended with status {done.returncode}")
+
+
+def _make_logs(parent: Path, todo: Sequence[Job]) -> None:
+    if todo:
+        try:
+            (parent / "logs").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RecipeError(f"{parent}: cannot be written: {error.strerror or error}") from None
+
+
+def train_jobs(
+    jobs: Sequence[Job], todo: Sequence[Job], workers: int, tell: Callable[[str], None] | None
+) -> dict[Path, str]:
+    """Trains what is to do; returns why the runs that failed did, by folder."""
+    failures: dict[Path, str] = {}
+    done = len(jobs) - len(todo)
+    steps = [sum(job.recipe.steps for job in some) for some in (jobs, todo)]
+    if done and tell is not None:
+        tell(f"{done} of {len(jobs)} runs {'is' if done == 1 else 'are'} finished already")
+    if not todo:
+        return failures
+    workers = min(workers, len(todo))
+    threads = threads_each(workers)
+    waiting, attempts = list(todo), Counter[Path]()
+    with Board(len(jobs), done, steps[0], steps[0] - steps[1], tell) as board, crew_of_workers() as crew:
+        while waiting or crew:
+            while waiting and len(crew) < workers:
+                job = waiting.pop(0)
+                attempts[job.run.path] += 1
+                board.begin(job.run, job.recipe.steps, again=attempts[job.run.path] > 1)
+                try:
+                    crew.append(start(job, threads, workers))
+                except OSError as error:  # such as a full disk: this run's trouble, not the others'
+                    failures[job.run.path] = f"cannot be started: {error}"
+                    board.end(job.run, job.recipe.steps, _line(job, failures[job.run.path]), finished=False)
+            for worker in wait_for(crew, board.watch) if crew else ():
+                crew.remove(worker)
+                job, problem = worker.job, problem_of(worker)
+                if problem is not None and worker.crashed and attempts[job.run.path] <= RESTARTS:
+                    waiting.insert(0, job)
+                elif problem is not None:
+                    failures[job.run.path] = problem
+                line = _line(job, problem)
+                board.end(job.run, job.recipe.steps, line, finished=problem is None)
+    return failures
+
+
+def _line(job: Job, problem: str | None) -> str:
+    """How a run went."""
+    name = job.run.path.name
+    if problem is not None:
+        return f"{name}: failed: {problem}"
+    result = job.run.result() or {}
+    low, high = result["interval_95"]
+    return f"{name}: greedy return {result['mean_return']:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def _report(jobs: Sequence[Job], failures: Mapping[Path, str], tell: Callable[[str], None]) -> None:
+    """The table, and a line for each run that failed."""
+    there = [job.run.path for job in jobs if job.run.recipe_file.exists()]
+    if there:
+        print_scores(there)
+    for job in jobs:
+        if job.run.path in failures:
+            tell(f"failed: {job.run.path.name}: {failures[job.run.path]}; see {job.log}")
+
+
+def _outcome(job: Job, problem: str | None) -> dict[str, Any]:
+    result = job.run.result() if problem is None else None
+    if result is not None:
+        return {**result, "run_dir": str(job.run.path)}
+    keys = ("agent", "env", "loss", "seed", "steps", "run_dir")
+    return {**{key: job.arguments[key] for key in keys}, "error": problem, "log": str(job.log)}

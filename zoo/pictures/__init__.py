@@ -1,0 +1,1 @@
+"""Pictures of runs: one style, the learning curve, curves over seeds."""

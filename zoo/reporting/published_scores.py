@@ -1,0 +1,60 @@
+"""Scores that others published, beside ours where protocol and number of steps are the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from catzoo.zoo import ROOT
+from catzoo.zoo.reporting.comparison import Comparison
+from catzoo.zoo.system.csv_rows import read_rows
+
+FILE = ROOT / "data" / "published_scores.csv"
+"""Columns: env, agent, protocol, steps, mean, std (over seeds), seeds, source; README.md there says more."""
+SOURCES = {
+    "Dopamine": "Dopamine's are from its logs: 5 seeds, training episodes of the last million frames "
+    "(epsilon 0.01; where ours have 200 million frames, theirs have 198).",
+    "CleanRL": "CleanRL's are from its documentation: 3 seeds, the last training episodes (epsilon 0.05).",
+}
+"""What to know about the scores of each source."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published mean over seeds."""
+
+    env: str
+    agent: str
+    protocol: str
+    steps: int
+    mean: float
+    std: float
+    """Over seeds."""
+    seeds: int
+    source: str
+
+
+@cache
+def published() -> list[Published]:
+    """All that are known."""
+    return [
+        Published(
+            row["env"], row["agent"], row["protocol"], int(row["steps"]), float(row["mean"]),
+            float(row["std"]), int(row["seeds"]), row["source"],
+        )
+        for row in read_rows(FILE)
+    ]  # fmt: skip
+
+
+def beside(comparison: Comparison) -> list[Published]:
+    """The published scores that stand for the same environment, protocol and number of steps as ours."""
+    from catzoo.zoo.environments.protocols import protocol_of
+
+    return [
+        score
+        for score in published()
+        if score.protocol == comparison.protocol
+        and score.steps == comparison.steps.get(score.env)
+        # Options may have changed what the name stands for.
+        and comparison.settings[score.env] == protocol_of(score.env).settings
+    ]

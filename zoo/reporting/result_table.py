@@ -1,0 +1,27 @@
+"""The table at the end of training and evaluation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from catzoo.zoo.system.console import console, print_table
+
+
+def print_result(result: dict[str, Any]) -> None:
+    """Prints a result as `result.json` has it, and the support monitor's advice."""
+    low, high = result["interval_95"]
+    row = (
+        result["env"],
+        result["loss"],
+        f"{result['steps']:,}",
+        result["seed"],
+        result["episodes"],
+        f"{result['mean_return']:.1f}",
+        f"[{low:.1f}, {high:.1f}]",
+    )
+    columns = ("environment", "loss", "steps", "seed", "episodes", "mean return", "95 % interval")
+    print_table("Greedy evaluation", columns, [row], note=f"protocol: {result['protocol']['name']}")
+    if result.get("advice"):
+        console.print(f"support: {result['advice']}")
+    if result.get("run_dir"):
+        console.print(f"run folder: {result['run_dir']}")

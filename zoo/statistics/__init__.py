@@ -1,0 +1,1 @@
+"""Scores over seeds and environments: aggregates, intervals, one scale."""

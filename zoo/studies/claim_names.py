@@ -1,0 +1,15 @@
+"""The studies by name, and what the paper claims there. Imports nothing."""
+
+STUDIES = {
+    "ordering": "online, HL-Gauss is above C51, MSE, Two-Hot, in that order, and above MSE on a softmax head",
+    "sigma-bins": "the best absolute sigma of HL-Gauss does not depend on the number of bins",
+    "reward-noise": "offline, HL-Gauss loses less than MSE when rewards are noisy",
+    "stochastic-dynamics": "the gain of classification shrinks when the environment is deterministic",
+    "plasticity": "on targets that keep changing MSE loses the ability to fit, Two-Hot less, HL-Gauss least",
+    "linear-probe": "a linear head on frozen features learns more from those of HL-Gauss than of MSE",
+    "offline": "under CQL HL-Gauss scores above MSE, which decays; under offline SARSA the gain vanishes",
+    "value-accuracy": "values learned by cross-entropy are more accurate than those learned by MSE",
+    "scaling": "with HL-Gauss scores grow with the network's width and experts, with MSE they do not",
+    "theory": "cross-entropy has bounded gradients, HL-Gauss a bias at the edges and a floor of the loss",
+}
+"""Every study, and what the paper claims there (of `theory`: what follows from its formulas)."""

@@ -1,0 +1,159 @@
+"""A study's folder: what it was made with, its tasks' rows, and what comes out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from catzoo.hparams import RecipeError
+from catzoo.zoo.studies.study import Cell, Row, Study, Task, find_study
+from catzoo.zoo.system.atomic_files import write_atomically
+from catzoo.zoo.system.csv_rows import read_rows, write_rows
+from catzoo.zoo.system.file_locks import held_path
+
+FORMAT = 1
+"""Of study.json."""
+
+
+class ResultsFolder:
+    """A study's folder, existing or to be made.
+
+    Args:
+        path: the folder.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.about_file = self.path / "study.json"
+        self.tasks = self.path / "tasks"
+        self.logs = self.path / "logs"
+        self.table = self.path / "rows.csv"
+        self.picture = self.path / "picture.png"
+        self.verdict = self.path / "verdict.json"
+
+    def about(self) -> dict[str, Any] | None:
+        """What the study was made with; None if there is none.
+
+        Raises:
+            RecipeError: study.json is corrupt.
+        """
+        if not self.about_file.exists():
+            return None
+        try:
+            about = json.loads(self.about_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RecipeError(f"{self.about_file}: cannot be read: {error}") from None
+        if not isinstance(about, dict):
+            raise RecipeError(f"{self.about_file}: is not a study's")
+        return about
+
+    def check(self, study: Study) -> None:
+        """Refuses a folder with results of another study, version or settings, or of something else.
+
+        Raises:
+            RecipeError: says what differs.
+        """
+        there = self.about()
+        if there is None:
+            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+                raise RecipeError(f"{self.path} exists and holds no study: choose another --out")
+            return
+        asked = described(study)
+        for key in ("format", "study", "version"):
+            if there.get(key) != asked[key]:
+                raise RecipeError(
+                    f"{self.path} has results of {key} {there.get(key)}, this is {key} {asked[key]}: choose "
+                    "another --out"
+                )
+        before = there.get("settings")
+        if before != asked["settings"]:
+            before = before if isinstance(before, dict) else {}
+            now = asked["settings"]
+            differ = [
+                f"{key} is {before.get(key, 'not set')}, asked for {now.get(key, 'nothing')}"
+                for key in dict.fromkeys((*now, *before))
+                if before.get(key) != now.get(key)
+            ]
+            raise RecipeError(
+                f"{self.path} has other settings: {'; '.join(differ[:3])}: choose another --out"
+            )
+
+    def make(self, study: Study) -> None:
+        """Makes the folder.
+
+        Raises:
+            RecipeError: see `check`, or it cannot be written.
+        """
+        self.check(study)
+        try:  # what it is comes first, so that an interruption leaves a folder that is known
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.about_file, json.dumps(described(study), indent=1) + "\n")
+            for folder in (self.tasks, self.logs):
+                folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise RecipeError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds the folder for this process.
+
+        Raises:
+            RecipeError: another process works on the study.
+        """
+        with held_path(self.path, "working on this study"):
+            yield
+
+    def rows_file(self, task: Task) -> Path:
+        """Of a task; it is there when the task is done."""
+        return self.tasks / task.name / "rows.csv"
+
+    def rows(self, tasks: Sequence[Task]) -> list[Row]:
+        """The rows of the tasks that are done, in their order."""
+        return [row for task in tasks for row in load_rows(self.rows_file(task))]
+
+
+def described(study: Study) -> dict[str, Any]:
+    """What makes two studies the same one, as JSON has it."""
+    settings = json.loads(json.dumps(dataclasses.asdict(study.settings)))
+    return {"format": FORMAT, "study": study.name, "version": study.version, "settings": settings}
+
+
+def settings_of(name: str, settings: dict[str, Any]) -> Study:
+    """A study from its name and its settings as JSON has them."""
+    study = find_study(name)
+    kind = type(study.budgets["full"])
+    return study(kind(**{key: frozen(value) for key, value in settings.items()}))
+
+
+def frozen(value: Any) -> Any:
+    """JSON's lists as the tuples that they were."""
+    return tuple(frozen(item) for item in value) if isinstance(value, list) else value
+
+
+def save_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Writes rows as CSV: numbers with six digits, so that the same results give the same file."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    texts = [
+        {key: f"{value:.6g}" if isinstance(value, float) else str(value) for key, value in row.items()}
+        for row in rows
+    ]
+    write_rows(path, columns, texts)
+
+
+def load_rows(path: Path) -> list[Row]:
+    """Rows from CSV: what looks like a number is one."""
+    return [{key: _cell(text) for key, text in row.items() if text != ""} for row in read_rows(path)]
+
+
+def _cell(text: str) -> Cell:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

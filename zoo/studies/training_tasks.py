@@ -1,0 +1,106 @@
+"""What studies that train have in common: a run inside a task, its scores, and comparisons between groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from catzoo.hparams import LOSS_KEYS
+from catzoo.zoo.statistics.intervals import contrast_interval
+from catzoo.zoo.studies.study import Cell, Finding, Row, values
+
+RATE = 1.0e-3
+"""One learning rate for every loss: that of the zoo's MinAtar recipe, found with MSE and with HL-Gauss."""
+BINS = 51
+"""One number of bins for every loss that has any: the paper's."""
+
+
+def matched(loss: str, rate: float = RATE) -> dict[str, Any]:
+    """What every loss of a comparison has in common, whatever the recipes found best for each."""
+    bins = {"value_loss": {"num_bins": BINS}} if "num_bins" in LOSS_KEYS[loss] else {}
+    return {"optimizer": {"lr": rate}, **bins}
+
+
+def train_inside(
+    folder: Path,
+    agent: str,
+    env: str,
+    *,
+    loss: str,
+    seed: int,
+    steps: int,
+    episodes: int,
+    overrides: Sequence[Mapping[str, Any]] = (),
+) -> Row:
+    """Trains in `folder/run`, or goes on there, and keeps the weights and tables, not the checkpoints.
+
+    Returns:
+        `final`, the mean greedy return after training, and `auc`, the mean return of the training episodes.
+    """
+    from catzoo.zoo.folders.episodes import area
+    from catzoo.zoo.folders.run_folder import Run
+    from catzoo.zoo.training.resume import drop_checkpoints
+    from catzoo.zoo.training.train import train
+
+    run = Run(folder / "run")
+    said = [
+        {"eval": {"every": 0, "episodes": episodes}, "compute": {"device": "cpu", "threads": 1}},
+        *overrides,
+    ]
+    result = train(agent, env, loss=loss, seed=seed, steps=steps, run_dir=run.path, overrides=said)
+    drop_checkpoints(run)
+    return {"final": float(result["mean_return"]), "auc": area(run, steps)}
+
+
+def normalised(rows: Sequence[Row], column: str) -> list[Row]:
+    """The rows with a column on one scale: 0 is random play, 1 the best of the zoo's first agents."""
+    from catzoo.zoo.statistics.normalisation import scale_of
+
+    return [{**row, column: scale_of(str(row["env"]))(float(row[column]))} for row in rows]
+
+
+def compare(
+    claim: str,
+    rows: Sequence[Row],
+    column: str,
+    sides: Sequence[tuple[float, Mapping[str, Cell]]],
+    *,
+    over: str | None = "env",
+    margin: float | None = None,
+) -> Finding | None:
+    """Tests a weighted sum of means over seeds, averaged over environments.
+
+    Args:
+        claim: the statement.
+        rows: a study's.
+        column: what is compared.
+        sides: weights and labels of the groups: (1, HL-Gauss) and (-1, MSE).
+        over: the label over which is averaged; None: over nothing.
+        margin: see `Finding`.
+
+    Returns:
+        The finding; None where a group has no rows.
+    """
+    places = list(dict.fromkeys(row[over] for row in rows if over in row)) if over else [None]
+    groups, weights = [], []
+    for place in places:
+        where = {} if over is None or place is None else {over: place}
+        for weight, labels in sides:
+            groups.append(values(rows, column, **where, **labels))
+            weights.append(weight / len(places))
+    if not places or not all(groups):
+        return None
+    return Finding(claim, *contrast_interval(groups, weights), margin=margin)
+
+
+def known(findings: Sequence[Finding | None]) -> list[Finding]:
+    """Those that could be made."""
+    return [finding for finding in findings if finding is not None]
+
+
+def trend(points: Sequence[float]) -> list[float]:
+    """Weights that turn means at these points into the slope of their least-squares line."""
+    middle = sum(points) / len(points)
+    spread = sum((point - middle) ** 2 for point in points)
+    return [(point - middle) / spread for point in points]

@@ -1,0 +1,1 @@
+"""What every room needs of the machine: console, files, locks, signals. Imports nothing heavy."""

@@ -1,0 +1,49 @@
+"""How a command ends: its exit status, and one line for what went wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Callable
+
+from catzoo.hparams import RecipeError
+
+
+def exit_status(action: Callable[[], int | None], command: str) -> int:
+    """Does something, and says in one line what went wrong; returns the exit status of `command`."""
+    try:
+        return action() or 0
+    except RecipeError as error:
+        print(f"catzoo: error: {error}", file=sys.stderr)
+        return 2
+    except FloatingPointError as error:
+        print(f"catzoo: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as stop:
+        step = getattr(stop, "step", None)
+        where = "" if step is None else f" at step {step:,}, which is saved"
+        goes_on = "; the same command goes on" if command in ("train", "tune", "reproduce") else ""
+        print(f"catzoo: stopped{where}{goes_on}", file=sys.stderr)
+        return 128 + getattr(stop, "signum", signal.SIGINT)
+    except BrokenPipeError:
+        if command not in ("list", "show", "scores", "report"):
+            raise
+    return 0
+
+
+NO_ROOM = 75
+"""Exit status where the disk was full, and the job can go on when it is not: EX_TEMPFAIL of sysexits.h."""
+
+
+def status_of(work: Callable[[], object]) -> int:
+    """Works; returns the exit status: 0, or `NO_ROOM`."""
+    from catzoo.hparams import NoRoomError
+
+    try:
+        work()
+    except NoRoomError as error:
+        with contextlib.suppress(OSError):  # there may be none for the log either
+            print(f"catzoo: error: {error}", file=sys.stderr)
+        return NO_ROOM
+    return 0

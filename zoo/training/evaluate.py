@@ -1,0 +1,98 @@
+"""`evaluate`: the greedy policy's score, with everything that it was measured under."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from catzoo.hparams import Recipe
+from catzoo.zoo.environments.making import stream_seed
+from catzoo.zoo.environments.protocols import protocol_of
+from catzoo.zoo.statistics.intervals import bootstrap_interval
+from catzoo.zoo.system.provenance import cpu_model, versions
+from catzoo.zoo.training.weights import load_agent
+
+MAX_ENVS = 20
+"""Environments that an evaluation steps together."""
+
+
+def evaluate(
+    run: str | os.PathLike[str],
+    *,
+    episodes: int | None = None,
+    seed: int | None = None,
+    progress: Callable[[int], None] | None = None,
+    best: bool = False,
+    trust: bool = False,
+) -> dict[str, Any]:
+    """Scores the greedy policy of a finished run; nothing is written.
+
+    Args:
+        run: the run's folder, or the name of one of the zoo's own trained agents.
+        episodes: how many; the recipe's `eval.episodes` by default.
+        seed: of the evaluation's environments; the run's own by default, which repeats its result.
+        progress: called with the number of episodes done.
+        best: see `load_agent`.
+        trust: see `load_agent`.
+
+    Returns:
+        The same mapping as `result.json`.
+
+    Raises:
+        RecipeError: not a finished run, or a corrupt one.
+    """
+    recipe, agent = load_agent(run, best=best, trust=trust)
+    scores = evaluate_trained(agent, recipe, episodes or recipe.eval.episodes, seed=seed, progress=progress)
+    result = result_of(recipe, scores)
+    # The last iteration may have gone a few steps beyond those asked for.
+    return {**result, "steps": min(agent.steps or recipe.steps, recipe.steps)}
+
+
+def evaluate_trained(
+    agent: Any,
+    recipe: Recipe,
+    episodes: int,
+    *,
+    seed: int | None = None,
+    purpose: str = "evaluation",
+    progress: Callable[[int], None] | None = None,
+) -> list[float]:
+    """Returns of `episodes` greedy episodes of an agent on its recipe's environment."""
+    from catzoo.agents import evaluate_agent
+    from catzoo.zoo.training.build import build_env
+
+    env = build_env(recipe, min(episodes, MAX_ENVS))
+    try:
+        first = stream_seed(recipe.seed if seed is None else seed, purpose)
+        return evaluate_agent(
+            agent, env, episodes, seed=first, epsilon=recipe.eval.epsilon, progress=progress
+        )
+    finally:
+        env.close()
+
+
+def result_of(recipe: Recipe, scores: Sequence[float]) -> dict[str, Any]:
+    """What result.json says about `scores`."""
+    low, high = bootstrap_interval(scores)
+    return {
+        "agent": recipe.agent,
+        "env": recipe.env,
+        "loss": recipe.value_loss.name,
+        "seed": recipe.seed,
+        "steps": recipe.steps,
+        "mean_return": float(np.mean(scores)),
+        "interval_95": [low, high],
+        "median_return": float(np.median(scores)),
+        "std_return": float(np.std(scores)),
+        "episodes": len(scores),
+        "returns": list(scores),
+        "policy": f"epsilon-greedy, {recipe.eval.epsilon:g}" if recipe.eval.epsilon else "greedy",
+        "protocol": protocol_of(recipe.env, recipe.env_options).to_dict(),
+        "versions": versions(),
+        "cpu": cpu_model(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }

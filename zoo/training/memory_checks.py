@@ -1,0 +1,121 @@
+"""Whether network, rollouts, replay and dataset fit into memory, before any of them is made."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+
+from catzoo.agents import replay_bytes
+from catzoo.agents.from_recipe import build_network
+from catzoo.hparams import Recipe, RecipeError
+from catzoo.losses import ValueLoss
+from catzoo.zoo.system.machine import usable_memory, workers
+from catzoo.zoo.training.compute import build_device
+from catzoo.zoo.training.datasets import find_dataset, itemsize
+
+ACTING = 2
+"""Copies of the network that an agent has: its own and the target's."""
+
+
+LEARNING = 5
+"""And when it learns: the gradient and Adam's two moments too."""
+
+
+def check_network(recipe: Recipe, env: VectorEnv, value_loss: ValueLoss, copies: int) -> None:
+    """Refuses a network of which so many copies do not fit into memory, before anything is allocated.
+
+    Raises:
+        RecipeError: it does not fit, or its parts do not fit together.
+    """
+    try:
+        with torch.device("meta"):  # shapes without memory
+            network = build_network(recipe, env, value_loss)
+    except RuntimeError as error:
+        raise RecipeError(f"{recipe.env}: no such network: {str(error).splitlines()[0][:200]}") from None
+    needed = copies * sum(parameter.nbytes for parameter in network.parameters())
+    available = usable_memory()
+    if available is not None and needed > available:
+        raise RecipeError(
+            f"{recipe.env}: the network needs {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free in "
+            "memory: lower network.hidden, network.width or value_loss.num_bins"
+        )
+
+
+def check_rollout(recipe: Recipe, env: VectorEnv) -> None:
+    """Refuses rollouts that do not fit into memory."""
+    space, steps = env.single_observation_space, recipe.num_envs * recipe.rollout_length
+    needed = steps * (2 * math.prod(space.shape) * itemsize(space) + 24)
+    available = usable_memory()
+    if available is not None and needed > available:
+        raise RecipeError(
+            f"num_envs={recipe.num_envs} times rollout_length={recipe.rollout_length} steps need "
+            f"{needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free in memory"
+        )
+
+
+def check_dataset(recipe: Recipe) -> None:
+    """Refuses a dataset that is not the recipe's environment's, or does not fit where it is to lie.
+
+    Raises:
+        RecipeError: says why.
+    """
+    dataset = find_dataset(recipe)
+    if recipe.replay.place == "disk":  # it lies there
+        return
+    available, where = _room(recipe, None)
+    if available is not None and dataset.nbytes > available:
+        raise RecipeError(
+            f"dataset={recipe.dataset}: its {len(dataset)} transitions need {dataset.nbytes / 1e9:.1f} GB, "
+            f"and {available / 1e9:.1f} GB are free {where}; replay.place=disk leaves them in its files"
+        )
+
+
+def check_replay(recipe: Recipe, env: VectorEnv, folder: Path | None = None) -> None:
+    """Refuses a replay that cannot fit where it is to lie, before anything is allocated.
+
+    Raises:
+        RecipeError: it does not fit (how much it needs and how many transitions would), is smaller than a
+            batch, or is to store frames of what are no frame stacks.
+    """
+    space, replay = env.single_observation_space, recipe.replay
+    if replay.capacity < recipe.batch_size:
+        raise RecipeError(
+            f"replay.capacity={replay.capacity} must be at least batch_size={recipe.batch_size}"
+        )
+    if replay.store == "frames" and (len(space.shape) != 3 or space.dtype != np.uint8):
+        raise RecipeError(
+            f"replay.store=frames needs stacks of uint8 frames; {recipe.env} has {list(space.shape)} of "
+            f"{space.dtype}: use replay.store=whole"
+        )
+    needed = replay_bytes(
+        replay.capacity, space.shape, itemsize(space), store=replay.store, prioritized=replay.prioritized
+    )
+    available, where = _room(recipe, folder)
+    if available is not None and needed > available:
+        fits = int(replay.capacity * available / needed)
+        frames = len(space.shape) == 3 and space.dtype == np.uint8 and replay.store == "whole"
+        hint = "; replay.store=frames takes an eighth of it" if frames else ""
+        raise RecipeError(
+            f"replay.capacity={replay.capacity} needs {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are "
+            f"free {where}: at most {fits} transitions fit{hint}"
+        )
+
+
+def _room(recipe: Recipe, folder: Path | None) -> tuple[int | None, str]:
+    """Free bytes for a replay, or None where nobody can tell, and of what."""
+    if recipe.replay.place == "disk":
+        folder = (folder or Path()).absolute()
+        there = next(path for path in folder.parents if path.exists())
+        # What an earlier start left is written over.
+        own = sum(file.stat().st_blocks * 512 for file in folder.rglob("*") if file.is_file())
+        return shutil.disk_usage(there).free // workers() + own, f"on the disk of {there}"
+    device = build_device(recipe)
+    if recipe.replay.place == "device" and device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return min(free, total // workers()), "on the GPU"
+    return usable_memory(), "for it in memory"

@@ -1,0 +1,91 @@
+"""Metrics as rows of CSV: appended as they come, and cut back when a run goes on from a checkpoint."""
+
+from __future__ import annotations
+
+import csv
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.loggers import Logger
+
+from catzoo.agents import Agent
+from catzoo.zoo.system.csv_rows import EPISODE, read_rows, write_rows
+
+
+class CSVMetrics(Logger):
+    """A Lightning logger that appends to one CSV file.
+
+    Lightning's own empties its folder when a run goes on. A metric that was not there before adds a
+    column, and the file is written anew.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.columns: list[str] = []
+        self.pending: dict[str, Any] = {}
+        if path.exists():
+            rows = read_rows(path)
+            self.columns = list(rows[0]) if rows else []
+
+    @property
+    def name(self) -> str:
+        """Lightning's name for a logger."""
+        return "csv"
+
+    @property
+    def version(self) -> str:
+        """Lightning's version of a logger; runs have folders instead."""
+        return ""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Adds to the row of `step`; the row is written once another step begins."""
+        if self.pending.get("step") != step:
+            self.save()
+            self.pending = {"step": step}
+        self.pending |= {key: f"{value:.6g}" for key, value in metrics.items()}
+
+    def save(self) -> None:
+        """Writes the row that is being gathered."""
+        row, self.pending = self.pending, {}
+        if not row:
+            return
+        new = [key for key in row if key not in self.columns]
+        if new:
+            rows = read_rows(self.path)
+            self.columns += new
+            write_rows(self.path, self.columns, rows)
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, self.columns, restval="").writerow(row)
+
+    def finalize(self, status: str) -> None:
+        """Lightning calls this at the end, and after an error."""
+        self.save()
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the recipe is its own file."""
+
+
+class EpisodeLog(pl.Callback):
+    """Writes every finished training episode to a CSV file: step, return, length."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_batch_end(self, trainer: pl.Trainer, agent: Agent, *_: Any) -> None:
+        """Appends what ended in this iteration."""
+        finished = agent.take_finished()
+        if not finished:
+            return
+        fresh = not self.path.exists()
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if fresh:
+                writer.writerow(EPISODE)
+            writer.writerows((episode.step, f"{episode.score:g}", episode.length) for episode in finished)

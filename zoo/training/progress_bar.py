@@ -1,0 +1,49 @@
+"""The progress bar of a training run."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+
+from catzoo.zoo.system.console import progress_bar
+
+
+class TrainingBar(pl.Callback):
+    """Steps, steps a second, return, loss and time left of a training run."""
+
+    REFRESH = 0.25
+    """Seconds between updates; more would cost the training time."""
+
+    def __init__(self) -> None:
+        self.bar = progress_bar("training", "rate", "scores")
+        self.last = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, agent: Any) -> None:
+        """Shows the bar from where the run begins or goes on."""
+        self.bar.start()
+        self.task = self.bar.add_task(
+            "training", total=agent.total_steps, completed=agent.steps, rate="", scores=""
+        )
+
+    def on_train_batch_end(self, trainer: pl.Trainer, agent: Any, *_: Any) -> None:
+        """Moves the bar."""
+        now = time.monotonic()
+        if now - self.last < self.REFRESH:
+            return
+        self.last = now
+        seen = agent.metrics
+        rate = f"{seen['time/steps_per_second']:,.0f} steps/s" if seen else ""
+        named = (("return", "train/return"), ("loss", "train/loss"))
+        scores = "  ".join(f"{name} {seen[key]:.3g}" for name, key in named if key in seen)
+        self.bar.update(self.task, completed=min(agent.steps, agent.total_steps), rate=rate, scores=scores)
+
+    def on_train_end(self, trainer: pl.Trainer, agent: Any) -> None:
+        """Leaves the bar full."""
+        self.bar.update(self.task, completed=min(agent.steps, agent.total_steps))
+        self.bar.stop()
+
+    def on_exception(self, trainer: pl.Trainer, agent: Any, exception: BaseException) -> None:
+        """Gives the terminal back."""
+        self.bar.stop()

@@ -1,0 +1,61 @@
+"""`python -m catzoo.zoo.training.publish RUN…`: takes finished runs into the zoo's trained agents."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+
+from catzoo.hparams import RecipeError
+from catzoo.zoo.catalogue.pretrained import PRETRAINED
+from catzoo.zoo.folders.run_folder import Run, default_folder, finished_result
+from catzoo.zoo.training.weights import TARGET
+
+
+def publish(runs: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """Takes finished runs into the zoo, under the names of their folders without the seed.
+
+    Args:
+        runs: their folders. What has such a name already is replaced.
+
+    Returns:
+        Their names.
+
+    Raises:
+        RecipeError: one is not finished, or is being made longer.
+    """
+    names = []
+    for run in map(Run, runs):
+        recipe = run.recipe()
+        result = finished_result(run, recipe)
+        if result is None or not run.weights.is_file():
+            raise RecipeError(f"{run.path}: not finished: let the training finish first")
+        name = default_folder(recipe).name.removesuffix(f"-s{recipe.seed}")
+        new = Run(PRETRAINED / f".{name}")
+        shutil.rmtree(new.path, ignore_errors=True)
+        new.path.mkdir(parents=True)
+        shutil.copy(run.recipe_file, new.path)
+        new.save_result({key: value for key, value in result.items() if key != "run_dir"})
+        _copy_weights(run, new)
+        shutil.rmtree(PRETRAINED / name, ignore_errors=True)
+        new.path.rename(PRETRAINED / name)
+        names.append(name)
+    return names
+
+
+def _copy_weights(run: Run, new: Run) -> None:
+    from safetensors import safe_open
+
+    from catzoo.agents.checkpoints.state_files import save_tensors
+
+    with safe_open(run.weights, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys() if not name.startswith(TARGET)}  # noqa: SIM118
+        save_tensors(tensors, new.weights, file.metadata())
+
+
+if __name__ == "__main__":
+    try:
+        print("\n".join(publish(sys.argv[1:])))
+    except RecipeError as error:
+        raise SystemExit(f"catzoo: error: {error}") from None

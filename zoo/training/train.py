@@ -1,0 +1,176 @@
+"""`train`: from an agent's name, an environment and a value loss to a folder with a result."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from catzoo.hparams import Recipe, RecipeError, parse_override
+from catzoo.zoo.catalogue.recipe_files import find_recipe
+from catzoo.zoo.folders.recipe_sources import Source, recipes_from
+from catzoo.zoo.folders.run_folder import Run, default_folder, finished_result
+from catzoo.zoo.system.console import say
+from catzoo.zoo.system.disk_space import no_room_told
+from catzoo.zoo.training.loop import check_wandb, fit, quieten, run_callbacks, run_loggers
+from catzoo.zoo.training.resume import identity, restore
+from catzoo.zoo.training.weights import save_batch, save_weights
+
+
+def train(
+    agent: str | None = None,
+    env: str | None = None,
+    *,
+    source: Source | None = None,
+    loss: str | None = None,
+    preset: str | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    run_dir: str | os.PathLike[str] | None = None,
+    overrides: Iterable[str | Mapping[str, Any]] = (),
+    wandb: str | None = None,
+) -> dict[str, Any]:
+    """Trains an agent of the zoo, or goes on with a run of the same recipe.
+
+    Args:
+        agent: name in the zoo, see `catzoo list`.
+        env: any Gymnasium id, or `my_package:MyEnv-v0`.
+        source: instead of these, a recipe from a file (`catzoo train --from`): a study's best.yaml, one of
+            its trials as STUDY:NUMBER, a recipe.yaml or a run folder.
+        loss: value loss, such as `hl_gauss`; the recipe's own by default.
+        preset: one of the recipe's presets, such as `atari-100k`, see `catzoo show`.
+        steps: agent steps in all; the recipe's own by default.
+        seed: seeds everything; 0 by default.
+        run_dir: the run's folder; `runs/AGENT-ENV[-PRESET]-LOSS[-TRIAL]-sSEED` by default. If a run of the
+            same recipe is there already, it goes on from its newest checkpoint.
+        overrides: `key=value` strings or nested mappings over the recipe.
+        wandb: a Weights & Biases project to log to as well.
+
+    Returns:
+        The content of `result.json`: mean return of the greedy policy, every episode's return, and
+        what they were measured with.
+
+    Raises:
+        RecipeError: anything wrong with what was asked for, in one line, before anything is written.
+    """
+    recipe, suffix = _asked(agent, env, source, loss, preset, said_of(overrides, steps, seed))
+    run = Run(run_dir if run_dir is not None else default_folder(recipe, suffix))
+    finished = finished_result(run, recipe)
+    if finished is None:
+        return train_recipe(recipe, run, wandb=wandb)
+    say(f"{run.path} is finished: it has {finished['steps']:,} steps, and more --steps goes on")
+    return finished
+
+
+def recipe_of(
+    agent: str | None = None,
+    env: str | None = None,
+    *,
+    source: Source | None = None,
+    loss: str | None = None,
+    preset: str | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    overrides: Iterable[str | Mapping[str, Any]] = (),
+) -> Recipe:
+    """The recipe that `train` trains with these arguments."""
+    return _asked(agent, env, source, loss, preset, said_of(overrides, steps, seed))[0]
+
+
+def said_of(
+    overrides: Iterable[str | Mapping[str, Any]], steps: int | None = None, seed: int | None = None
+) -> list[Mapping[str, Any]]:
+    """What the user said, as nested mappings."""
+    if isinstance(overrides, str | Mapping):
+        overrides = [overrides]
+    said = [parse_override(item) if isinstance(item, str) else item for item in overrides]
+    return said + [{key: value} for key, value in (("steps", steps), ("seed", seed)) if value is not None]
+
+
+def _asked(
+    agent: str | None,
+    env: str | None,
+    source: Source | None,
+    loss: str | None,
+    preset: str | None,
+    said: list[Mapping[str, Any]],
+) -> tuple[Recipe, str]:
+    """The recipe that is asked for, and what its folder's name says of where it is from."""
+    if source is not None:
+        found = recipes_from(source, agent=agent, env=env, loss=loss, preset=preset, said=said)
+        if len(found) > 1:
+            envs = ", ".join(one.recipe.env for one in found)
+            raise RecipeError(
+                f"{source}: has recipes for {envs}: name one with --env, or train them with --seeds 1"
+            )
+        return found[0].recipe, found[0].suffix
+    if agent is None or env is None:
+        raise RecipeError("name an agent and an environment, or a recipe with --from")
+    return find_recipe(agent, env, loss, said, preset), ""
+
+
+def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[str, Any]:
+    """Trains a resolved recipe in a run folder; see `train`."""
+    import torch
+
+    from catzoo.agents import NotFiniteError
+
+    try:
+        with no_room_told("the same command goes on from the last checkpoint", run.path):
+            return _train_recipe(recipe, run, wandb)
+    except torch.OutOfMemoryError:
+        raise RecipeError(
+            "the GPU is out of memory: lower batch_size, num_envs or network.width, or keep the replay in "
+            "main memory with replay.place=memory"
+        ) from None
+    except NotFiniteError as error:
+        try:
+            where = f"the batch is in {save_batch(run, error.batch)}"
+        except OSError as problem:
+            where = f"the batch cannot be written: {problem.strerror or problem}"
+        raise FloatingPointError(
+            f"{error}: {where}; look at its rewards and observations, and at optimizer.lr"
+        ) from None
+
+
+def _train_recipe(recipe: Recipe, run: Run, wandb: str | None) -> dict[str, Any]:
+    from catzoo.agents import BestWeights, Checkpoints, SupportMonitor
+    from catzoo.zoo.pictures.learning_curve import learning_curve
+    from catzoo.zoo.system.signals import Stopped, sigterm_raises
+    from catzoo.zoo.training.build import build_trainer
+    from catzoo.zoo.training.compute import resolved_compute
+    from catzoo.zoo.training.evaluate import evaluate_trained, result_of
+    from catzoo.zoo.training.stopping import Stopping
+
+    quieten()
+    check_wandb(wandb)
+    agent = build_trainer(recipe, run.scratch, run.dataset)
+    with sigterm_raises(), contextlib.closing(agent), run.training(recipe):
+        monitor, best = SupportMonitor(agent.value_loss), BestWeights(recipe.checkpoint_every)
+        stopping = Stopping()
+        also = {"support": monitor, "best": best}
+        checkpoints = Checkpoints(run.checkpoints, agent, run=identity(recipe), also=also)
+        restored = restore(checkpoints, recipe, run)
+        run.save_recipe(recipe)  # with what may differ from before, such as more steps
+        with stopping:
+            fit(
+                agent,
+                callbacks=run_callbacks(recipe, run, checkpoints, [monitor, best], stopping),
+                loggers=run_loggers(run, wandb, restored),
+            )
+            if not stopping():
+                best.act(agent)  # part of the checkpoint, so that a longer run has nothing worse
+            checkpoints.save()
+        if stopping.signum is not None:
+            raise Stopped(stopping.signum, agent.steps)
+        save_weights(run, agent, best)
+        result = result_of(recipe, evaluate_trained(agent, recipe, recipe.eval.episodes))
+        result["run_dir"] = str(run.path)
+        result["compute"] = resolved_compute(recipe)
+        result["advice"] = monitor.advice()
+        result["train_return"] = agent.metrics.get("train/return")
+        learning_curve(run, result)
+        run.save_result(result)
+    run.drop_scratch()
+    return result

@@ -1,0 +1,149 @@
+"""Weights on disk as safetensors: written, read back behind a check of the header, and made an agent of."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from catzoo.hparams import Recipe, RecipeError
+from catzoo.hparams.schema import brief
+from catzoo.version import __version__
+from catzoo.zoo.catalogue.pretrained import find_run
+from catzoo.zoo.folders.run_folder import Run
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from catzoo.agents import Agent, Batch, BestWeights
+
+TARGET, NETWORK = "target.", "network."
+"""What the names of their parameters begin with."""
+DTYPES = {
+    "torch.float32": "F32",
+    "torch.float64": "F64",
+    "torch.int64": "I64",
+    "torch.int32": "I32",
+    "torch.uint8": "U8",
+    "torch.bool": "BOOL",
+}
+"""What safetensors calls the kinds of numbers that an agent has."""
+
+
+def load_agent(path: str | Path, *, best: bool = False, trust: bool = False) -> tuple[Recipe, Agent]:
+    """The recipe of a finished run and its agent with the trained weights.
+
+    Nothing in a run's folder is code, but the name of its environment may ask for some:
+    `my_package:MyEnv-v0` imports `my_package`.
+
+    Args:
+        path: the run's folder, or the name of one of the zoo's own trained agents.
+        best: the weights of the best mean training return instead of the last ones.
+        trust: import what the environment's name asks for.
+
+    Raises:
+        RecipeError: not a run, not finished, corrupt, or in want of trust.
+    """
+    from catzoo.zoo.training.build import build_agent, build_env
+
+    run = Run(find_run(path))
+    recipe = run.recipe()
+    if ":" in recipe.env and not trust:
+        raise RecipeError(
+            f"{path}: its environment {recipe.env} imports {recipe.env.rpartition(':')[0]}: if you know it, "
+            "add --trust (trust=True)"
+        )
+    # It may have been trained on a machine that had more, or less.
+    recipe = dataclasses.replace(recipe, compute=dataclasses.replace(recipe.compute, device="auto"))
+    env = build_env(recipe, 1)
+    agent = build_agent(recipe, env)
+    env.close()
+    load_weights(run, agent, best=best)
+    return recipe, agent.eval()
+
+
+def save_weights(run: Run, agent: Agent, best: BestWeights | None = None) -> None:
+    """Publishes an agent's parameters in a run's folder, by rename, and the best that there were."""
+    _save(run, run.weights, agent.weights(), agent.steps)
+    if best is not None and best.weights:
+        _save(run, run.best_weights, best.weights, best.steps)
+
+
+def _save(run: Run, file: Path, tensors: dict[str, Tensor], steps: int) -> None:
+    from catzoo.agents.checkpoints.seal import sync
+    from catzoo.agents.checkpoints.state_files import save_tensors
+
+    for leftover in run.path.glob(".tmp??????"):  # safetensors' own, of a save that was killed
+        leftover.unlink()
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    temporary = file.with_suffix(".tmp")
+    save_tensors(tensors, temporary, {"catzoo": __version__, "steps": str(steps)})
+    sync(temporary)
+    os.replace(temporary, file)
+
+
+def save_batch(run: Run, batch: Batch) -> Path:
+    """Writes a batch, by column, to a run's not_finite.safetensors; returns the file."""
+    from catzoo.agents.checkpoints.state_files import save_tensors
+
+    file = run.path / "not_finite.safetensors"
+    columns = batch._asdict().items()
+    tensors = {name: column.cpu().clone() for name, column in columns if column is not None}
+    save_tensors({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
+    return file
+
+
+def load_weights(run: Run, agent: Agent, *, best: bool = False) -> None:
+    """Loads a run's weights.safetensors into `agent`, or the best; `agent.steps` says from when they are.
+
+    Raises:
+        RecipeError: missing, corrupt, or of another architecture.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    weights = run.best_weights if best else run.weights
+    if best and run.weights.is_file() and not weights.is_file():
+        raise RecipeError(f"{run.path}: no {weights.name}: no training episode ended, or the zoo's own")
+    if not weights.is_file():
+        raise RecipeError(f"{run.path}: no {weights.name} yet: let the training finish first")
+    own = agent.state_dict()
+    try:
+        with safe_open(weights, framework="pt") as file:
+            stored = _stored_names(file, own)
+            _check_header(file, {stored[name]: tensor for name, tensor in own.items()})
+            agent.load_state_dict({name: file.get_tensor(stored[name]) for name in own})
+            steps = (file.metadata() or {}).get("steps", "")
+    except (SafetensorError, OSError):
+        raise RecipeError(f"{weights}: corrupt") from None
+    except (RuntimeError, ValueError) as error:
+        raise RecipeError(f"{weights}: does not fit the recipe: {brief(str(error), 200)}") from None
+    known = steps.isascii() and steps.isdecimal() and len(steps) < 19
+    agent.steps = int(steps) if known else (run.result() or {}).get("steps", 0)
+
+
+def _stored_names(file: Any, own: dict[str, Tensor]) -> dict[str, str]:
+    """Where an agent's tensors are in a file of weights: without a target network, in the network."""
+    without_target = not any(name.startswith(TARGET) for name in file.keys())  # noqa: SIM118
+    return {
+        name: NETWORK + name.removeprefix(TARGET) if without_target and name.startswith(TARGET) else name
+        for name in own
+    }
+
+
+def _check_header(file: Any, own: dict[str, Tensor]) -> None:
+    """ValueError unless an open safetensors file holds tensors of these names, shapes and kinds.
+
+    Called before anything large is read.
+    """
+    names = set(file.keys())
+    for problem, found in (("lacks", own.keys() - names), ("has", names - own.keys())):
+        if found:
+            raise ValueError(f"it {problem} {min(found)[:80]!r}")
+    for name, tensor in own.items():
+        there = file.get_slice(name)
+        shape, kind = list(there.get_shape()), there.get_dtype()
+        if shape != list(tensor.shape):
+            raise ValueError(f"{name} has shape {shape}, not {list(tensor.shape)}")
+        if kind != DTYPES.get(str(tensor.dtype)):
+            raise ValueError(f"{name} is of {kind}, not {tensor.dtype}")

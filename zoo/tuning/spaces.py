@@ -1,0 +1,47 @@
+"""The zoo's search spaces, by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from catzoo.hparams import RecipeError, read_yaml
+from catzoo.hparams.schema import nearest, shown
+from catzoo.hparams.tuning.space import read_space
+from catzoo.zoo import ROOT
+
+SPACES = ROOT / "tuning" / "spaces.yaml"
+"""The zoo's own search spaces, by name."""
+
+
+DEFAULT_SPACE = "fair"
+
+
+def find_space(space: str | Path | Mapping[str, Any] | None) -> tuple[str, Mapping[str, Any]]:
+    """A space's name for messages, and its entries: one of the zoo's, or a file's.
+
+    Raises:
+        RecipeError: neither.
+    """
+    if isinstance(space, Mapping):
+        return "the space", space
+    known = spaces()
+    word = DEFAULT_SPACE if space is None else str(space)
+    if word in known:
+        return f"space {word}", known[word]["keys"]
+    path = Path(word)
+    if not os.path.exists(word):
+        raise RecipeError(
+            f"no space {shown(word)}: the zoo has {', '.join(known)}, or name a file{nearest(word, known)}"
+        )
+    entries = read_space(path)
+    if not entries:
+        raise RecipeError(f"{path}: an empty space: nothing to vary")
+    return str(path), entries
+
+
+def spaces() -> dict[str, Any]:
+    """The zoo's search spaces: description and keys, by name."""
+    return read_yaml(SPACES)

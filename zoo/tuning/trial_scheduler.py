@@ -1,0 +1,295 @@
+"""Trials at work: so many at a time, each of them one run after another, in processes of their own.
+
+This process is the only one that speaks to Optuna; the runs are those of `catzoo train`, in folders of the
+trial. A process that is killed is started again from its run's last checkpoint, and whoever kills this one
+finds the trial going on with the runs that it has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from catzoo.hparams import NoRoomError, RecipeError
+from catzoo.zoo.folders.run_folder import finished_result
+from catzoo.zoo.folders.study_folder import StudyFolder
+from catzoo.zoo.launch.jobs import Job
+from catzoo.zoo.launch.processes import (
+    RESTARTS,
+    Worker,
+    crew_of_workers,
+    problem_of,
+    start,
+    threads_each,
+    wait_for,
+)
+from catzoo.zoo.launch.progress_board import Board
+from catzoo.zoo.system.csv_rows import newest_row
+from catzoo.zoo.training.resume import drop_checkpoints
+from catzoo.zoo.tuning.objective import (
+    MARKS,
+    normalised,
+    progress_at,
+    run_score,
+    trial_score,
+    whole_seeds,
+)
+from catzoo.zoo.tuning.outcome import chosen_by
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+    from catzoo.hparams.tuning.optuna_study import Trials
+    from catzoo.zoo.tuning.study_plan import Plan
+
+
+PATIENCE = 5
+"""Seconds between looks at what other machines do, when nothing is left to do here."""
+
+
+@dataclass
+class Active:
+    """A trial at work."""
+
+    trial: Trial
+    jobs: list[Job]
+    """Its runs: seeds outermost, then environments."""
+    scores: list[float] = field(default_factory=list)
+    """Normalised, of the runs that have ended."""
+    steps: int = 0
+    """Made by its runs."""
+    marks: int = 0
+    """Parts of the present run that its progress was reported for."""
+    stopped: bool = False
+    """Whether its present run is being ended because the trial is pruned."""
+
+    @property
+    def name(self) -> str:
+        """What it is called on the screen."""
+        return f"trial {self.trial.number}"
+
+
+class Scheduler:
+    """Runs the trials of a study until there are as many as wanted.
+
+    Args:
+        plan: what the study is.
+        trials: its trials.
+        folder: where the runs go.
+        wanted: how many trials there shall be.
+        workers: how many are at work at a time.
+        tell: prints a line; None: nothing is shown.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        trials: Trials,
+        folder: StudyFolder,
+        wanted: int,
+        workers: int,
+        tell: Callable[[str], None] | None,
+    ) -> None:
+        self.plan, self.trials, self.folder = plan, trials, folder
+        self.wanted, self.workers = wanted, workers
+        self.tell = tell or (lambda line: None)
+        self.threads = threads_each(workers)
+        self.active: list[Active] = []
+        self.waiting: list[Trial] = []
+        self.attempts: Counter[Path] = Counter()
+        self.waited = False
+        done = len(trials.finished())
+        per_trial = plan.instances * plan.steps
+        self.board = Board(
+            wanted * plan.instances,
+            done * plan.instances,
+            wanted * per_trial,
+            done * per_trial,
+            tell and (lambda line: None),
+        )
+
+    def run(self) -> None:
+        """Works until all trials have ended.
+
+        Raises:
+            KeyboardInterrupt: after the runs have been saved.
+        """
+        with (
+            self.trials.alive(lambda: [*(active.trial for active in self.active), *self.waiting]),
+            self.board,
+            crew_of_workers() as crew,
+        ):
+            self.waiting = self.trials.interrupted()
+            while True:
+                while len(self.active) < self.workers:
+                    trial = self.waiting.pop(0) if self.waiting else self.trials.next(self.wanted)
+                    if trial is None:
+                        break
+                    self._begin(trial, crew)
+                if not crew:
+                    if not self._others_at_work():
+                        break
+                    time.sleep(PATIENCE)  # one of them may die, and its trial be left for this one
+                    continue
+                for worker in wait_for(crew, self._look):
+                    crew.remove(worker)
+                    self._ended(worker, crew)
+
+    def _others_at_work(self) -> bool:
+        others = self.trials.at_work_elsewhere()
+        if others and not self.waited:
+            self.tell(f"waiting for other machines: {len(others)} at work on trials")
+        self.waited = bool(others)
+        return self.waited
+
+    def _begin(self, trial: Trial, crew: list[Worker[Job]]) -> None:
+        try:
+            chosen = chosen_by(self.trials.frozen(trial))
+            jobs = self.plan.jobs(self.folder.trial(trial.number), trial.number, chosen)
+        except RecipeError as error:  # values that contradict each other
+            self.trials.fail(trial, str(error), steps=0)
+            self._lost(self.plan.instances, 0)
+            self.tell(f"trial {trial.number}: failed: {error}")
+            return
+        active = Active(trial, jobs)
+        self.active.append(active)
+        self.tell(f"trial {trial.number} begins: {describe(trial.params) or 'the recipe as it is'}")
+        self._advance(active, crew)
+
+    def _advance(self, active: Active, crew: list[Worker[Job]]) -> None:
+        """Takes up what is finished already, and starts the trial's next run."""
+        while len(active.scores) < len(active.jobs):
+            job = active.jobs[len(active.scores)]
+            try:
+                result = finished_result(job.run, job.recipe)
+                if result is None:
+                    self._start(active, job, crew)
+                    return
+                self._take(active, job, result)
+            except ValueError as error:  # RecipeError too
+                self._fail(active, f"{job.run.path.name}: {error}")
+                return
+            if active.stopped:
+                return
+        self._finish(active)
+
+    def _start(self, active: Active, job: Job, crew: list[Worker[Job]]) -> None:
+        self.attempts[job.run.path] += 1
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        self.board.begin(job.run, job.recipe.steps)
+        crew.append(start(job, self.threads, self.workers))
+
+    def _take(self, active: Active, job: Job, result: Mapping[str, Any]) -> None:
+        """Adds a finished run's score to the trial's, and prunes it if that was enough."""
+        drop_checkpoints(job.run)
+        self._report_marks(active, job, MARKS)
+        active.marks = 0
+        score = normalised(run_score(job.run, result, self.plan.objective), self.plan.scales[job.recipe.env])
+        active.scores.append(score)
+        active.steps += int(result["steps"])
+        if active.stopped:
+            self._prune(active)
+        elif self.plan.pruner == "wilcoxon":
+            lost = self.trials.report(active.trial, score, len(active.scores) - 1)
+            if lost and len(active.scores) < len(active.jobs):
+                self._prune(active)
+
+    def _look(self, worker: Worker[Job]) -> None:
+        """Looks how far a run is; stops it if its trial is pruned."""
+        active = self._of(worker)
+        self.board.watch(worker)
+        row = newest_row(worker.job.run.metrics, "step") if self.plan.prunes_within else {}
+        done = int(row.get("step") or 0) * MARKS // worker.job.recipe.steps
+        if done > active.marks and not active.stopped:
+            self._report_marks(active, worker.job, min(done, MARKS - 1))
+            if active.stopped:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(worker.process.pid, signal.SIGKILL)
+
+    def _report_marks(self, active: Active, job: Job, until: int) -> None:
+        """Reports a run's progress, mark by mark; marks the trial as stopped if it is to be pruned."""
+        if not self.plan.prunes_within:
+            return
+        before = len(active.scores) * MARKS
+        for mark in range(active.marks + 1, until + 1):
+            value = progress_at(job.run, job.recipe.steps, mark)
+            active.marks = mark
+            if not math.isfinite(value):
+                continue
+            value = normalised(value, self.plan.scales[job.recipe.env])
+            step = (before + mark) * self.plan.steps // MARKS
+            last = before + mark == len(active.jobs) * MARKS
+            if self.trials.report(active.trial, value, step) and not last:
+                active.stopped = True
+                return
+
+    def _ended(self, worker: Worker[Job], crew: list[Worker[Job]]) -> None:
+        active, job = self._of(worker), worker.job
+        problem = None if active.stopped else problem_of(worker)
+        self.board.end(job.run, job.recipe.steps, "", finished=not active.stopped and not problem)
+        if active.stopped:
+            active.steps += active.marks * job.recipe.steps // MARKS
+            self._prune(active)
+        elif problem is None:
+            self._advance(active, crew)
+        elif worker.had_no_room:  # the trial is as good as any, and goes on with the next command
+            raise NoRoomError(f"{active.name}: {problem}")
+        elif worker.crashed and self.attempts[job.run.path] <= RESTARTS:
+            self.tell(f"{active.name}: {job.run.path.name}: {problem}; it begins again")
+            self._start(active, job, crew)
+        else:
+            self._fail(active, f"{job.run.path.name}: {problem}; see {job.log}")
+
+    def _of(self, worker: Worker[Job]) -> Active:
+        return next(active for active in self.active if worker.job in active.jobs)
+
+    def _finish(self, active: Active) -> None:
+        value = self._value(active)
+        self.trials.end(active.trial, value, **self._about(active))
+        self._over(active, f"{self.plan.objective} {value:.4g}")
+
+    def _prune(self, active: Active) -> None:
+        active.stopped = True
+        # Whole seeds came to something; a run's progress is on a scale of its own, as is one environment.
+        whole = not self.plan.prunes_within and len(active.scores) >= len(self.plan.recipes)
+        value = self._value(active) if whole else None
+        self.trials.prune(active.trial, value, **self._about(active))
+        self._over(active, f"pruned after {len(active.scores)} of {len(active.jobs)} runs")
+
+    def _fail(self, active: Active, error: str) -> None:
+        self.trials.fail(active.trial, error, **self._about(active))
+        self._over(active, f"failed: {error}")
+
+    def _over(self, active: Active, line: str) -> None:
+        self.active.remove(active)
+        for job in active.jobs:
+            drop_checkpoints(job.run)
+        self._lost(len(active.jobs) - len(active.scores), sum(job.recipe.steps for job in active.jobs)
+                   - len(active.scores) * self.plan.steps)  # fmt: skip
+        shown = describe(active.trial.params)
+        done = len(self.trials.finished())
+        self.tell(f"{active.name}: {line}{f'  ({shown})' if shown else ''}  [{done} of {self.wanted}]")
+
+    def _lost(self, runs: int, steps: int) -> None:
+        if runs:
+            self.board.drop(runs, steps)
+
+    def _value(self, active: Active) -> float:
+        return trial_score(whole_seeds(active.scores, len(self.plan.recipes)), self.plan.aggregate)
+
+    def _about(self, active: Active) -> dict[str, Any]:
+        return {"scores": active.scores, "steps": active.steps}
+
+
+def describe(params: Mapping[str, Any]) -> str:
+    """A trial's values in few characters."""
+    short = {key: f"{value:.3g}" if isinstance(value, float) else value for key, value in params.items()}
+    return " ".join(f"{key}={value}" for key, value in short.items())

@@ -1,0 +1,1 @@
+"""A policy at play: films, and the value distribution beside the frame."""
