@@ -44,7 +44,7 @@ ADAPTERS = {Path("losses/torchrl.py"): {"torchrl", "tensordict"}}
 TWICE = {
     "registry.py": "agents, and environments: each is the registry of its room",
 }
-"""File names that stand in more than one place, and why; commands and recipes are called by what they are of."""
+"""File names that stand in two places, and why. Commands and recipes are called after what they are of."""
 
 
 def files(room):
