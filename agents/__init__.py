@@ -1,6 +1,8 @@
 """Lightning agents, and what feeds them: networks, collector, replay, exploration, callbacks."""
 
-from catzoo.agents.agent import Agent, NotFiniteError, TrainingOptions
+from catzoo.agents.agent import Agent
+from catzoo.agents.at_work import AtWork, Compute
+from catzoo.agents.bookkeeping import Bookkeeping, NotFiniteError
 from catzoo.agents.callbacks.evaluation import evaluate_agent, evaluate_policy
 from catzoo.agents.callbacks.periodic import BestWeights, Checkpointing, Evaluation
 from catzoo.agents.callbacks.support_monitor import SupportMonitor, SupportReport
@@ -9,16 +11,19 @@ from catzoo.agents.collecting.collector import Episode, VectorCollector
 from catzoo.agents.collecting.exploration import EpsilonGreedy, LinearSchedule
 from catzoo.agents.cql import CQL
 from catzoo.agents.dqn import DQN
-from catzoo.agents.feeds.dataset_feed import OfflineAgent
-from catzoo.agents.feeds.replay_feed import OffPolicyAgent
+from catzoo.agents.feeds.dataset_feed import DatasetFeed
+from catzoo.agents.feeds.replay_feed import ReplayFeed
+from catzoo.agents.feeds.rollout_feed import RolloutFeed
 from catzoo.agents.learning.augmentation import random_shift
-from catzoo.agents.learning.learner import Learner
+from catzoo.agents.learning.batches import Returns, Transitions
+from catzoo.agents.learning.learner import Learner, Step
 from catzoo.agents.learning.resets import reset_last_layers
 from catzoo.agents.learning.returns import q_lambda_returns
+from catzoo.agents.lightning import LightningAgent
 from catzoo.agents.networks import TORSOS, QNetwork
 from catzoo.agents.pqn import PQN
+from catzoo.agents.registry import AGENTS
 from catzoo.agents.replay import (
-    Batch,
     Dataset,
     DatasetError,
     NStep,
@@ -32,34 +37,41 @@ from catzoo.agents.replay import (
 )
 
 __all__ = [
+    "AGENTS",
     "CQL",
     "DQN",
     "PQN",
     "TORSOS",
     "Agent",
-    "Batch",
+    "AtWork",
     "BestWeights",
+    "Bookkeeping",
     "Checkpointing",
     "Checkpoints",
+    "Compute",
     "Dataset",
     "DatasetError",
+    "DatasetFeed",
     "Episode",
     "EpsilonGreedy",
     "Evaluation",
     "Learner",
+    "LightningAgent",
     "LinearSchedule",
     "NStep",
     "NotFiniteError",
-    "OffPolicyAgent",
-    "OfflineAgent",
     "OfflineReplay",
     "Priorities",
     "QNetwork",
     "Recorder",
     "Replay",
+    "ReplayFeed",
+    "Returns",
+    "RolloutFeed",
+    "Step",
     "SupportMonitor",
     "SupportReport",
-    "TrainingOptions",
+    "Transitions",
     "VectorCollector",
     "evaluate_agent",
     "evaluate_policy",

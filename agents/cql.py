@@ -21,85 +21,53 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from catzoo.agents.agent import TrainingOptions
-from catzoo.agents.dqn import DQN
-from catzoo.agents.feeds.dataset_feed import OfflineAgent
-from catzoo.agents.replay import Batch
-from catzoo.losses import ValueLoss
+from catzoo.agents.agent import Agent
+from catzoo.agents.feeds.dataset_feed import DatasetFeed
+from catzoo.agents.learning.batches import Transitions
+from catzoo.agents.learning.targets import copy_parameters, target_of
+from catzoo.hparams import CQLRecipe
+from catzoo.losses import ValueLoss, take_action
 
-BOOTSTRAPS = ("max", "sarsa")
 
+class CQL(Agent):
+    """Conservative Q-learning from a dataset, or SARSA; arguments as `Agent`.
 
-class CQL(OfflineAgent, DQN):
-    """Conservative Q-learning from a dataset.
-
-    Args:
-        network: observation [B, ...] to outputs [B, A, K].
-        value_loss: K = `value_loss.num_outputs`.
-        options: how to learn, `dataset` from what.
-        double: Double Q-learning: the online network picks the next action; SARSA picks none.
-        cql_weight: of the conservative term, at least 0.
-        bootstrap: `max` or `sarsa`.
-
-    Raises:
-        ValueError: another bootstrap.
+    With `recipe.double` the online network picks the next action; SARSA picks none.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        value_loss: ValueLoss,
-        options: TrainingOptions | None = None,
-        *,
-        double: bool = False,
-        cql_weight: float = 0.1,
-        bootstrap: str = "max",
-    ) -> None:
-        if bootstrap not in BOOTSTRAPS:
-            raise ValueError(f"bootstrap={bootstrap!r} must be one of {', '.join(BOOTSTRAPS)}")
-        super().__init__(network, value_loss, options, double=double)
-        self.cql_weight, self.bootstrap = cql_weight, bootstrap
+    feed = DatasetFeed
 
-    @property
-    def needs_next_actions(self) -> bool:
-        """Whether `update` reads `batch.next_action`."""
-        return self.bootstrap == "sarsa"
+    def __init__(self, network: nn.Module, value_loss: ValueLoss, recipe: CQLRecipe) -> None:
+        super().__init__(network, value_loss, recipe)
+        self.target = target_of(network)
 
-    def update(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def critic_loss(self, batch: Transitions) -> tuple[Tensor, Tensor]:
         """One Bellman step with the conservative term: (loss [B], TD error [B])."""
         outputs_BAK = self.network(batch.observation)
-        with torch.no_grad():
-            next_BAK = self.target(batch.next_observation)
-            double = self.double and self.bootstrap == "max"
-            online_BAK = self.network(batch.next_observation) if double else None
-        if self.bootstrap == "sarsa":
-            loss_B, td_error_B = self._sarsa(outputs_BAK, next_BAK, batch)
-        else:
-            loss_B, td_error_B = self.value_loss.td(
-                outputs_BAK,
-                batch.action,
-                next_BAK,
-                batch.reward,
-                batch.discount,
-                next_online_outputs=online_BAK,
-            )
+        bellman = self._sarsa if self.recipe.bootstrap == "sarsa" else self._greedy
+        loss_B, td_error_B = bellman(outputs_BAK, batch)
         value_BA = self.value_loss.decode(outputs_BAK)
         chosen_B = value_BA.gather(-1, batch.action[:, None])[:, 0]
-        return loss_B + self.cql_weight * (value_BA.logsumexp(-1) - chosen_B), td_error_B
+        return loss_B + self.recipe.cql_weight * (value_BA.logsumexp(-1) - chosen_B), td_error_B
 
-    def _sarsa(self, outputs_BAK: Tensor, next_BAK: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The Bellman step between the data's two actions: with one to choose from, the best is that one."""
-        assert batch.next_action is not None
+    def _greedy(self, outputs_BAK: Tensor, batch: Transitions) -> tuple[Tensor, Tensor]:
+        """The Bellman step to the best next action."""
+        with torch.no_grad():
+            next_BAK = self.target(batch.next_observation)
+            online_BAK = self.network(batch.next_observation) if self.recipe.double else None
         return self.value_loss.td(
-            _only(outputs_BAK, batch.action),
-            torch.zeros_like(batch.action),
-            _only(next_BAK, batch.next_action),
-            batch.reward,
-            batch.discount,
+            outputs_BAK, batch.action, next_BAK, batch.reward, batch.discount, next_online_outputs=online_BAK
         )
 
+    def _sarsa(self, outputs_BAK: Tensor, batch: Transitions) -> tuple[Tensor, Tensor]:
+        """The Bellman step between the data's two actions."""
+        assert batch.next_action is not None
+        with torch.no_grad():
+            next_BAK = self.target(batch.next_observation)
+        chosen_BK = take_action(outputs_BAK, batch.action)
+        next_BK = take_action(next_BAK, batch.next_action)
+        return self.value_loss.backup(chosen_BK, next_BK, batch.reward, batch.discount)
 
-def _only(outputs_BAK: Tensor, action_B: Tensor) -> Tensor:
-    """The outputs [B, 1, K] of one action a row."""
-    index_B1K = action_B[:, None, None].expand(-1, 1, outputs_BAK.shape[-1])
-    return outputs_BAK.gather(1, index_B1K)
+    def update_target(self) -> None:
+        """Copies the online network into the target network."""
+        copy_parameters(self.network, self.target)

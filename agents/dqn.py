@@ -10,45 +10,35 @@ replay's) this is Rainbow (Hessel et al. 2018), with whatever value loss in C51'
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import Tensor, nn
 
-from catzoo.agents.agent import TrainingOptions
-from catzoo.agents.feeds.replay_feed import OffPolicyAgent
-from catzoo.agents.replay import Batch
+from catzoo.agents.agent import Agent
+from catzoo.agents.feeds.replay_feed import ReplayFeed
+from catzoo.agents.learning.batches import Transitions
+from catzoo.agents.learning.targets import copy_parameters, target_of
+from catzoo.hparams import DQNRecipe
 from catzoo.losses import ValueLoss
 
 
-class DQN(OffPolicyAgent):
-    """Deep Q-network with a target network.
+class DQN(Agent):
+    """Deep Q-network with a target network; arguments as `Agent`.
 
-    Args:
-        network: observation [B, ...] to outputs [B, A, K].
-        value_loss: K = `value_loss.num_outputs`.
-        options: how to learn.
-        double: the online network picks the next action, the target network values it.
+    With `recipe.double` the online network picks the next action, and the target network values it.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        value_loss: ValueLoss,
-        options: TrainingOptions | None = None,
-        *,
-        double: bool = False,
-    ) -> None:
-        super().__init__(network, value_loss, options)
-        self.double = double
-        self.target = copy.deepcopy(network).requires_grad_(False)
+    feed = ReplayFeed
 
-    def update(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def __init__(self, network: nn.Module, value_loss: ValueLoss, recipe: DQNRecipe) -> None:
+        super().__init__(network, value_loss, recipe)
+        self.target = target_of(network)
+
+    def critic_loss(self, batch: Transitions) -> tuple[Tensor, Tensor]:
         """One Bellman step on a batch: (loss [B], TD error [B])."""
         outputs_BAK = self.network(batch.observation)
         with torch.no_grad():
             next_BAK = self.target(batch.next_observation)
-            online_BAK = self.network(batch.next_observation) if self.double else None
+            online_BAK = self.network(batch.next_observation) if self.recipe.double else None
         return self.value_loss.td(
             outputs_BAK,
             batch.action,
@@ -59,7 +49,6 @@ class DQN(OffPolicyAgent):
             weight=batch.weight,
         )
 
-    @torch.no_grad()
     def update_target(self) -> None:
         """Copies the online network into the target network."""
-        torch._foreach_copy_(list(self.target.parameters()), list(self.network.parameters()))
+        copy_parameters(self.network, self.target)

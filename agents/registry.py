@@ -1,10 +1,11 @@
-"""The zoo's agents: names to classes."""
+"""The zoo's agents: names to classes. The classes of their recipes are in `catzoo.hparams.RECIPES`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from catzoo.agents.agent import Agent
+from catzoo.agents.cql import CQL
+from catzoo.agents.dqn import DQN
+from catzoo.agents.pqn import PQN
 
-from catzoo.agents import CQL, DQN, PQN, Agent
-
-AGENTS: dict[str, Callable[..., Agent]] = {"dqn": DQN, "rainbow": DQN, "pqn": PQN, "cql": CQL}
-"""The class behind each recipe file; Rainbow is DQN with its options together."""
+AGENTS: dict[str, type[Agent]] = {"dqn": DQN, "rainbow": DQN, "pqn": PQN, "cql": CQL}
+"""Rainbow is DQN with its options together."""

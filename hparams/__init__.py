@@ -1,8 +1,13 @@
-"""Hyper-parameters as data: the recipe, its checks, and how one is resolved for a run."""
+"""Hyper-parameters as data: recipes, their checks, and how one is resolved for a run."""
 
+from catzoo.hparams.agents import RECIPES, build_recipe
+from catzoo.hparams.agents.cql import CQLRecipe
+from catzoo.hparams.agents.dqn import DQNRecipe
+from catzoo.hparams.agents.pqn import PQNRecipe
 from catzoo.hparams.components import (
-    LOSS_KEYS,
+    CollectingComputeConfig,
     ComputeConfig,
+    DataPlaceConfig,
     EvalConfig,
     ExplorationConfig,
     NetworkConfig,
@@ -11,26 +16,40 @@ from catzoo.hparams.components import (
     ValueLossConfig,
 )
 from catzoo.hparams.overrides import merge, parse_override
-from catzoo.hparams.recipe import Recipe
-from catzoo.hparams.resolve import loss_name, resolve
+from catzoo.hparams.recipe import ActionValues, Bootstrapping, Playing, Recipe, Replaying
+from catzoo.hparams.resolve import resolve
 from catzoo.hparams.schema import NoRoomError, RecipeError, build, keys_of, nearest
+from catzoo.hparams.value_losses import VALUE_LOSSES, LossEntry, loss_name, loss_title
 from catzoo.hparams.yaml_files import read_yaml
 
 __all__ = [
-    "LOSS_KEYS",
+    "RECIPES",
+    "VALUE_LOSSES",
+    "ActionValues",
+    "Bootstrapping",
+    "CQLRecipe",
+    "CollectingComputeConfig",
     "ComputeConfig",
+    "DQNRecipe",
+    "DataPlaceConfig",
     "EvalConfig",
     "ExplorationConfig",
+    "LossEntry",
     "NetworkConfig",
     "NoRoomError",
     "OptimizerConfig",
+    "PQNRecipe",
+    "Playing",
     "Recipe",
     "RecipeError",
     "ReplayConfig",
+    "Replaying",
     "ValueLossConfig",
     "build",
+    "build_recipe",
     "keys_of",
     "loss_name",
+    "loss_title",
     "merge",
     "nearest",
     "parse_override",

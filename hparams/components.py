@@ -6,21 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from catzoo.hparams.schema import RecipeError, bounded, nearest, shown
-
-_SUPPORT = ("num_bins", "v_min", "v_max", "align")
-
-
-LOSS_KEYS: dict[str, tuple[str, ...]] = {
-    "mse": (),
-    "huber": ("delta",),
-    "two_hot": _SUPPORT,
-    "hl_gauss": (*_SUPPORT, "sigma", "sigma_ratio", "pad_sigmas"),
-    "c51": _SUPPORT,
-    "softmax_mse": _SUPPORT,
-}
-"""Value losses and the keys that each takes. Known here without importing torch; a loss that was added to
-`catzoo.losses.LOSSES` and not here is looked up there when it is asked for."""
+from catzoo.hparams.schema import RecipeError, bounded
+from catzoo.hparams.value_losses import VALUE_LOSSES, unknown_loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,18 +34,18 @@ class ValueLossConfig:
     """Huber: where the loss turns from quadratic to linear."""
 
     def __post_init__(self) -> None:
-        if self.name not in LOSS_KEYS:
-            hint = nearest(self.name, LOSS_KEYS)
-            raise RecipeError(f"unknown loss {shown(self.name)}: must be one of {', '.join(LOSS_KEYS)}{hint}")
+        if self.name not in VALUE_LOSSES:
+            raise unknown_loss(self.name)
         if self.sigma is not None and self.sigma_ratio is not None:
             raise RecipeError("value_loss.sigma and value_loss.sigma_ratio exclude each other: give one")
         if self.v_min is not None and self.v_max is not None and self.v_min >= self.v_max:
             raise RecipeError(
                 f"value_loss.v_min={self.v_min:g} must be below value_loss.v_max={self.v_max:g}"
             )
-        for key, value in self.arguments().items():
-            if value is not None and key not in LOSS_KEYS[self.name]:
-                allowed = ", ".join(LOSS_KEYS[self.name]) or "no keys"
+        keys = VALUE_LOSSES[self.name].keys
+        for key in self.arguments():
+            if key not in keys:
+                allowed = ", ".join(keys) or "no keys"
                 raise RecipeError(f"value_loss.{key} does not apply to {self.name}, which takes {allowed}")
 
     def arguments(self) -> dict[str, Any]:
@@ -109,15 +96,21 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReplayConfig:
+class DataPlaceConfig:
+    """Where the transitions of a dataset are sampled from."""
+
+    place: Literal["memory", "disk", "device"] = "memory"
+    """Main memory, a memory-mapped file in the run's folder, or beside the network, on a GPU."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayConfig(DataPlaceConfig):
     """Experience replay: what is stored where, and how it is sampled."""
 
     capacity: int = bounded(100_000, at_least=1)
     """Transitions kept."""
     store: Literal["whole", "frames"] = "whole"
     """`frames` keeps each frame of a stack once, an eighth of the memory (Atari); `whole` takes anything."""
-    place: Literal["memory", "disk", "device"] = "memory"
-    """Main memory, a memory-mapped file in the run's folder, or beside the network, on a GPU."""
     prioritized: bool = False
     """Samples in proportion to |TD error|^alpha (Schaul et al. 2016)."""
     alpha: float = bounded(0.5, at_least=0, at_most=1)
@@ -168,5 +161,11 @@ class ComputeConfig:
     """Replays the update as one CUDA graph (GPU only)."""
     threads: int = bounded(0, at_least=0, at_most=4096)
     """Threads that torch may use on the CPU; 0: torch's own choice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectingComputeConfig(ComputeConfig):
+    """The same for an agent that plays."""
+
     overlap: bool | None = False
     """Collects in a thread, one iteration ahead of the learner; null: where a GPU or a core is spare."""

@@ -7,17 +7,17 @@ from typing import Any
 
 import yaml
 
-from catzoo.hparams.recipe import Recipe
+from catzoo.hparams.agents import all_keys
 from catzoo.hparams.schema import RecipeError, brief, keys_of, shown, unknown_key
 from catzoo.hparams.yaml_files import LONGEST, plain_yaml
 
 
-def parse_override(text: str, schema: type = Recipe) -> dict[str, Any]:
+def parse_override(text: str, schema: type | None = None) -> dict[str, Any]:
     """`a.b=value` as a nested mapping; the value is read as YAML, so `[64, 64]` and `null` work.
 
     Args:
         text: as the command line has it.
-        schema: the dataclass whose keys are known.
+        schema: the dataclass whose keys are known; by default those of all agents are.
 
     Raises:
         RecipeError: no `=`, an empty or unknown key, or a value that is not YAML.
@@ -28,11 +28,11 @@ def parse_override(text: str, schema: type = Recipe) -> dict[str, Any]:
         raise RecipeError(
             f"{shown(text)}: overrides are written key=value, such as optimizer.lr=1e-4 (command line)"
         )
-    known = keys_of(schema)
+    known = all_keys() if schema is None else keys_of(schema)
     # An environment's own options are not ours to know.
     own = key.startswith("env_options.") and not key.endswith(".")
     if not own and key not in known and not any(name.startswith(key + ".") for name in known):
-        raise RecipeError(unknown_key(key, schema, "", "command line"))
+        raise RecipeError(unknown_key(key, known, "command line"))
     try:
         parsed: Any = plain_yaml(value) if len(value) <= LONGEST else None
     except (yaml.YAMLError, ValueError, OverflowError) as error:

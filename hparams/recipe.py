@@ -1,17 +1,19 @@
 """The recipe: everything that decides a run, as data.
 
-Each dataclass is one component; the docstring under a field is its meaning and unit. The dotted
-path to a field is its key in YAML and on the command line (`value_loss.num_bins=101`). A *step* is
-one agent step in one environment; an Atari step is four frames.
+`Recipe` has the keys of every agent; groups of keys that some agents share stand beside it, and an agent's
+class in `agents/` adds its own. The docstring under a field is its meaning and unit. The dotted path to it is
+its key in YAML and on the command line (`value_loss.num_bins=101`). A *step* is one agent step in one
+environment; an Atari step is four frames.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from catzoo.hparams.components import (
+    CollectingComputeConfig,
     ComputeConfig,
     EvalConfig,
     ExplorationConfig,
@@ -35,56 +37,16 @@ class Recipe:
     """The recipe file's preset that this began from, such as atari-100k."""
     env_options: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments for the environment's constructor."""
-    life_loss_ends: bool = False
-    """Atari: a lost life ends the episode while training; scores are of whole games."""
     seed: int = bounded(0, at_least=0, at_most=2**63 - 1)
     """Seeds networks, exploration, replay sampling and environments."""
     steps: int = bounded(100_000, at_least=1, at_most=10**15)
     """Agent steps to train for; CQL's are gradient updates."""
     gamma: float = bounded(0.99, at_least=0, at_most=1)
     """Discount of one step."""
-    n_step: int = bounded(1, at_least=1, at_most=10_000)
-    """Length of the multi-step return."""
-    double: bool = False
-    """Double Q-learning: the online network picks the next action."""
-    dueling: bool = False
-    """Separate value and advantage streams."""
-    noisy: bool = False
-    """Noisy linear layers explore (Fortunato et al. 2018), beside epsilon."""
-    q_lambda: float = bounded(0.65, at_least=0, at_most=1)
-    """PQN: the lambda of its Q(lambda) returns."""
-    epochs: int = bounded(2, at_least=1, at_most=1_000)
-    """PQN: passes over every rollout."""
-    random_shift: int = bounded(0, at_least=0, at_most=64)
-    """Shifts sampled images by up to so many pixels (DrQ); 0: none."""
-    reset_every: int = bounded(0, at_least=0)
-    """Updates between resets of the network's last layers (SR-SPR); 0: never."""
-    reset_keep: float = bounded(0.8, at_least=0, at_most=1)
-    """What a reset keeps of the convolutions; the rest is a fresh initialisation."""
     reward_clip: float | None = bounded(None, above=0)
     """Clips rewards to ± this for learning only; scores stay unclipped."""
-    num_envs: int = bounded(16, at_least=1, at_most=10_000)
-    """Environments stepped together."""
-    rollout_length: int = bounded(10, at_least=1, at_most=100_000)
-    """Steps of each environment per iteration, collected with one set of weights."""
-    learning_starts: int = bounded(10_000, at_least=0)
-    """Steps of random play before the first update."""
-    updates_per_step: float = bounded(0.1, above=0)
-    """Gradient steps per agent step."""
     batch_size: int = bounded(128, at_least=1, at_most=10**7)
     """Transitions per gradient step."""
-    target_update_every: int = bounded(50, at_least=1)
-    """Updates between copies into the target network."""
-    record: float = bounded(0.0, at_least=0, at_most=1)
-    """Share of the transitions collected that the run keeps in its folder, as a dataset for cql."""
-    dataset: str | None = field(default=None, metadata={"longest": 4_000})
-    """CQL: the dataset to learn from, the folder of one or of the run that recorded it."""
-    cql_weight: float = bounded(0.1, at_least=0)
-    """CQL: weight of log-sum-exp Q(s, .) - Q(s, a) beside the TD loss."""
-    bootstrap: Literal["max", "sarsa"] = "max"
-    """CQL: the next action is the greedy one, or the data's own (offline SARSA)."""
-    reward_noise: float = bounded(0.0, at_least=0)
-    """CQL: eta; U(0, eta) is added to every reward of the dataset, once."""
     checkpoint_every: int = bounded(50_000, at_least=0)
     """Steps between checkpoints; 0: only at the end."""
     log_every: int = bounded(1_000, at_least=1)
@@ -92,14 +54,67 @@ class Recipe:
     value_loss: ValueLossConfig = field(default_factory=ValueLossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
-    replay: ReplayConfig = field(default_factory=ReplayConfig)
-    exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested plain data, without the value-loss keys that were left to the loss's default."""
+        """Nested plain data, groups last, without value-loss keys that were left to the loss's default."""
         values = dataclasses.asdict(self)
         values["network"]["hidden"] = list(self.network.hidden)
         values["value_loss"] = {"name": self.value_loss.name, **self.value_loss.arguments()}
-        return values
+        return dict(sorted(values.items(), key=lambda item: isinstance(item[1], dict)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Playing:
+    """Agents that play an environment."""
+
+    num_envs: int = bounded(16, at_least=1, at_most=10_000)
+    """Environments stepped together."""
+    rollout_length: int = bounded(10, at_least=1, at_most=100_000)
+    """Steps of each environment per iteration, collected with one set of weights."""
+    life_loss_ends: bool = False
+    """Atari: a lost life ends the episode while training; scores are of whole games."""
+    record: float = bounded(0.0, at_least=0, at_most=1)
+    """Share of the transitions collected that the run keeps in its folder, as a dataset for cql."""
+    exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
+    compute: CollectingComputeConfig = field(default_factory=CollectingComputeConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replaying:
+    """Agents that learn from a replay buffer."""
+
+    n_step: int = bounded(1, at_least=1, at_most=10_000)
+    """Length of the multi-step return."""
+    learning_starts: int = bounded(10_000, at_least=0)
+    """Steps of random play before the first update."""
+    updates_per_step: float = bounded(0.1, above=0)
+    """Gradient steps per agent step."""
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bootstrapping:
+    """Agents that learn from the values of a target network."""
+
+    double: bool = False
+    """Double Q-learning: the online network picks the next action."""
+    target_update_every: int = bounded(50, at_least=1)
+    """Updates between copies into the target network."""
+    random_shift: int = bounded(0, at_least=0, at_most=64)
+    """Shifts sampled images by up to so many pixels (DrQ); 0: none."""
+    reset_every: int = bounded(0, at_least=0)
+    """Updates between resets of the network's last layers (SR-SPR); 0: never."""
+    reset_keep: float = bounded(0.8, at_least=0, at_most=1)
+    """What a reset keeps of the convolutions; the rest is a fresh initialisation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionValues:
+    """Agents whose network has a value for each action."""
+
+    dueling: bool = False
+    """Separate value and advantage streams."""
+    noisy: bool = False
+    """Noisy linear layers explore (Fortunato et al. 2018), beside epsilon."""

@@ -2,8 +2,7 @@
 
 A recipe file has `defaults`, then `environments`: sections by name or pattern, later ones over earlier
 ones, then `presets`: sections that the user asks for by name, such as another protocol. Inside any of them,
-`losses` holds what differs for one value loss. What the user said comes last. `ignores` lists the keys that
-the agent has no use for, so that setting one is a mistake and not a silence.
+`losses` holds what differs for one value loss. What the user said comes last.
 """
 
 from __future__ import annotations
@@ -12,27 +11,15 @@ import fnmatch
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from catzoo.hparams.components import LOSS_KEYS, ValueLossConfig
+from catzoo.hparams.agents import build_recipe, recipe_class, refuse_other_agents_keys
+from catzoo.hparams.components import ValueLossConfig
 from catzoo.hparams.overrides import merge
 from catzoo.hparams.recipe import Recipe
-from catzoo.hparams.schema import RecipeError, brief, build, nearest, shown
+from catzoo.hparams.schema import RecipeError, brief, nearest, shown
+from catzoo.hparams.value_losses import VALUE_LOSSES, loss_name
 
-SECTIONS = {"agent", "description", "ignores", "defaults", "environments", "presets"}
+SECTIONS = {"agent", "description", "defaults", "environments", "presets"}
 """Of a recipe file."""
-
-
-def loss_name(name: str) -> str:
-    """The loss's name in recipes, from any common spelling (`HL-Gauss`, `hlgauss`, `TwoHot`).
-
-    Raises:
-        RecipeError: no such loss.
-    """
-    folded = name.lower().replace("-", "").replace("_", "").replace(" ", "")
-    for known in LOSS_KEYS:
-        if known.lower().replace("_", "") == folded:
-            return known
-    hint = nearest(name, LOSS_KEYS)
-    raise RecipeError(f"unknown loss {shown(name)}: must be one of {', '.join(LOSS_KEYS)}{hint}")
 
 
 def resolve(
@@ -71,25 +58,27 @@ def resolve(
         if not isinstance(override, Mapping):
             raise RecipeError(f"{shown(override)}: an override is key=value or a mapping")
         said = merge(said, override)
-    refuse_ignored(said, source)
+    agent = source.get("agent", Recipe.agent)
+    recipe_class(agent, where)
+    refuse_other_agents_keys(said, agent, "command line")
     for key in ("agent", "env", "preset"):
         if key in said:
             raise RecipeError(
                 f"{key}={shown(said[key])}: the {key} is not an override, name it in its own place"
             )
     name = _loss_in_use(sections, loss, said)
-    values: dict[str, Any] = {"agent": source.get("agent", "dqn"), "env": env, "preset": preset}
+    values: dict[str, Any] = {"agent": agent, "env": env, "preset": preset}
     for section in sections:
         per_loss = section.get("losses") or {}
         plain = {key: value for key, value in section.items() if key not in ("losses", "for", "description")}
         values = merge(merge(values, plain), per_loss.get(name) or {})
     values["value_loss"] = _only_accepted(values.get("value_loss") or {}, name)
-    build(Recipe, values, where=where)  # the file's own mistakes are reported as the file's
+    build_recipe(values, where=where)  # the file's own mistakes are reported as the file's
     said_of_loss = said.get("value_loss")
     for given, dropped in (("sigma", "sigma_ratio"), ("sigma_ratio", "sigma")):
         if isinstance(said_of_loss, Mapping) and given in said_of_loss:
             values["value_loss"].pop(dropped, None)
-    return build(Recipe, merge(values, said), where="command line")
+    return build_recipe(merge(values, said), where="command line")
 
 
 def _check_source(source: Mapping[str, Any], where: str) -> None:
@@ -101,9 +90,6 @@ def _check_source(source: Mapping[str, Any], where: str) -> None:
         )
     if not isinstance(source.get("agent", ""), str):
         raise RecipeError(f"{where}: agent={shown(source['agent'])}: must be a name")
-    ignores = source.get("ignores") or []
-    if not isinstance(ignores, list) or not all(isinstance(key, str) for key in ignores):
-        raise RecipeError(f"{where}: ignores must be a list of keys")
     groups = [_group(source, name, where) for name in ("environments", "presets")]
     sections = [("defaults", _group(source, "defaults", where))]
     sections += [(brief(name), _group(group, name, where)) for group in groups for name in group]
@@ -141,26 +127,6 @@ def _preset(source: Mapping[str, Any], name: str, env: str) -> Mapping[str, Any]
     return presets[name]  # type: ignore[no-any-return]
 
 
-def refuse_ignored(said: Mapping[str, Any], source: Mapping[str, Any], prefix: str = "") -> None:
-    """Refuses overrides that an agent has no use for.
-
-    Args:
-        said: nested overrides.
-        source: the agent's recipe as its file has it, with what it `ignores`.
-        prefix: of the keys of `said`, for errors.
-
-    Raises:
-        RecipeError: names the key.
-    """
-    for key, value in said.items():
-        if not isinstance(key, str):
-            raise RecipeError(f"{prefix}{shown(key)}: a key must be a name (command line)")
-        if prefix + key in (source.get("ignores") or ()):
-            raise RecipeError(f"{prefix}{key} does not apply to {source.get('agent')} (command line)")
-        if isinstance(value, Mapping):
-            refuse_ignored(value, source, f"{prefix}{key}.")
-
-
 def _loss_in_use(sections: Iterable[Mapping[str, Any]], loss: str | None, said: Mapping[str, Any]) -> str:
     named = said.get("value_loss")
     if isinstance(named, Mapping) and "name" in named:
@@ -180,6 +146,6 @@ def _loss_in_use(sections: Iterable[Mapping[str, Any]], loss: str | None, said: 
 
 def _only_accepted(value_loss: Mapping[str, Any], name: str) -> dict[str, Any]:
     """A recipe may set a support for all its losses; the ones without a support do not see it."""
-    known = {key for keys in LOSS_KEYS.values() for key in keys}
-    drop = known - set(LOSS_KEYS[name])
+    known = {key for entry in VALUE_LOSSES.values() for key in entry.keys}
+    drop = known - set(VALUE_LOSSES[name].keys)
     return {key: value for key, value in value_loss.items() if key not in drop} | {"name": name}

@@ -110,7 +110,7 @@ def build(schema: type[T], values: Mapping[str, Any], *, where: str, prefix: str
     arguments: dict[str, Any] = {}
     for key, value in values.items():
         if key not in fields:
-            raise RecipeError(unknown_key(prefix + str(key), schema, prefix, where))
+            raise RecipeError(unknown_key(prefix + str(key), keys_of(schema, prefix), where))
         kind = hints[key]
         if dataclasses.is_dataclass(kind):
             if not isinstance(value, Mapping):
@@ -126,9 +126,8 @@ def build(schema: type[T], values: Mapping[str, Any], *, where: str, prefix: str
         raise RecipeError(f"{error} ({where})") from None
 
 
-def unknown_key(key: str, schema: type, prefix: str, where: str) -> str:
-    """The message for a key that `schema` does not have, searching its whole depth for a near one."""
-    allowed = keys_of(schema, prefix)
+def unknown_key(key: str, allowed: list[str], where: str) -> str:
+    """The message for a key that is none of those allowed; a near one is looked for at any depth."""
     hint = nearest(key, allowed)
     if not hint:  # the right leaf under the wrong parent: `lr` for `optimizer.lr`
         leaf = key.rsplit(".", 1)[-1][:100]

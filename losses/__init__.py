@@ -3,7 +3,7 @@
 import difflib
 from typing import Any
 
-from catzoo.losses.base import CategoricalLoss, ValueLoss
+from catzoo.losses.base import CategoricalLoss, ValueLoss, take_action
 from catzoo.losses.c51 import C51
 from catzoo.losses.hl_gauss import HLGauss
 from catzoo.losses.huber import Huber
@@ -43,4 +43,5 @@ __all__ = [
     "TwoHot",
     "ValueLoss",
     "make_value_loss",
+    "take_action",
 ]

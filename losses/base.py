@@ -6,6 +6,7 @@ least; targets are constants; NaN or infinity in gives a NaN loss.
 Shapes: ... any leading dimensions, B batch, A actions, K outputs per value.
 """
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -26,7 +27,7 @@ from catzoo.losses.support import Support
 
 
 class ValueLoss(nn.Module, ABC):
-    """The plug: `num_outputs`, `decode`, `forward` and the Bellman step `td`."""
+    """The plug: `num_outputs`, `decode`, `forward` and the Bellman steps `td` and `backup`."""
 
     num_outputs: int
 
@@ -57,11 +58,11 @@ class ValueLoss(nn.Module, ABC):
         Raises ValueError for a wrong shape or dtype.
         """
         self._check_td(outputs, action, next_outputs, reward, discount, next_online_outputs, weight)
-        chosen_BK = _take(outputs, action)
+        chosen_BK = take_action(outputs, action)
         with torch.no_grad():
             selector_BAK = next_outputs if next_online_outputs is None else next_online_outputs
             best = self.decode(selector_BAK).max(dim=-1)
-            next_BK = _take(next_outputs, best.indices)
+            next_BK = take_action(next_outputs, best.indices)
             next_B = best.values
             if next_online_outputs is not None:
                 # A NaN wins the maximum; adding 0 * NaN keeps it when the selector is another network.
@@ -71,6 +72,39 @@ class ValueLoss(nn.Module, ABC):
             td_error_B = target_B - self.decode(chosen_BK)
         loss_B = self.forward(chosen_BK, target_B)
         return (loss_B if weight is None else loss_B * weight), td_error_B
+
+    def backup(
+        self,
+        outputs: Tensor,
+        next_outputs: Tensor,
+        reward: Tensor,
+        discount: Tensor,
+        *,
+        weight: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """One Bellman step between outputs that are chosen already: the loss [...] and its TD error [...].
+
+        For ensembles, continuous actions and SARSA: as `td` with one action to choose from. outputs and
+        next_outputs [..., K]; reward, discount, weight [...]. Raises ValueError for a wrong shape or dtype.
+        """
+        shape = outputs.shape[:-1]
+        for name, tensor in (("reward", reward), ("discount", discount), ("weight", weight)):
+            if tensor is not None and tensor.shape != shape:
+                raise ValueError(f"{name} must have shape {list(shape)}, got {list(tensor.shape)}")
+        if next_outputs.shape != outputs.shape:
+            raise ValueError(
+                f"next_outputs must have shape {list(outputs.shape)}, got {list(next_outputs.shape)}"
+            )
+        rows = math.prod(shape)
+        loss_B, td_error_B = self.td(
+            outputs.reshape(rows, 1, -1),
+            torch.zeros(rows, dtype=torch.int64, device=outputs.device),
+            next_outputs.reshape(rows, 1, -1),
+            reward.reshape(rows),
+            discount.reshape(rows),
+            weight=None if weight is None else weight.reshape(rows),
+        )
+        return loss_B.view(shape), td_error_B.view(shape)
 
     def _check_outputs(self, outputs: Tensor, name: str = "outputs") -> None:
         if not outputs.is_floating_point():
@@ -169,7 +203,7 @@ class LabelLoss(CategoricalLoss):
         return step.loss, step.td_error
 
 
-def _take(outputs_BAK: Tensor, action_B: Tensor) -> Tensor:
-    """The outputs [B, K] of one action a row."""
+def take_action(outputs_BAK: Tensor, action_B: Tensor) -> Tensor:
+    """The outputs [B, K] of one action [B] a row."""
     index_B1K = action_B.long()[..., None, None].expand(*action_B.shape, 1, outputs_BAK.shape[-1])
     return outputs_BAK.gather(-2, index_B1K).squeeze(-2)

@@ -16,7 +16,6 @@ from torch import nn
 
 from catzoo.agents.agent import Agent
 from catzoo.agents.collecting.collector import VectorCollector
-from catzoo.agents.collecting.exploration import EpsilonGreedy
 
 EPISODE_CAP = 27_000
 """Agent steps after which an episode is cut: 108,000 Atari frames, half an hour of play."""
@@ -72,8 +71,7 @@ def evaluate_agent(
 
     `epsilon` is the share of random actions: with a little of it the episodes of a deterministic game differ.
     """
-    num_actions = int(env.single_action_space.n)
-    policy = EpsilonGreedy(agent.network, agent.value_loss.decode, num_actions, seed=seed)
+    policy = agent.policy(env.single_action_space, seed=seed)
     policy.epsilon = epsilon
     device = next(agent.network.parameters()).device
     with evaluation_mode(agent):

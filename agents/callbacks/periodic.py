@@ -1,4 +1,4 @@
-"""Callbacks of a run: greedy evaluation, checkpoints, and the support monitor.
+"""Callbacks that act every so many steps: greedy evaluation, checkpoints, the best weights.
 
 All count agent steps; Lightning's own counters move with iterations and stay out of it.
 """
@@ -13,7 +13,9 @@ import numpy as np
 import torch
 
 from catzoo.agents.agent import Agent
+from catzoo.agents.at_work import AtWork
 from catzoo.agents.checkpoints import Checkpoints
+from catzoo.agents.lightning import LightningAgent
 
 
 class EverySteps(pl.Callback):
@@ -23,17 +25,18 @@ class EverySteps(pl.Callback):
         self.every = every
         self.last = 0
 
-    def on_train_start(self, trainer: pl.Trainer, agent: Agent) -> None:
+    def on_train_start(self, trainer: pl.Trainer, module: LightningAgent) -> None:
         """Counts from where the run begins or goes on."""
-        self.last = agent.steps
+        self.last = module.work.steps
 
-    def on_train_batch_end(self, trainer: pl.Trainer, agent: Agent, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: LightningAgent, *_: Any) -> None:
         """Acts when a multiple of `every` was passed."""
-        if self.every and agent.steps // self.every > self.last // self.every:
-            self.act(agent)
-        self.last = agent.steps
+        steps = module.work.steps
+        if self.every and steps // self.every > self.last // self.every:
+            self.act(module.work)
+        self.last = steps
 
-    def act(self, agent: Agent) -> None:
+    def act(self, work: AtWork) -> None:
         """What to do."""
         raise NotImplementedError  # pragma: no cover
 
@@ -50,12 +53,11 @@ class Evaluation(EverySteps):
         super().__init__(every)
         self.evaluate = evaluate
 
-    def act(self, agent: Agent) -> None:
+    def act(self, work: AtWork) -> None:
         """Evaluates and logs."""
-        scores = np.asarray(self.evaluate(agent))
+        scores = np.asarray(self.evaluate(work.agent))
         row = {"eval/return": float(scores.mean()), "eval/return_std": float(scores.std())}
-        for logger in agent.loggers:
-            logger.log_metrics(row, step=agent.steps)
+        work.log(row)
 
 
 class Checkpointing(EverySteps):
@@ -73,18 +75,18 @@ class Checkpointing(EverySteps):
         super().__init__(every)
         self.checkpoints, self.stopping = checkpoints, stopping
 
-    def on_train_batch_end(self, trainer: pl.Trainer, agent: Agent, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: LightningAgent, *_: Any) -> None:
         """Saves when it is time, and in between writes what is worth it."""
-        super().on_train_batch_end(trainer, agent)
+        super().on_train_batch_end(trainer, module)
         if self.stopping():
-            self.act(agent)
+            self.act(module.work)
             trainer.should_stop = True
         else:
             self.checkpoints.spill()
 
-    def act(self, agent: Agent) -> None:
+    def act(self, work: AtWork) -> None:
         """Saves, the row of metrics at hand included."""
-        for logger in agent.loggers:
+        for logger in work.loggers:
             logger.save()
         self.checkpoints.save()
 
@@ -105,11 +107,11 @@ class BestWeights(EverySteps):
         self.steps = 0
         self.weights: dict[str, torch.Tensor] = {}
 
-    def act(self, agent: Agent) -> None:
+    def act(self, work: AtWork) -> None:
         """Looks, and keeps a copy if these are the best."""
-        score = agent.recent_return()
+        score = work.recent_return()
         if score is not None and (self.score is None or score > self.score):
-            self.score, self.steps, self.weights = score, agent.steps, agent.weights()
+            self.score, self.steps, self.weights = score, work.steps, work.agent.weights()
 
     def state_dict(self) -> dict[str, Any]:
         """The weights and whose they are."""

@@ -10,8 +10,9 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
-from catzoo.agents.agent import Agent
+from catzoo.agents.at_work import AtWork
 from catzoo.agents.callbacks.evaluation import evaluation_mode
+from catzoo.agents.lightning import LightningAgent
 from catzoo.losses import CategoricalLoss, ValueLoss
 
 SEEN = 100_000
@@ -75,34 +76,32 @@ class SupportMonitor(pl.Callback):
             self.report = SupportReport(float(self.support.v_min), float(self.support.v_max))
         self._seen: dict[str, float] = {}
 
-    def on_train_start(self, trainer: pl.Trainer, agent: Agent) -> None:
+    def on_train_start(self, trainer: pl.Trainer, module: LightningAgent) -> None:
         """The row that a continued run has from its checkpoint was looked at before that was saved."""
-        self._seen = agent.metrics
+        self._seen = module.work.metrics
 
-    def on_train_batch_end(self, trainer: pl.Trainer, agent: Agent, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: LightningAgent, *_: Any) -> None:
         """Looks at the last batch once per row of metrics."""
-        if self.report is None or agent.metrics is self._seen:
+        work = module.work
+        if self.report is None or work.metrics is self._seen:
             return
-        self._seen = agent.metrics
-        if agent.last_batch is None:
-            return
-        row = self.look(agent)
-        for logger in agent.loggers:
-            logger.log_metrics(row, step=agent.steps)
+        self._seen = work.metrics
+        if work.last_batch is not None:
+            work.log(self.look(work))
 
     @torch.no_grad()
-    def look(self, agent: Agent) -> dict[str, float]:
+    def look(self, work: AtWork) -> dict[str, float]:
         """Targets and end-bin masses of the agent's last batch."""
         assert self.report is not None
-        assert agent.last_batch is not None
-        batch = agent.last_batch
+        assert work.last_batch is not None
+        agent, batch = work.agent, work.last_batch
         with evaluation_mode(agent):  # two passes of a noisy network would not fit together
             outputs_BAK = agent.network(batch.observation)
-            td_error_B = agent.update(batch)[1]
+            td_error_B = agent.critic_loss(batch)[1]
         chosen_BK = outputs_BAK[torch.arange(len(batch.action), device=outputs_BAK.device), batch.action]
         target_B = agent.value_loss.decode(chosen_BK) + td_error_B
         targets = target_B.float().cpu().numpy()
-        self.report.add(targets, [episode.discounted for episode in agent.recent])
+        self.report.add(targets, [episode.discounted for episode in work.recent])
         mass_K = chosen_BK.float().softmax(-1).mean(0)
         return {
             "support/below": float((targets < self.report.v_min).mean()),

@@ -29,7 +29,7 @@ from typing import Any
 import torch
 from torchrl.checkpoint import Checkpoint, CheckpointError, GlobalRNGState
 
-from catzoo.agents.agent import Agent
+from catzoo.agents.at_work import AtWork
 from catzoo.agents.checkpoints.journal import Journal
 from catzoo.agents.checkpoints.seal import BrokenSealError, seal, sync, verify
 from catzoo.agents.checkpoints.state_files import StateFiles, read_state, write_state
@@ -50,7 +50,7 @@ class Checkpoints:
 
     Args:
         folder: where they lie, one folder each, named by step.
-        agent: attached to its environments.
+        work: the agent at work.
         keep: how many.
         run: what tells this run from others; another's checkpoints are not loaded.
         also: more components by name, with `state_dict` and `load_state_dict`.
@@ -59,20 +59,20 @@ class Checkpoints:
     def __init__(
         self,
         folder: Path,
-        agent: Agent,
+        work: AtWork,
         keep: int = 2,
         *,
         run: str = "",
         also: Mapping[str, Any] | None = None,
     ) -> None:
-        self.folder, self.agent, self.keep, self.run = folder, agent, keep, run
+        self.folder, self.work, self.keep, self.run = folder, work, keep, run
         self.passed_over: list[str] = []
         """Why newer checkpoints were not the one restored."""
         self._unreadable: list[int] = []
         self._stands_for: tuple[int, int] | None = None
         self.checkpoint = Checkpoint()
         self.journal: Journal | None = None
-        parts = {"agent": agent, "progress": _Progress(agent), **agent.components(), **(also or {})}
+        parts = {"agent": work.agent, "progress": _Progress(work), **work.components(), **(also or {})}
         for name, part in parts.items():
             if isinstance(part, Replay):
                 self.journal = Journal(folder / "journal", part.rings())
@@ -94,14 +94,14 @@ class Checkpoints:
             NotFiniteError: a loss is not a number, so that there is nothing to keep.
             OSError: it cannot be written; the ones before are as they were.
         """
-        agent = self.agent
-        if not agent.steps:
+        work = self.work
+        if not work.steps:
             return None
-        target = self.folder / f"step-{agent.steps:012d}"
-        if self._stands_for == (agent.steps, agent.updates):
+        target = self.folder / f"step-{work.steps:012d}"
+        if self._stands_for == (work.steps, work.updates):
             return target
-        agent.check_losses()
-        agent.rest()
+        work.check_losses()
+        work.rest()
         stage = self.folder / ".saving"
         try:
             self._write(stage)
@@ -110,7 +110,7 @@ class Checkpoints:
             raise
         _replace(stage, target)
         sync(self.folder)
-        self._stands_for = (agent.steps, agent.updates)
+        self._stands_for = (work.steps, work.updates)
         self._prune()
         return target
 
@@ -122,13 +122,13 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.clear_leftovers()
         self.checkpoint.save(stage)
-        seal(stage, {"format": FORMAT, "step": self.agent.steps, "run": self.run}, known)
+        seal(stage, {"format": FORMAT, "step": self.work.steps, "run": self.run}, known)
 
     def _prune(self) -> None:
         """Removes old checkpoints, and those that could not be read."""
-        torn = [step for step in self._unreadable if step != self.agent.steps]  # that one is new
+        torn = [step for step in self._unreadable if step != self.work.steps]  # that one is new
         self._unreadable = []
-        steps = [step for step in self.steps() if step <= self.agent.steps and step not in torn]
+        steps = [step for step in self.steps() if step <= self.work.steps and step not in torn]
         for step in set(self.steps()) - set(steps[-self.keep :]):
             _remove(self.folder / f"step-{step:012d}")
 
@@ -160,8 +160,8 @@ class Checkpoints:
                 self.passed_over.append(_on_one_line(error))
                 self._unreadable.append(step)
                 continue
-            self._stands_for = (self.agent.steps, self.agent.updates)
-            return self.agent.steps
+            self._stands_for = (self.work.steps, self.work.updates)
+            return self.work.steps
         if self.passed_over:
             raise CheckpointError(f"{self.folder}: no readable checkpoint: {self.passed_over[0]}")
         return None
@@ -177,18 +177,18 @@ class Checkpoints:
         if self.journal is not None:
             self.journal.digests = {Path(name).name: found for name, found in sealed["files"].items()}
         self.checkpoint.load(path, components=self.parts)
-        if self.agent.steps != step:
+        if self.work.steps != step:
             raise BrokenSealError(f"{path.name}: is another run's, or of another step")
-        if not self.agent.resumed:
-            self.agent.cut()
+        if not self.work.resumed:
+            self.work.cut()
         self.checkpoint.load(path, components=["random"])  # last: nothing draws from it after that
 
 
 class _Progress:
-    """The agent's progress, as a component."""
+    """The progress, as a component."""
 
-    def __init__(self, agent: Agent) -> None:
-        self.state_dict, self.load_state_dict = agent.progress, agent.load_progress
+    def __init__(self, work: AtWork) -> None:
+        self.state_dict, self.load_state_dict = work.progress, work.load_progress
 
 
 class _Streams(GlobalRNGState):

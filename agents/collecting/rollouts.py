@@ -9,18 +9,23 @@ between two rollouts, so what is collected depends on no timing, and a seed stil
 from __future__ import annotations
 
 import contextlib
+import copy
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tensordict import TensorDict
 from torch import nn
 
 from catzoo.agents.collecting.collector import Episode, VectorCollector
+from catzoo.agents.networks import set_noise_generator
 from catzoo.agents.replay import flat_tensors, nested_tensors
+
+if TYPE_CHECKING:
+    from catzoo.agents.agent import Agent
 
 Rollout = tuple[TensorDict, list[Episode]]
 """Steps [N, T] in TorchRL's layout, and the episodes that ended in them."""
@@ -90,6 +95,34 @@ class OnDemand:
         if state["rollout"] is not None:
             episodes = [Episode(*episode) for episode in state["episodes"]]
             self.pending = (nested_tensors(state["rollout"]), episodes)
+
+
+def make_rollouts(agent: Agent, env: Any, *, seed: int, device: torch.device, overlap: bool) -> OnDemand:
+    """Rollouts of an agent's policy in N environments, on demand or one ahead.
+
+    Args:
+        agent: who plays; its recipe says how long rollouts are.
+        env: a `gymnasium.vector.VectorEnv`.
+        seed: of the environments and of the exploration.
+        device: where the policy computes.
+        overlap: whether to collect ahead.
+    """
+    recipe, space = agent.recipe, env.single_action_space
+    acting = copy.deepcopy(agent.network) if overlap else agent.network
+    policy = agent.policy(space, seed=seed, network=acting)
+    if overlap:  # its own stream: two threads must not share one
+        policy.noise = torch.Generator(device).manual_seed(seed)
+        set_noise_generator(acting, policy.noise)
+    collector = VectorCollector(
+        env,
+        policy,
+        frames_per_batch=recipe.rollout_length * env.num_envs,
+        device=device,
+        seed=seed,
+        gamma=recipe.gamma,
+        reward_clip=recipe.reward_clip,
+    )
+    return (Ahead if overlap else OnDemand)(collector, agent.network)
 
 
 class Helper:

@@ -1,90 +1,91 @@
-"""Agents that learn from a dataset and play nothing: their steps are gradient updates.
+"""Batches from a dataset: nothing is played, and steps are gradient updates.
 
-An iteration is one burst of updates; learner, target network, resets and random shifts are those of agents
-with a replay. Of the metrics that `agent.py` lists, those of episodes and exploration are missing here, and
+An iteration is one burst of updates; target network, resets and random shifts are as with a replay. Of the
+metrics that `bookkeeping.py` lists, those of episodes and exploration are missing here, and
 `time/steps_per_second` counts updates.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
-import torch
+from torch import Tensor
 
-from catzoo.agents.feeds.replay_feed import MAX_BURST, OffPolicyAgent
+from catzoo.agents.bookkeeping import Bookkeeping
+from catzoo.agents.feeds.bursts import Bursts
+from catzoo.agents.learning.batches import Transitions
+from catzoo.agents.learning.learner import Learner
 from catzoo.agents.replay import Dataset, OfflineReplay, read_dataset
 
+if TYPE_CHECKING:
+    from catzoo.agents.agent import Agent
 
-class OfflineAgent(OffPolicyAgent):
-    """An agent with a dataset (`options.dataset`) in place of environments and replay."""
 
-    def attach(
-        self, env: Any, *, rollout_length: int = 1, seed: int = 0, device: torch.device | str = "cpu"
-    ) -> None:
-        """Opens and verifies the dataset, and builds the learner on `device`.
+class DatasetFeed:
+    """Opens, verifies and samples the dataset that the recipe names.
 
-        Args:
-            env: a `gymnasium.vector.VectorEnv`, for its spaces: it is not played.
-            rollout_length: of no meaning.
-            seed: of sampling and reward noise.
-            device: where the agent computes.
+    Args:
+        agent: who learns.
+        learner: takes its steps.
+        env: a `gymnasium.vector.VectorEnv`, for its spaces: it is not played.
+        seed: of sampling and reward noise.
+        settings: of feeds that play, without meaning here.
 
-        Raises:
-            ValueError: no dataset, a damaged one, or one of other spaces.
-        """
-        options = self.options
-        if options.dataset is None:
+    Raises:
+        ValueError: no dataset, a damaged one, or one of other spaces.
+    """
+
+    family = Transitions
+    resumed = True
+    """There are no open episodes to lose."""
+
+    def __init__(self, agent: Agent, learner: Learner, env: Any, *, seed: int = 0, **settings: Any) -> None:
+        recipe = agent.recipe
+        if not recipe.dataset:
             raise ValueError("an offline agent needs a dataset")
-        dataset = read_dataset(options.dataset)
+        dataset = read_dataset(recipe.dataset)
         check_spaces(dataset, env)
-        self.to(device)
-        self.env = env
+        self.agent, self.learner, self.env = agent, learner, env
         self.replay = OfflineReplay(
             dataset,
-            gamma=options.gamma,
-            reward_clip=options.reward_clip,
-            reward_noise=options.reward_noise,
-            next_actions=self.needs_next_actions,
-            place=options.replay.get("place", "memory"),
-            device=device,
+            gamma=recipe.gamma,
+            reward_clip=recipe.reward_clip,
+            reward_noise=recipe.reward_noise,
+            next_actions=recipe.bootstrap == "sarsa",
+            place=recipe.replay.place,
+            device=learner.device,
             seed=seed,
         )
-        self._attach_learner()
+        self.bursts = Bursts(agent, learner, self.replay)
 
-    @property
-    def needs_next_actions(self) -> bool:
-        """Whether `update` reads `batch.next_action`."""
-        return False
+    def batches(self, books: Bookkeeping) -> Iterator[Transitions]:
+        """The batches [K, B, ...] of one burst; a row of metrics is due at its end or later."""
+        every = self.agent.recipe.log_every
+        most = min(books.total_steps - books.steps, every - books.steps % every)
+        yield self.bursts.sample(most, books)
+        books.steps = books.updates
+
+    def learned(self, td_error_KB: Tensor, books: Bookkeeping) -> None:
+        """See `Bursts.learned`."""
+        self.bursts.learned(td_error_KB, books)
+
+    def row(self, books: Bookkeeping) -> dict[str, float]:
+        """Nothing: no policy plays."""
+        return {}
 
     def components(self) -> dict[str, Any]:
         """The replay's random stream, and the learner."""
         return {"replay": self.replay, "learner": self.learner}
 
-    @property
-    def resumed(self) -> bool:
-        """True: there are no episodes."""
-        return True
-
     def rest(self) -> None:
         """Nothing is ever being collected."""
 
-    def iterate(self) -> None:
-        """One burst of updates, the whole of training; a row of metrics is due at its end or later."""
-        left = self.total_steps - self.steps if self.total_steps else MAX_BURST
-        if self.options.anneal and self.total_steps:
-            self.learner.set_lr(max(1.0 - self.steps / self.total_steps, 0.0))
-        row = self.options.log_every - self.steps % self.options.log_every
-        self._burst(min(left, MAX_BURST, self._until_event(), row))
-        self.steps = self.updates
-        if self.steps - self._last_row >= self.options.log_every:
-            self.log_row()
-
-    def playing(self) -> dict[str, float]:
-        """Nothing: no policy plays."""
-        return {}
+    def cut(self) -> None:
+        """Nothing is ever open."""
 
     def close(self) -> None:
-        """Closes the environment that was attached for its spaces."""
+        """Closes the environment that was there for its spaces."""
         self.env.close()
 
 

@@ -1,4 +1,4 @@
-"""Gradient steps: update function, backward, optimizer; compiled, autocast or graphed where asked.
+"""Gradient steps: loss, backward, optimizer; compiled, autocast or graphed where asked.
 
 The raw optimizer is used inside one Lightning step, since Lightning's wrapper costs more per call
 than the update of a small network. With `cuda_graph` whole bursts of forward, backward and optimizer are
@@ -10,29 +10,43 @@ Legend: B batch, K batches.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from catzoo.agents.learning.adam import FusedAdam
-from catzoo.agents.replay import Batch
+from catzoo.agents.learning.batches import mapped
 
-Update = Callable[[Batch], tuple[Tensor, Tensor]]
-Burst = Callable[[Batch], tuple[Tensor, Tensor]]
+Loss = Callable[[Any], tuple[Tensor, Tensor | None]]
+Taken = tuple[dict[str, Tensor], Tensor]
+"""By step, the mean loss of each batch that it was taken on [K]; the TD errors of the first step [K, B]."""
+
+
+class Step(NamedTuple):
+    """One of the gradient steps that an update consists of, taken in order."""
+
+    name: str
+    loss: Loss
+    """Batch to (loss [B], TD error [B] or None); pure, tensors in and tensors out."""
+    parameters: Sequence[nn.Parameter]
+    """What it moves."""
+    lr: float
+    every: int = 1
+    """Taken at each of so many updates."""
 
 
 class Learner:
-    """Takes gradient steps on one set of parameters.
+    """Takes the steps of an agent's updates.
 
     Args:
-        update: batch to (loss [B], TD error [B]); pure, tensors in and tensors out.
-        parameters: what the optimizer moves.
-        lr, eps: Adam's.
-        max_grad_norm: clips the gradient's global norm, or None.
+        steps: at least one; the first is taken at every update, and its TD errors are the update's.
+        eps: Adam's.
+        max_grad_norm: clips the global norm of each step's gradient, or None.
         autocast: dtype for autocast, or None for float32.
-        compile: torch.compile for `update`.
+        compile: torch.compile for the losses.
         cuda_graph: capture the steps; the parameters must be on a GPU.
 
     Raises:
@@ -41,128 +55,141 @@ class Learner:
 
     def __init__(
         self,
-        update: Update,
-        parameters: Iterable[nn.Parameter],
+        steps: Sequence[Step],
         *,
-        lr: float,
         eps: float,
         max_grad_norm: float | None = None,
         autocast: torch.dtype | None = None,
         compile: bool = False,
         cuda_graph: bool = False,
     ) -> None:
-        self.parameters = list(parameters)
-        self.device = self.parameters[0].device
+        self.steps = [step._replace(parameters=list(step.parameters)) for step in steps]
+        self.device = self.steps[0].parameters[0].device
         if cuda_graph and self.device.type != "cuda":
             raise ValueError("compute.cuda_graph=true needs a GPU")
-        self.lr = lr
-        self.optimizer = FusedAdam(self.parameters, lr=lr, eps=eps, lr_on_device=cuda_graph)
+        self.optimizers = [
+            FusedAdam(step.parameters, lr=step.lr, eps=eps, lr_on_device=cuda_graph) for step in self.steps
+        ]
         self.max_grad_norm = max_grad_norm
         self.autocast = (
             contextlib.nullcontext() if autocast is None else torch.autocast(self.device.type, dtype=autocast)
         )
-        self.update = torch.compile(update, fullgraph=True) if compile else update
-        self._run: Burst = _GraphedSteps(self._steps) if cuda_graph else self._steps
+        self.losses = [torch.compile(step.loss, fullgraph=True) if compile else step.loss for step in steps]
+        self._run = _GraphedBursts(self._burst, self.cycle) if cuda_graph else self._burst
 
-    def steps(self, batches: Batch) -> tuple[Tensor, Tensor]:
-        """One gradient step on each of K batches [K, B, ...], in order.
+    @property
+    def cycle(self) -> int:
+        """Updates after which the same steps are due again."""
+        return math.lcm(*(step.every for step in self.steps))
 
-        Returns:
-            The mean loss of each batch [K] and the TD errors [K, B], detached.
-        """
-        return self._run(batches)
+    def learn(self, batches: Any, updates: int = 0) -> Taken:
+        """One update on each of K batches [K, B, ...], in order, detached; `updates` were made before."""
+        return self._run(batches, updates)
 
-    def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """One gradient step on `batch`; returns its mean loss [] and the TD errors [B], detached."""
-        loss_K, td_error_KB = self.steps(Batch(*(None if t is None else t.unsqueeze(0) for t in batch)))
-        return loss_K[0], td_error_KB[0]
+    def learn_once(self, batch: Any, updates: int = 0) -> tuple[Tensor, Tensor]:
+        """One update on `batch`; returns the first step's mean loss [] and the TD errors [B], detached."""
+        losses, td_error_KB = self.learn(mapped(batch, lambda tensor: tensor.unsqueeze(0)), updates)
+        return losses[self.steps[0].name][0], td_error_KB[0]
 
-    def _steps(self, batches: Batch) -> tuple[Tensor, Tensor]:
-        taken = [self._step(batches.at(k)) for k in range(len(batches.action))]
-        return torch.stack([loss for loss, _ in taken]), torch.stack([error_B for _, error_B in taken])
+    def _burst(self, batches: Any, updates: int) -> Taken:
+        losses: dict[str, list[Tensor]] = {step.name: [] for step in self.steps}
+        errors: list[Tensor] = []
+        for k in range(len(batches.action)):
+            batch = batches.at(k)
+            for index, step in enumerate(self.steps):
+                if (updates + k + 1) % step.every == 0:
+                    loss, td_error_B = self._take(index, batch)
+                    losses[step.name].append(loss)
+                    errors += [td_error_B] if index == 0 and td_error_B is not None else []
+        return {name: torch.stack(taken) for name, taken in losses.items() if taken}, torch.stack(errors)
 
-    def _step(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _take(self, index: int, batch: Any) -> tuple[Tensor, Tensor | None]:
         with self.autocast:
-            loss_B, td_error_B = self.update(batch)
+            loss_B, td_error_B = self.losses[index](batch)
         loss = loss_B.mean()
-        self.descend(torch.autograd.grad(loss, self.parameters))
-        return loss.detach(), td_error_B
-
-    def descend(self, gradients: Sequence[Tensor]) -> None:
-        """Moves the parameters by their gradients, clipped where asked."""
+        gradients: Sequence[Tensor] = torch.autograd.grad(loss, self.steps[index].parameters)
         if self.max_grad_norm is not None:
             norm = nn.utils.get_total_norm(gradients)
-            factor = (self.max_grad_norm / (norm + 1e-6)).clamp(max=1.0)
-            gradients = torch._foreach_mul(gradients, factor)
-        self.optimizer.step(gradients)
+            gradients = torch._foreach_mul(gradients, (self.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))
+        self.optimizers[index].step(gradients)
+        return loss.detach(), td_error_B
 
     def set_lr(self, factor: float) -> None:
-        """Sets the learning rate to `factor` times the first one."""
-        self.optimizer.set_lr(self.lr * factor)
+        """Sets every step's learning rate to `factor` times its first one."""
+        for step, optimizer in zip(self.steps, self.optimizers, strict=True):
+            optimizer.set_lr(step.lr * factor)
 
     def reset(self) -> None:
-        """Forgets the optimizer's moments and step counts."""
-        self.optimizer.reset()
+        """Forgets the optimizers' moments and step counts."""
+        for optimizer in self.optimizers:
+            optimizer.reset()
 
     def state_dict(self) -> dict[str, Any]:
-        """The optimizer's moments and step counts."""
-        return self.optimizer.state_dict()
+        """The optimizers' moments and step counts; the first one's as they are, the others' by name."""
+        first, *others = (optimizer.state_dict() for optimizer in self.optimizers)
+        return {**first, **{step.name: state for step, state in zip(self.steps[1:], others, strict=True)}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores them."""
-        self.optimizer.load_state_dict(state)
+        for index, (step, optimizer) in enumerate(zip(self.steps, self.optimizers, strict=True)):
+            optimizer.load_state_dict(state[step.name] if index else state)
 
 
-class _GraphedSteps:
-    """Captures bursts of steps on static copies of their batches, and replays them.
+class _GraphedBursts:
+    """Captures bursts of updates on static copies of their batches, and replays them.
 
-    A graph has a fixed number of steps, so a burst runs in pieces of 32, 16, 8, 4, 2 and 1 steps, each
-    size captured when it is first needed. CUDA asks for a few runs outside of a graph before, on a stream
-    of their own, so that nothing is allocated or chosen while it records.
+    A graph has a fixed number of updates, so a burst runs in pieces of 32, 16, 8, 4, 2 and 1, each size
+    captured when it is first needed, at each place in the cycle of steps. CUDA asks for a few runs outside of
+    a graph before, on a stream of their own, so that nothing is allocated or chosen while it records.
     """
 
     LARGEST = 32
     WARMUP = 3
 
-    def __init__(self, steps: Burst) -> None:
-        self.run_steps = steps
+    def __init__(self, burst: Callable[[Any, int], Taken], cycle: int) -> None:
+        self.burst, self.cycle = burst, cycle
         self.calls = 0
         self.pool: Any = None
-        self.graphs: dict[int, tuple[torch.cuda.CUDAGraph, Batch, tuple[Tensor, Tensor]]] = {}
+        self.graphs: dict[tuple[int, int], tuple[torch.cuda.CUDAGraph, Any, Taken]] = {}
 
-    def __call__(self, batches: Batch) -> tuple[Tensor, Tensor]:
+    def __call__(self, batches: Any, updates: int) -> Taken:
         done, total = 0, len(batches.action)
-        parts = []
+        parts: list[Taken] = []
         while done < total:
-            size = 1 if self.calls < self.WARMUP else min(self.LARGEST, 1 << (total - done).bit_length() - 1)
-            parts.append(self._piece(batches.at(slice(done, done + size)), size))
+            warm = self.calls >= self.WARMUP * self.cycle  # every step has run a few times
+            size = min(self.LARGEST, 1 << (total - done).bit_length() - 1) if warm else 1
+            parts.append(self._piece(batches.at(slice(done, done + size)), updates + done, warm))
             done += size
-        return torch.cat([loss_K for loss_K, _ in parts]), torch.cat([error_KB for _, error_KB in parts])
+        names = dict.fromkeys(name for losses, _ in parts for name in losses)
+        losses = {name: torch.cat([taken[name] for taken, _ in parts if name in taken]) for name in names}
+        return losses, torch.cat([error_KB for _, error_KB in parts])
 
-    def _piece(self, batches: Batch, size: int) -> tuple[Tensor, Tensor]:
-        if self.calls < self.WARMUP:
+    def _piece(self, batches: Any, updates: int, warm: bool) -> Taken:
+        if not warm:
             self.calls += 1
-            return self._warm_up(batches)
-        if size not in self.graphs:
-            self._capture(batches, size)
-        graph, inputs, (loss_K, error_KB) = self.graphs[size]
+            return self._warm_up(batches, updates)
+        size, phase = len(batches.action), updates % self.cycle
+        if (size, phase) not in self.graphs:
+            self.graphs[size, phase] = self._capture(batches, phase)
+        graph, inputs, (losses, error_KB) = self.graphs[size, phase]
         for static, fresh in zip(inputs, batches, strict=True):
             if static is not None:
                 static.copy_(fresh, non_blocking=True)
         graph.replay()
-        return loss_K.clone(), error_KB.clone()  # the next replay overwrites the graph's own
+        # The next replay overwrites the graph's own.
+        return {name: loss_K.clone() for name, loss_K in losses.items()}, error_KB.clone()
 
-    def _warm_up(self, batches: Batch) -> tuple[Tensor, Tensor]:
+    def _warm_up(self, batches: Any, updates: int) -> Taken:
         device = batches.action.device
         stream = torch.cuda.Stream(device)
         stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):
-            outputs = self.run_steps(batches)
+            taken = self.burst(batches, updates)
         torch.cuda.current_stream(device).wait_stream(stream)
-        return outputs
+        return taken
 
-    def _capture(self, batches: Batch, size: int) -> None:
-        inputs = Batch(*(None if tensor is None else tensor.clone() for tensor in batches))
+    def _capture(self, batches: Any, phase: int) -> tuple[torch.cuda.CUDAGraph, Any, Taken]:
+        inputs = mapped(batches, torch.clone)
         graph = torch.cuda.CUDAGraph()
         # One pool for all sizes: they never run at once, and what a graph leaves is copied out at once.
         self.pool = self.pool or torch.cuda.graph_pool_handle()
@@ -171,5 +198,5 @@ class _GraphedSteps:
             torch.cuda.device(inputs.action.device),
             torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"),
         ):
-            outputs = self.run_steps(inputs)
-        self.graphs[size] = (graph, inputs, outputs)
+            taken = self.burst(inputs, phase)
+        return graph, inputs, taken

@@ -2,7 +2,7 @@
 
 | file | holds |
 |---|---|
-| `replay.py` | what agents use: everything below behind one door |
+| `replay_buffer.py` | what agents use: everything below behind one door |
 | `n_step.py` | rollouts to n-step transitions |
 | `frames.py` | frame stacks, each frame stored once |
 | `records.py` | TorchRL's storage as a ring of numbered rows |
@@ -12,10 +12,9 @@
 | `size.py` | the memory that a replay will take |
 | `dataset.py` | transitions on disk, as they were recorded |
 | `recorder.py` | writes them while a run trains |
-| `offline.py` | samples them, for agents that play nothing |
+| `offline_replay.py` | samples them, for agents that play nothing |
 """
 
-from catzoo.agents.replay.batch import Batch
 from catzoo.agents.replay.dataset import Dataset, DatasetError, read_dataset
 from catzoo.agents.replay.frames import FrameStorage, FrameStore
 from catzoo.agents.replay.n_step import NStep, flat_tensors, nested_tensors
@@ -28,7 +27,6 @@ from catzoo.agents.replay.sum_tree import HostSumTree, SumTree, make_tree
 from catzoo.agents.replay.uniform import Uniform
 
 __all__ = [
-    "Batch",
     "Dataset",
     "DatasetError",
     "FrameStorage",

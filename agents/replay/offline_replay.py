@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from catzoo.agents.replay.batch import Batch
+from catzoo.agents.learning.batches import Transitions
 from catzoo.agents.replay.dataset import Dataset
 
 PLACES = ("memory", "disk", "device")
@@ -83,7 +83,7 @@ class OfflineReplay:
 
     def sample(
         self, batch_size: int, count: int = 1, device: torch.device | str | None = None
-    ) -> tuple[Batch, Tensor]:
+    ) -> tuple[Transitions, Tensor]:
         """K = `count` batches [K, B, ...] on `device`, and the transitions' numbers [K, B]."""
         device = self.device if device is None else torch.device(device)
         index = torch.randint(len(self), (count * batch_size,), generator=self.random)
@@ -94,7 +94,7 @@ class OfflineReplay:
             name: column.index_select(0, here).to(device, non_blocking=True).unflatten(0, (count, batch_size))
             for name, column in self.columns.items()
         }
-        return Batch(**columns), index.view(count, batch_size)
+        return Transitions(**columns), index.view(count, batch_size)
 
     def update_priority(self, index: Tensor, td_error: Tensor) -> None:
         """Nothing: sampling is uniform."""

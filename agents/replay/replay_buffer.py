@@ -18,7 +18,7 @@ from tensordict import TensorDictBase
 from torch import Tensor
 from torchrl.data import LazyMemmapStorage, LazyTensorStorage, ReplayBuffer
 
-from catzoo.agents.replay.batch import Batch
+from catzoo.agents.learning.batches import Transitions
 from catzoo.agents.replay.frames import FrameStorage, FrameStore, ring_size
 from catzoo.agents.replay.n_step import NStep
 from catzoo.agents.replay.prioritized import Priorities, Prioritized
@@ -133,13 +133,13 @@ class Replay:
 
     def sample(
         self, batch_size: int, count: int = 1, device: torch.device | str | None = None
-    ) -> tuple[Batch, Tensor]:
+    ) -> tuple[Transitions, Tensor]:
         """K = `count` batches in one call, which costs hardly more than one.
 
         Importance weights are divided by the largest of their batch (Schaul et al. 2016, section 3.4).
 
         Returns:
-            a `Batch` of [K, B, ...] on `device`, and the slots [K, B] for `update_priority`.
+            a `Transitions` of [K, B, ...] on `device`, and the slots [K, B] for `update_priority`.
 
         Raises:
             RuntimeError: nothing is stored.
@@ -149,15 +149,15 @@ class Replay:
         shape = (count, batch_size)
         columns = {
             name: data[name].to(device, non_blocking=True).unflatten(0, shape)
-            for name in Batch._fields
-            if name not in Batch._field_defaults
+            for name in Transitions._fields
+            if name not in Transitions._field_defaults
         }
         weight = info.get("priority_weight")
         if weight is not None:
             weight_KB = weight.view(shape)
             weight_KB = (weight_KB / weight_KB.amax(1, keepdim=True)).float()
             columns["weight"] = weight_KB.to(device, non_blocking=True)
-        return Batch(**columns), info["index"].view(shape)
+        return Transitions(**columns), info["index"].view(shape)
 
     def update_priority(self, index: Tensor, td_error: Tensor) -> None:
         """Sets the priorities of slots [K, B] from their TD errors [K, B]; does nothing if uniform."""

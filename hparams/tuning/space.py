@@ -22,10 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from catzoo.hparams.components import LOSS_KEYS
+from catzoo.hparams.agents import agents_with, all_keys
 from catzoo.hparams.overrides import merge
 from catzoo.hparams.recipe import Recipe
-from catzoo.hparams.schema import RecipeError, brief, convert, keys_of, shown, types_of, unknown_key
+from catzoo.hparams.schema import RecipeError, brief, convert, shown, types_of, unknown_key
+from catzoo.hparams.value_losses import VALUE_LOSSES
 from catzoo.hparams.yaml_files import read_yaml
 
 FIXED = ("agent", "env", "preset", "seed", "steps", "eval.", "compute.", "checkpoint_every", "log_every",
@@ -89,7 +90,7 @@ class Space:
             value = values[parameter.key]
             if parameter.of is not None:
                 value *= scale_of(recipe, parameter.key, parameter.of)
-                value = round(value) if _kind(parameter.key) == "int" else value
+                value = round(value) if _kind(parameter.key, type(recipe)) == "int" else value
             for part in reversed(parameter.key.split(".")):
                 value = {part: value}
             nested = merge(nested, value)
@@ -125,7 +126,6 @@ def resolve_space(
     *,
     where: str,
     drop: bool = False,
-    ignored: Sequence[str] = (),
 ) -> Space:
     """A space for some recipes of one agent and loss, checked.
 
@@ -134,7 +134,6 @@ def resolve_space(
         recipes: one per environment; bounds `of` something become plain where it is the same in all.
         where: what to call the source in errors.
         drop: leave out the keys that do not apply to the loss or the agent, instead of refusing them.
-        ignored: keys, or groups of them, that the agent has no use for.
 
     Raises:
         RecipeError: an unknown key, a bound out of the key's range, a space without choice.
@@ -144,9 +143,9 @@ def resolve_space(
     for key, entry in source.items():
         _check_key(key, where)
         group, _, leaf = key.partition(".")
-        useless = loss if group == "value_loss" and leaf not in LOSS_KEYS[loss] else None
-        if any(key == name or key.startswith(f"{name}.") for name in ignored):
-            useless = agent
+        useless = loss if group == "value_loss" and leaf not in VALUE_LOSSES[loss].keys else None
+        if agent not in agents_with(key):
+            useless = f"{agent}, but to {', '.join(agents_with(key))}"
         if useless and drop:
             continue
         if useless:
@@ -161,8 +160,8 @@ def resolve_space(
 
 
 def _check_key(key: Any, where: str) -> None:
-    if not isinstance(key, str) or key not in keys_of(Recipe):
-        raise RecipeError(unknown_key(str(key), Recipe, "", where))
+    if not isinstance(key, str) or key not in all_keys():
+        raise RecipeError(unknown_key(str(key), all_keys(), where))
     if any(key == fixed or (fixed.endswith(".") and key.startswith(fixed)) for fixed in FIXED):
         raise RecipeError(f"{key} cannot be tuned: trials that differ in it cannot be compared ({where})")
 
@@ -173,8 +172,9 @@ def _parameter(key: str, entry: Any, recipes: Sequence[Recipe], where: str) -> P
             f"{key}={shown(entry)}: must be {{low: …, high: …, log: true}} or {{choices: […]}} ({where})"
         )
     if "choices" in entry:
-        return _choice(key, entry, where)
-    kind = _kind(key)
+        return _choice(key, entry, type(recipes[0]), where)
+    schema = type(recipes[0])
+    kind = _kind(key, schema)
     if kind is None:
         raise RecipeError(f"{key}: not a number: name its choices, such as {{choices: [a, b]}} ({where})")
     low, high = (_number(entry.get(name), f"{key}.{name}", where) for name in ("low", "high"))
@@ -190,7 +190,8 @@ def _parameter(key: str, entry: Any, recipes: Sequence[Recipe], where: str) -> P
     scales = [1.0] if of is None else [scale_of(recipe, key, of) for recipe in recipes]
     for bound in (low, high):
         for scale in scales:
-            _check_value(key, round(bound * scale) if kind == "int" and of else bound * scale, where)
+            value = round(bound * scale) if kind == "int" and of else bound * scale
+            _check_value(key, value, schema, where)
     if len(set(scales)) == 1:
         low, high, of = low * scales[0], high * scales[0], None
     if kind == "int" and of is None:
@@ -204,11 +205,11 @@ def _parameter(key: str, entry: Any, recipes: Sequence[Recipe], where: str) -> P
     return Parameter(key, kind, low, high, log, (), of, points)
 
 
-def _choice(key: str, entry: Mapping[str, Any], where: str) -> Parameter:
+def _choice(key: str, entry: Mapping[str, Any], schema: type, where: str) -> Parameter:
     choices = entry["choices"]
     if not isinstance(choices, list) or len(entry) > 1:
         raise RecipeError(f"{key}: choices must be a list, and stand alone ({where})")
-    values = tuple(_check_value(key, value, where) for value in choices)
+    values = tuple(_check_value(key, value, schema, where) for value in choices)
     if len(set(values)) < 2:
         raise RecipeError(f"{key}: {len(set(values))} choice: nothing to vary ({where})")
     if len(set(values)) < len(values):
@@ -216,9 +217,8 @@ def _choice(key: str, entry: Mapping[str, Any], where: str) -> Parameter:
     return Parameter(key, "choice", choices=values)
 
 
-def _field(key: str) -> tuple[Any, Mapping[str, Any]]:
-    """The type of a key, and its bounds."""
-    schema: Any = Recipe
+def _field(key: str, schema: Any) -> tuple[Any, Mapping[str, Any]]:
+    """The type of a recipe's key, and its bounds."""
     *groups, leaf = key.split(".")
     for group in groups:
         schema = types_of(schema)[group]
@@ -226,14 +226,14 @@ def _field(key: str) -> tuple[Any, Mapping[str, Any]]:
     return types_of(schema)[leaf], field.metadata
 
 
-def _kind(key: str) -> Literal["int", "float"] | None:
-    kind, _ = _field(key)
+def _kind(key: str, schema: type) -> Literal["int", "float"] | None:
+    kind, _ = _field(key, schema)
     options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
     return "int" if int in options else "float" if float in options else None
 
 
-def _check_value(key: str, value: Any, where: str) -> Any:
-    kind, metadata = _field(key)
+def _check_value(key: str, value: Any, schema: type, where: str) -> Any:
+    kind, metadata = _field(key, schema)
     if isinstance(value, list | dict):
         raise RecipeError(f"{key}={shown(value)}: a list cannot be tuned ({where})")
     return convert(value, kind, metadata, key, where)

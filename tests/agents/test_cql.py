@@ -7,7 +7,8 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from torch import nn
 
-from catzoo.agents import CQL, Batch, Checkpoints, QNetwork, TrainingOptions
+from catzoo.agents import CQL, DQN, AtWork, Checkpoints, QNetwork, Transitions
+from catzoo.hparams import CQLRecipe, DQNRecipe, RecipeError, build
 from catzoo.losses import LOSSES, HLGauss, make_value_loss
 from datasets_for_tests import Anything, Parity, recorded
 from environments_for_tests import Left
@@ -31,7 +32,7 @@ def made(name, **options):
     """A CQL agent on a table, whose target is another table."""
     torch.manual_seed(0)
     loss = make_value_loss(name, **({} if name in ("mse", "huber") else SUPPORT))
-    agent = CQL(Table(loss.num_outputs), loss, **options)
+    agent = CQL(Table(loss.num_outputs), loss, CQLRecipe(**options))
     nn.init.normal_(agent.target.outputs)
     return agent
 
@@ -43,7 +44,7 @@ def batch():
     torch.manual_seed(1)
     following = torch.randint(A, (B,))
     discount = 0.9 * (torch.rand(B) < 0.7).float()
-    return Batch(
+    return Transitions(
         torch.randint(S, (B,)), torch.randint(A, (B,)), torch.randn(B), discount,
         torch.randint(S, (B,)), next_action=following,
     )  # fmt: skip
@@ -67,7 +68,7 @@ def test_the_conservative_term_moves_a_value_by_the_variance_of_its_distribution
     weight, reward = 0.3, 0.6
     agent = made(name, cql_weight=weight).to(torch.float64)
     outputs, other = agent.network.outputs, agent.network.outputs.detach().clone()
-    data = Batch(
+    data = Transitions(
         torch.zeros(1, dtype=torch.long), torch.zeros(1, dtype=torch.long), torch.tensor([reward]).double(),
         torch.zeros(1).double(), torch.zeros(1, dtype=torch.long),
     )  # fmt: skip
@@ -75,7 +76,7 @@ def test_the_conservative_term_moves_a_value_by_the_variance_of_its_distribution
 
     def step():
         optimizer.zero_grad()
-        loss = agent.update(data)[0].sum()
+        loss = agent.critic_loss(data)[0].sum()
         loss.backward()
         outputs.grad[:, 1:] = 0.0  # the other actions stay where they are
         return loss
@@ -99,7 +100,7 @@ def test_the_conservative_term_and_its_gradient(name, bootstrap):
     results = {}
     for cql_weight in (0.0, weight):
         agent = made(name, bootstrap=bootstrap, double=True, cql_weight=cql_weight)
-        loss_B, td_error_B = agent.update(data)
+        loss_B, td_error_B = agent.critic_loss(data)
         results[cql_weight] = loss_B.detach(), td_error_B, gradient(agent, loss_B)
     value_BA = values(agent, agent.network(data.observation))
     gap_B = value_BA.exp().sum(-1).log() - value_BA[torch.arange(B), data.action]
@@ -119,7 +120,7 @@ def test_sarsas_target_is_the_datas_next_action(name):
         chosen_B = values(agent, agent.network(data.observation))[rows, data.action]
         next_B = values(agent, agent.target(data.next_observation))[rows, data.next_action]
         target_B = data.reward + data.discount * next_B
-    loss_B, td_error_B = agent.update(data)
+    loss_B, td_error_B = agent.critic_loss(data)
     assert torch.allclose(td_error_B.double(), target_B - chosen_B, atol=1e-5)
     # Double Q-learning whose online network wants nothing but the data's actions comes to the same.
     wish_BAK = torch.full_like(agent.network(data.observation), -1.0)
@@ -140,63 +141,63 @@ def test_sarsas_target_is_the_datas_next_action(name):
 @pytest.mark.parametrize("double", [False, True])
 def test_max_is_dqns_step(double):
     data, agent = batch(), made("hl_gauss", double=double, cql_weight=0.0)
-    expected = super(CQL, agent).update(data)
-    assert all(torch.equal(own, theirs) for own, theirs in zip(agent.update(data), expected, strict=True))
+    dqn = DQN(agent.network, agent.value_loss, DQNRecipe(double=double))
+    dqn.target = agent.target
+    expected = dqn.critic_loss(data)
+    assert all(
+        torch.equal(own, theirs) for own, theirs in zip(agent.critic_loss(data), expected, strict=True)
+    )
 
 
 def test_what_is_not_finite_stays_so():
     agent = made("mse")
     agent.network.outputs.data[3, 2] = float("nan")
     data = batch()._replace(observation=torch.full((B,), 3))
-    assert agent.update(data)[0].isnan().all()
+    assert agent.critic_loss(data)[0].isnan().all()
 
 
 def test_another_bootstrap_is_refused():
-    with pytest.raises(ValueError, match="must be one of max, sarsa"):
-        made("mse", bootstrap="min")
+    with pytest.raises(RecipeError, match="must be one of max, sarsa"):
+        build(CQLRecipe, {"bootstrap": "min"}, where="test")
 
 
 def trainer(corridor, folder, seed=0, loss=None, total_steps=400, **changes):
-    """A CQL agent attached to a recorded dataset of corridors."""
+    """A CQL agent at work on a recorded dataset of corridors."""
     torch.manual_seed(seed)
     loss = loss or HLGauss(-10, 40, 21)
-    own = {name: changes.pop(name) for name in ("cql_weight", "bootstrap", "double") if name in changes}
-    options = TrainingOptions(
-        **{
-            "dataset": folder,
-            "batch_size": 16,
-            "gamma": 0.5,
-            "target_update_every": 10,
-            "log_every": 50,
-            "learner": {"lr": 3e-3, "eps": 1e-8},
-            **changes,
-        }
-    )
-    agent = CQL(QNetwork((1,), 2, loss.num_outputs, hidden=(32,)), loss, options, **own)
-    agent.attach(corridor(), seed=seed)
-    agent.total_steps = total_steps
-    return agent
+    keys = {
+        "steps": total_steps,
+        "dataset": None if folder is None else str(folder),
+        "batch_size": 16,
+        "gamma": 0.5,
+        "target_update_every": 10,
+        "log_every": 50,
+        "optimizer": {"lr": 3e-3, "eps": 1e-8},
+    }
+    recipe = build(CQLRecipe, keys | changes, where="test")
+    agent = CQL(QNetwork((1,), 2, loss.num_outputs, hidden=(32,)), loss, recipe)
+    return AtWork(agent, corridor(), seed=seed)
 
 
-def weights(agent):
-    return torch.cat([parameter.detach().flatten() for parameter in agent.parameters()])
+def weights(work):
+    return torch.cat([parameter.detach().flatten() for parameter in work.agent.parameters()])
 
 
-def finish(agent):
-    while agent.steps < agent.total_steps:
-        agent.iterate()
-    return agent
+def finish(work):
+    while work.steps < work.total_steps:
+        work.iterate()
+    return work
 
 
 @pytest.mark.parametrize("bootstrap", ["max", "sarsa"])
 def test_it_learns_the_values_of_a_corridor(corridor, tmp_path, bootstrap):
     policy = {"max": Anything(), "sarsa": Parity()}[bootstrap]
     recorded(tmp_path, corridor, number=100, policy=policy)
-    agent = finish(
+    work = finish(
         trainer(corridor, tmp_path, total_steps=1200, cql_weight=0.0, bootstrap=bootstrap, double=True)
     )
     states = torch.arange(7.0)
-    values = agent.value_loss.decode(agent.network(states[:, None])).detach()
+    values = work.agent.value_loss.decode(work.agent.network(states[:, None])).detach()
     expected = [0.0] * 8  # the shorter corridor ends half of the visits to state 4
     for t in reversed(range(7)):
         expected[t] = t + 1 + 0.5 * expected[t + 1] * (0.5 if t == 4 else 1.0)
@@ -206,59 +207,59 @@ def test_it_learns_the_values_of_a_corridor(corridor, tmp_path, bootstrap):
 
 def test_it_is_conservative_about_what_the_data_does_not_do(corridor, tmp_path):
     recorded(tmp_path, corridor, number=30, policy=Left())
-    agent = finish(trainer(corridor, tmp_path, total_steps=300, cql_weight=1.0))
-    values = agent.value_loss.decode(agent.network(torch.arange(5.0)[:, None]))
+    work = finish(trainer(corridor, tmp_path, total_steps=300, cql_weight=1.0))
+    values = work.agent.value_loss.decode(work.agent.network(torch.arange(5.0)[:, None]))
     assert (values[:, 0] > values[:, 1] + 1).all()
 
 
 def test_steps_are_updates_and_no_environment_is_stepped(corridor, tmp_path, monkeypatch):
     recorded(tmp_path, corridor)
-    agent = trainer(corridor, tmp_path, total_steps=130)
-    monkeypatch.setattr(agent.env, "step", None)  # a call would raise
-    monkeypatch.setattr(agent.env, "reset", None)
+    work = trainer(corridor, tmp_path, total_steps=130)
+    monkeypatch.setattr(work.feed.env, "step", None)  # a call would raise
+    monkeypatch.setattr(work.feed.env, "reset", None)
     copies = 0
-    while agent.steps < 130:
-        before = weights(agent)
-        agent.iterate()
-        assert agent.steps == agent.updates
-        copies += agent.updates % 10 == 0
-        assert not torch.equal(before, weights(agent))
+    while work.steps < 130:
+        before = weights(work)
+        work.iterate()
+        assert work.steps == work.updates
+        copies += work.updates % 10 == 0
+        assert not torch.equal(before, weights(work))
         online, target = (torch.cat([p.flatten() for p in part.parameters()])
-                          for part in (agent.network, agent.target))  # fmt: skip
-        assert torch.equal(online, target) == (agent.updates % 10 == 0)
-    assert (agent.steps, copies) == (130, 13)
-    assert set(agent.metrics) == {
+                          for part in (work.agent.network, work.agent.target))  # fmt: skip
+        assert torch.equal(online, target) == (work.updates % 10 == 0)
+    assert (work.steps, copies) == (130, 13)
+    assert set(work.metrics) == {
         "train/updates", "train/loss", "train/td_error", "time/steps_per_second",
     }  # fmt: skip
-    agent.close()
+    work.close()
 
 
 @pytest.mark.parametrize("moments", [(10,), (64, 100), (7, 65, 128)])
 def test_it_goes_on_bit_for_bit(corridor, tmp_path, moments):
     recorded(tmp_path / "data", corridor)
-    options = {"anneal": False, "reward_noise": 0.5, "target_update_every": 100, "reset_every": 90}
+    options = {"reward_noise": 0.5, "target_update_every": 100, "reset_every": 90}
     whole = finish(trainer(corridor, tmp_path / "data", 3, total_steps=200, **options))
-    agent = trainer(corridor, tmp_path / "data", 3, total_steps=200, **options)
+    work = trainer(corridor, tmp_path / "data", 3, total_steps=200, **options)
     for moment in moments:
-        agent.total_steps = moment
-        finish(agent)
-        Checkpoints(tmp_path / "saved", agent).save()
-        agent.total_steps = 200
-        agent.iterate()  # lost, and done again
+        work.total_steps = moment
+        finish(work)
+        Checkpoints(tmp_path / "saved", work).save()
+        work.total_steps = 200
+        work.iterate()  # lost, and done again
         torch.rand(3)
-        agent = trainer(corridor, tmp_path / "data", 3, total_steps=200, **options)
-        assert Checkpoints(tmp_path / "saved", agent).restore() == moment
-        assert agent.resumed
-    finish(agent)
-    assert torch.equal(weights(agent), weights(whole))
-    assert agent.metrics.keys() == whole.metrics.keys()
+        work = trainer(corridor, tmp_path / "data", 3, total_steps=200, **options)
+        assert Checkpoints(tmp_path / "saved", work).restore() == moment
+        assert work.resumed
+    finish(work)
+    assert torch.equal(weights(work), weights(whole))
+    assert work.metrics.keys() == whole.metrics.keys()
 
 
 def test_another_dataset_is_another_run(corridor, tmp_path):
     for name, share in (("one", 1.0), ("other", 0.5)):
         recorded(tmp_path / name, corridor, share)
-    agent = finish(trainer(corridor, tmp_path / "one", total_steps=20))
-    Checkpoints(tmp_path / "saved", agent).save()
+    work = finish(trainer(corridor, tmp_path / "one", total_steps=20))
+    Checkpoints(tmp_path / "saved", work).save()
     with pytest.raises(Exception, match="it learned from another dataset"):
         Checkpoints(tmp_path / "saved", trainer(corridor, tmp_path / "other")).restore()
 
@@ -269,8 +270,8 @@ def test_a_dataset_must_be_there_and_fit(corridor, tmp_path):
         trainer(corridor, None)
     with pytest.raises(ValueError, match="no dataset there"):
         trainer(corridor, tmp_path / "nowhere")
-    agent = trainer(corridor, tmp_path / "data")
+    work = trainer(corridor, tmp_path / "data")
     for shape, actions, words in (((1,), 3, "2 actions, not 3"), ((4,), 2, r"are \[1\], not \[4\]")):
         spaces = {"single_observation_space": Box(0, 1, shape), "single_action_space": Discrete(actions)}
         with pytest.raises(ValueError, match=words):
-            agent.attach(SimpleNamespace(**spaces))
+            AtWork(work.agent, SimpleNamespace(**spaces))

@@ -4,26 +4,29 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 
-from catzoo.agents import PQN, Checkpoints, LinearSchedule, QNetwork, TrainingOptions
+from catzoo.agents import PQN, AtWork, Checkpoints, QNetwork
+from catzoo.hparams import PQNRecipe, build
 from catzoo.losses import LOSSES, HLGauss, make_value_loss
 
 
-def make(corridor, loss=None, seed=0, mode=AutoresetMode.SAME_STEP, rollout_length=8, **changes):
+def make(
+    corridor, loss=None, seed=0, mode=AutoresetMode.SAME_STEP, rollout_length=8, anneal=False, **changes
+):
     torch.manual_seed(seed)
     loss = loss or HLGauss(-10, 40, 21)
-    options = {
+    keys = {
+        "steps": 400,
+        "rollout_length": rollout_length,
         "batch_size": 8,
         "epochs": 2,
         "gamma": 0.5,
         "log_every": 50,
-        "exploration": LinearSchedule(1.0, 0.1, 0, 500),
-        "learner": {"lr": 3e-3, "eps": 1e-8, "max_grad_norm": 10.0},
-    } | changes
+        "exploration": {"start": 1.0, "end": 0.1, "decay_steps": 500},
+        "optimizer": {"lr": 3e-3, "eps": 1e-8, "max_grad_norm": 10.0, "anneal": anneal},
+    }
     network = QNetwork((1,), 2, loss.num_outputs, hidden=(32,), layer_norm=True)
-    agent = PQN(network, loss, TrainingOptions(**options))
-    agent.attach(corridor((5, 7), None, mode), rollout_length=rollout_length, seed=seed)
-    agent.total_steps = 400
-    return agent
+    agent = PQN(network, loss, build(PQNRecipe, keys | changes, where="test"))
+    return AtWork(agent, corridor((5, 7), None, mode), seed=seed)
 
 
 def values_of_the_corridor():
@@ -37,34 +40,33 @@ def values_of_the_corridor():
 @pytest.mark.parametrize("name", LOSSES)
 def test_it_learns_the_values_with_every_loss(corridor, name):
     support = {} if name in ("mse", "huber") else {"v_min": -5.0, "v_max": 25.0, "num_bins": 61}
-    agent = make(corridor, make_value_loss(name, **support), epochs=4)
-    while agent.steps < 6_000:
-        agent.iterate()
+    work = make(corridor, make_value_loss(name, **support), epochs=4)
+    while work.steps < 6_000:
+        work.iterate()
     states = torch.arange(7.0)[:, None]
-    values = agent.value_loss.decode(agent.network(states)).amax(-1).detach()
+    values = work.agent.value_loss.decode(work.agent.network(states)).amax(-1).detach()
     assert torch.allclose(values[:4], values_of_the_corridor()[:4], atol=1.0)
 
 
 def test_every_step_is_learned_from_once_an_epoch(corridor):
-    agent = make(corridor, epochs=3)
+    work = make(corridor, epochs=3)
     seen = []
-    agent.learn = lambda batches: seen.append(batches)
-    agent.iterate()
-    assert [tuple(batches.reward.shape) for batches in seen] == [(2, 8)] * 3
+    work.learn = lambda batches: seen.append(batches)
+    work.iterate()
+    assert [tuple(batches.returns.shape) for batches in seen] == [(2, 8)] * 3
     for batches in seen:
         states = batches.observation.flatten().sort().values
         # two corridors of 5 and 7 cells, eight steps of each
         assert states.tolist() == sorted([0, 1, 2, 3, 4, 0, 1, 2, 0, 1, 2, 3, 4, 5, 6, 0])
-        assert (batches.discount == 0).all()
 
 
 def test_targets_of_lambda_one_are_the_returns(corridor):
-    agent = make(corridor, q_lambda=1.0)
+    work = make(corridor, q_lambda=1.0)
     seen = []
-    agent.learn = lambda batches: seen.append(batches)
-    agent.iterate()
+    work.learn = lambda batches: seen.append(batches)
+    work.iterate()
     batches = seen[0]
-    for state, target in zip(batches.observation.flatten(), batches.reward.flatten(), strict=True):
+    for state, target in zip(batches.observation.flatten(), batches.returns.flatten(), strict=True):
         # a finished episode's discounted return from that state: of the short corridor or of the long one
         whole = [sum(0.5**k * (state + k + 1) for k in range(int(end - state))) for end in (5, 7)]
         open_end = state <= 2  # the rollout's end cuts an episode at state 3 or 1
@@ -72,37 +74,37 @@ def test_targets_of_lambda_one_are_the_returns(corridor):
 
 
 def test_reset_steps_are_no_transitions(corridor):
-    agent = make(corridor, mode=AutoresetMode.NEXT_STEP, batch_size=1, epochs=1)
+    work = make(corridor, mode=AutoresetMode.NEXT_STEP, batch_size=1, epochs=1)
     seen = []
-    agent.learn = lambda batches: seen.append(batches)
-    agent.iterate()
-    assert seen[0].reward.numel() == agent.steps == 8 - 1 + 8 - 1  # each corridor spends one step on a reset
+    work.learn = lambda batches: seen.append(batches)
+    work.iterate()
+    assert seen[0].returns.numel() == work.steps == 8 - 1 + 8 - 1  # each corridor spends one step on a reset
 
 
 def test_a_rollout_with_reset_steps_still_fills_its_batches(corridor):
-    agent = make(corridor, mode=AutoresetMode.NEXT_STEP, batch_size=16, epochs=1)
+    work = make(corridor, mode=AutoresetMode.NEXT_STEP, batch_size=16, epochs=1)
     seen = []
-    agent.learn = lambda batches: seen.append(batches)
-    agent.iterate()
-    assert seen[0].reward.shape == (1, 16)
-    pairs = list(zip(seen[0].observation.flatten().tolist(), seen[0].reward.flatten().tolist(), strict=True))
+    work.learn = lambda batches: seen.append(batches)
+    work.iterate()
+    assert seen[0].returns.shape == (1, 16)
+    pairs = list(zip(seen[0].observation.flatten().tolist(), seen[0].returns.flatten().tolist(), strict=True))
     assert len(set(pairs)) >= 14 - 4  # 14 transitions, of which the corridors share a few; two come twice
 
 
 def test_rewards_are_clipped_for_learning(corridor):
-    agent = make(corridor, reward_clip=1.0, gamma=0.0)
+    work = make(corridor, reward_clip=1.0, gamma=0.0)
     seen = []
-    agent.learn = lambda batches: seen.append(batches)
-    agent.iterate()
-    assert (seen[0].reward == 1.0).all()
+    work.learn = lambda batches: seen.append(batches)
+    work.iterate()
+    assert (seen[0].returns == 1.0).all()
 
 
 def test_the_learning_rate_falls_to_zero(corridor):
-    agent = make(corridor, anneal=True)
+    work = make(corridor, anneal=True)
     rates = []
-    while agent.steps < agent.total_steps:
-        agent.iterate()
-        rates.append(agent.learner.optimizer.lr)
+    while work.steps < work.total_steps:
+        work.iterate()
+        rates.append(work.learner.optimizers[0].lr)
     assert rates == pytest.approx([3e-3 * (1 - 16 * i / 400) for i in range(len(rates))], abs=1e-12)
 
 
@@ -112,12 +114,12 @@ def test_a_batch_larger_than_a_rollout_is_refused(corridor):
 
 
 def test_a_checkpoint_restores_it(corridor, tmp_path):
-    agent = make(corridor)
-    while agent.steps < 200:
-        agent.iterate()
-    Checkpoints(tmp_path, agent).save()
+    work = make(corridor)
+    while work.steps < 200:
+        work.iterate()
+    Checkpoints(tmp_path, work).save()
     other = make(corridor, seed=5)
-    assert Checkpoints(tmp_path, other).restore() == agent.steps
-    assert other.updates == agent.updates
-    for ours, theirs in zip(agent.network.parameters(), other.network.parameters(), strict=True):
+    assert Checkpoints(tmp_path, other).restore() == work.steps
+    assert other.updates == work.updates
+    for ours, theirs in zip(work.agent.network.parameters(), other.agent.network.parameters(), strict=True):
         assert torch.equal(ours, theirs)

@@ -8,7 +8,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import LOSS_KEYS, Recipe, RecipeError, loss_name, nearest, read_yaml, resolve
+from catzoo.hparams import (
+    VALUE_LOSSES,
+    LossEntry,
+    Recipe,
+    RecipeError,
+    loss_name,
+    nearest,
+    read_yaml,
+    resolve,
+)
 from catzoo.zoo import ROOT
 
 RECIPES = ROOT / "recipes"
@@ -62,10 +71,10 @@ def know_losses(names: Iterable[str]) -> None:
 
     from catzoo.losses import LOSSES
 
-    possible = {key for keys in LOSS_KEYS.values() for key in keys}
+    possible = {key for entry in VALUE_LOSSES.values() for key in entry.keys}
     for name, kind in LOSSES.items():
         takes = inspect.signature(kind.__init__).parameters
-        LOSS_KEYS.setdefault(name, tuple(key for key in takes if key in possible))
+        VALUE_LOSSES.setdefault(name, LossEntry(name, tuple(key for key in takes if key in possible)))
 
 
 def _is_known(name: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from catzoo.hparams import LOSS_KEYS, Recipe
+from catzoo.hparams import VALUE_LOSSES
 from catzoo.hparams.schema import types_of
 from catzoo.zoo.catalogue.pretrained import pretrained
 from catzoo.zoo.catalogue.recipe_files import agents, find_recipe, recipe_source
@@ -22,15 +22,6 @@ from catzoo.zoo.cli.parser import _add
 from catzoo.zoo.folders.result_file import read_result
 from catzoo.zoo.studies.claim_names import STUDIES
 from catzoo.zoo.system.console import console, print_table
-
-LOSS_NOTES = {
-    "mse": "squared error of one output",
-    "huber": "squared near zero, linear beyond delta",
-    "two_hot": "cross-entropy to the two nearest bins",
-    "hl_gauss": "cross-entropy to a Gaussian's mass in each bin (the paper's best)",
-    "c51": "cross-entropy to the projected return distribution",
-    "softmax_mse": "squared error of a softmax head's mean (the paper's ablation)",
-}
 
 
 def list_agents() -> None:
@@ -42,7 +33,9 @@ def list_agents() -> None:
     print_table(
         "Agents", ("agent", "what", "recipes for"), rows, note="train one: catzoo train AGENT --env ID"
     )
-    print_table("Value losses", ("loss", "what"), [(name, LOSS_NOTES.get(name, "")) for name in LOSS_KEYS])
+    print_table(
+        "Value losses", ("loss", "what"), [(name, entry.note) for name, entry in VALUE_LOSSES.items()]
+    )
     print_scores()
     print_pretrained()
 
@@ -68,14 +61,10 @@ def show(agent: str, env: str | None = None, loss: str | None = None, preset: st
         find_spec(chosen)
     recipe = find_recipe(agent, chosen, loss, preset=preset)
     console.print(f"[bold]{agent}[/]: {source.get('description', '')}\n")
-    docs = field_docs()
+    docs = field_docs(type(recipe))
     values = recipe.to_dict()
-    hidden = ("agent", "env", "preset", *source.get("ignores", ()))
-    rows = [
-        (key, _value_at(values, key), docs[key])
-        for key in docs
-        if not any(key == name or key.startswith(f"{name}.") for name in hidden)
-    ]
+    shown = [key for key in docs if key not in ("agent", "env", "preset")]
+    rows = [(key, _value_at(values, key), docs[key]) for key in sorted(shown, key=lambda key: "." in key)]
     print_table(
         f"Recipe for {chosen}" + (f", preset {preset}" if preset else ""),
         ("key", "value", "meaning"),
@@ -126,18 +115,16 @@ def print_pretrained() -> None:
         print_table("Trained agents", columns, rows, note=note)
 
 
-def field_docs() -> dict[str, str]:
-    """Dotted recipe key to the docstring under its field, first line."""
-    return _docs(Recipe, "")
-
-
-def _docs(schema: type, prefix: str) -> dict[str, str]:
+def field_docs(schema: type, prefix: str = "") -> dict[str, str]:
+    """Dotted key of a recipe's class to the docstring under its field."""
     found: dict[str, str] = {}
-    texts = _docstrings(schema)
+    texts = {name: text for kind in reversed(schema.__mro__[:-1]) for name, text in _docstrings(kind).items()}
     hints = types_of(schema)
     for item in dataclasses.fields(schema):
         kind, key = hints[item.name], prefix + item.name
-        found |= _docs(kind, key + ".") if dataclasses.is_dataclass(kind) else {key: texts.get(item.name, "")}
+        found |= (
+            field_docs(kind, key + ".") if dataclasses.is_dataclass(kind) else {key: texts.get(item.name, "")}
+        )
     return found
 
 

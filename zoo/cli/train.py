@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import LOSS_KEYS
+from catzoo.hparams import VALUE_LOSSES
 from catzoo.zoo.cli.parser import _add, positive, whole
 from catzoo.zoo.environments.names import SETS, is_list
 
@@ -81,7 +81,9 @@ def _add_train(commands: Any) -> None:
         help="instead of AGENT and --env: a study's best.yaml, one of its trials, a recipe.yaml or a run",
     )
     train.add_argument(
-        "--loss", metavar="NAME", help=f"{', '.join(LOSS_KEYS)}; several: hl_gauss,mse; default: the recipe's"
+        "--loss",
+        metavar="NAME",
+        help=f"{', '.join(VALUE_LOSSES)}; several: hl_gauss,mse; default: the recipe's",
     )
     train.add_argument("--preset", metavar="NAME", help="one of the recipe's presets, such as atari-100k")
     train.add_argument("--steps", metavar="N", type=whole, help="agent steps of a run (20000, 2e4, 20k)")

@@ -51,7 +51,11 @@ def make_env(env: str, num_envs: int, options: dict[str, Any] | None = None, **r
         RecipeError: unknown environment (with the nearest name), a missing extra, an option the
             constructor does not take, or spaces that a value-based agent cannot use.
     """
-    protocol = protocol_of(env, options)
+    return make_under(protocol_of(env, options), num_envs, **render)
+
+
+def make_under(protocol: Protocol, num_envs: int, **render: Any) -> VectorEnv:
+    """As `make_env`, under a protocol that is known already."""
     if protocol.name.startswith("atari"):
         made = make_atari(protocol, num_envs)
     else:
@@ -59,7 +63,7 @@ def make_env(env: str, num_envs: int, options: dict[str, Any] | None = None, **r
     problem = _problem(made.single_action_space, made.single_observation_space)
     if problem:
         made.close()
-        raise RecipeError(f"{env}: {problem}")
+        raise RecipeError(f"{protocol.env}: {problem}")
     return made
 
 

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import Recipe, RecipeError, build, loss_name, merge, read_yaml
-from catzoo.hparams.resolve import refuse_ignored
+from catzoo.hparams import Recipe, RecipeError, build_recipe, loss_name, merge, read_yaml
+from catzoo.hparams.agents import refuse_other_agents_keys
+from catzoo.hparams.old_formats import upgraded
 from catzoo.hparams.schema import brief, shown
-from catzoo.zoo.catalogue.recipe_files import agents, recipe_source
 from catzoo.zoo.environments.names import canonical
 from catzoo.zoo.environments.selection import expand
 from catzoo.zoo.folders.run_folder import Run
-from catzoo.zoo.folders.run_recipe import FORMAT
 
 Source = str | os.PathLike[str]
 
@@ -59,15 +58,14 @@ def _read_file(path: Path) -> list[Sourced]:
     stamp = values.pop("catzoo", None)
     if not isinstance(stamp, dict):
         raise RecipeError(f"{path}: neither a run's recipe.yaml nor a study's best.yaml")
-    if stamp.get("format") != FORMAT:
-        raise RecipeError(f"{path}: run format {shown(stamp.get('format'))}, this version reads {FORMAT}")
     study = stamp.get("study")
     trial = study.get("trial") if isinstance(study, dict) else None
     suffix = f"-trial{trial}" if isinstance(trial, int) else ""
     several = values.get("recipes", [values])
     if not isinstance(several, list) or not several or not all(isinstance(one, dict) for one in several):
         raise RecipeError(f"{path}: recipes must be a list of recipes, not empty")
-    return [Sourced(build(Recipe, one, where=str(path)), suffix) for one in several]
+    found, where = stamp.get("format"), str(path)
+    return [Sourced(build_recipe(upgraded(one, found, where), where=where), suffix) for one in several]
 
 
 def recipes_from(
@@ -119,9 +117,8 @@ def _picked(source: Source, found: Sequence[Sourced], env: str) -> list[Sourced]
 
 def _overridden(recipe: Recipe, said: Iterable[Mapping[str, Any]]) -> Recipe:
     values = recipe.to_dict()
-    source = recipe_source(recipe.agent) if recipe.agent in agents() else {}
     for override in said:
-        refuse_ignored(override, source)
+        refuse_other_agents_keys(override, recipe.agent, "command line")
         for key in ("agent", "env", "preset"):
             if key in override:
                 raise RecipeError(f"{key}={shown(override[key])}: the {key} is the file's (command line)")
@@ -130,4 +127,4 @@ def _overridden(recipe: Recipe, said: Iterable[Mapping[str, Any]]) -> Recipe:
             if isinstance(of_loss, Mapping) and given in of_loss:
                 values["value_loss"].pop(dropped, None)
         values = merge(values, override)
-    return build(Recipe, values, where="command line")
+    return build_recipe(values, where="command line")

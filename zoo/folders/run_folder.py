@@ -26,11 +26,12 @@ from typing import Any
 
 import yaml
 
-from catzoo.hparams import Recipe, RecipeError, build, read_yaml
-from catzoo.hparams.schema import shown
+from catzoo.hparams import Recipe, RecipeError, build_recipe, read_yaml
+from catzoo.hparams.old_formats import upgraded
 from catzoo.zoo.catalogue.recipe_files import know_losses
+from catzoo.zoo.environments.protocols import Protocol
 from catzoo.zoo.folders.result_file import read_result
-from catzoo.zoo.folders.run_recipe import FORMAT, compare, flat, stamped
+from catzoo.zoo.folders.run_recipe import compare, flat, stamped
 from catzoo.zoo.system.atomic_files import write_atomically
 from catzoo.zoo.system.file_locks import lock
 
@@ -69,13 +70,12 @@ class Run:
             raise RecipeError(f"{str(self.path)[:80]}: not a run folder: there is no recipe.yaml in it")
         values = read_yaml(self.recipe_file)
         stamp = values.pop("catzoo", None)
-        if not isinstance(stamp, dict) or stamp.get("format") != FORMAT:
-            found = stamp.get("format") if isinstance(stamp, dict) else None
-            raise RecipeError(f"{self.recipe_file}: run format {shown(found)}, this version reads {FORMAT}")
+        found, where = stamp.get("format") if isinstance(stamp, dict) else None, str(self.recipe_file)
+        values = upgraded(values, found, where)
         value_loss = values.get("value_loss")
         if isinstance(value_loss, dict) and isinstance(value_loss.get("name"), str):
             know_losses([value_loss["name"]])
-        return build(Recipe, values, where=str(self.recipe_file))
+        return build_recipe(values, where=where)
 
     def check(self, recipe: Recipe) -> None:
         """Refuses a folder that is not `recipe`'s to use; writes nothing.
@@ -104,7 +104,7 @@ class Run:
             raise RecipeError(f"{self.path} exists and is not a run folder: choose another --run-dir")
 
     @contextmanager
-    def training(self, recipe: Recipe) -> Iterator[None]:
+    def training(self, recipe: Recipe, protocol: Protocol | None = None) -> Iterator[None]:
         """Makes the folder for `recipe`, or takes up the one that is there, and holds it for one process.
 
         Raises:
@@ -120,19 +120,19 @@ class Run:
         try:
             lock(descriptor, self.path)  # it dies with the process
             if not self.recipe_file.exists():
-                self.save_recipe(recipe)
+                self.save_recipe(recipe, protocol)
             yield
         finally:
             os.close(descriptor)
 
-    def save_recipe(self, recipe: Recipe) -> None:
+    def save_recipe(self, recipe: Recipe, protocol: Protocol | None = None) -> None:
         """Publishes recipe.yaml by rename.
 
         Raises:
             RecipeError: it cannot be written.
         """
         try:
-            write_atomically(self.recipe_file, yaml.safe_dump(stamped(recipe), sort_keys=False))
+            write_atomically(self.recipe_file, yaml.safe_dump(stamped(recipe, protocol), sort_keys=False))
         except OSError as error:
             raise RecipeError(f"{self.path}: cannot be written: {error.strerror or error}") from None
 

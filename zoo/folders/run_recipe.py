@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from catzoo.hparams import Recipe
+from catzoo.hparams.old_formats import FORMAT
+from catzoo.zoo.environments.protocols import Protocol, protocol_of
 from catzoo.zoo.system.provenance import versions
-
-FORMAT = 1
-"""Version of the folder's layout."""
-
 
 MAY_DIFFER = (
     "steps",
@@ -47,14 +45,12 @@ def compare(before: Recipe, now: Recipe, ignoring: tuple[str, ...] = MAY_DIFFER)
     }
 
 
-def stamped(recipe: Recipe) -> dict[str, Any]:
+def stamped(recipe: Recipe, protocol: Protocol | None = None) -> dict[str, Any]:
     """A resolved recipe as plain data, with format, versions and protocol."""
-    from catzoo.zoo.environments.protocols import protocol_of
-
     stamp = {
         "format": FORMAT,
         "versions": versions(),
-        "protocol": protocol_of(recipe.env, recipe.env_options).to_dict(),
+        "protocol": (protocol or protocol_of(recipe.env, recipe.env_options)).to_dict(),
     }
     return {"catzoo": stamp, **recipe.to_dict()}
 

@@ -13,14 +13,15 @@ from typing import Any
 import yaml
 
 from catzoo.hparams import Recipe, RecipeError, read_yaml
+from catzoo.hparams.old_formats import upgraded
 from catzoo.hparams.schema import shown
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.folders.run_recipe import flat
 from catzoo.zoo.system.atomic_files import write_atomically
 from catzoo.zoo.system.file_locks import held_path
 
-FORMAT = 1
-"""Of study.yaml."""
+FORMAT = 2
+"""Of study.yaml; in format 1 its recipes were of the runs' format 1."""
 
 
 class StudyFolder:
@@ -51,11 +52,15 @@ class StudyFolder:
         if not os.path.exists(self.settings_file):
             return None
         settings = read_yaml(self.settings_file)
-        found = settings.pop("format", None)
-        if found != FORMAT:
-            raise RecipeError(
-                f"{self.settings_file}: study format {shown(found)}, this version reads {FORMAT}"
-            )
+        found, where = settings.pop("format", None), str(self.settings_file)
+        if found not in (1, FORMAT) or isinstance(found, bool):
+            raise RecipeError(f"{where}: study format {shown(found)}, this version reads 1 to {FORMAT}")
+        recipes = settings.get("recipes")
+        if isinstance(recipes, Mapping):
+            settings["recipes"] = {
+                env: upgraded(recipe, found, where) if isinstance(recipe, Mapping) else recipe
+                for env, recipe in recipes.items()
+            }
         return settings
 
     def check(self, settings: Mapping[str, Any]) -> None:

@@ -53,7 +53,11 @@ def learning_curve(run: Run, result: Mapping[str, Any] | None = None) -> Path:
         _draw_evaluations(returns, metrics)
         _draw_result(returns, result)
         _draw_loss(loss, metrics)
-        _write_words(returns, loss, recipe)
+        if result is None:
+            protocol = protocol_of(recipe.env, recipe.env_options).name
+        else:
+            protocol = result["protocol"]["name"]
+        _write_words(returns, loss, recipe, protocol)
         style.publish(figure, run.curve)
     return run.curve
 
@@ -141,13 +145,13 @@ def _draw_loss(axes: Axes, metrics: list[dict[str, str]]) -> None:
         axes.yaxis.set_major_locator(MaxNLocator(3))
 
 
-def _write_words(returns: Axes, loss: Axes, recipe: Recipe) -> None:
+def _write_words(returns: Axes, loss: Axes, recipe: Recipe, protocol: str) -> None:
     figure = returns.figure
     left, right = 32 / WIDTH, 1 - 40 / WIDTH
     heading = style.title(recipe.agent, recipe.value_loss.name)
     figure.text(left, 1 - 46 / HEIGHT, heading, size=17, weight="bold")
     figure.text(left, 1 - 70 / HEIGHT, f"{recipe.env}  ·  seed {recipe.seed}", color=style.MUTED)
-    small = f"protocol {protocol_of(recipe.env, recipe.env_options).name}  ·  catzoo {__version__}"
+    small = f"protocol {protocol}  ·  catzoo {__version__}"
     figure.text(right, 16 / HEIGHT, small, color=style.MUTED, size=8.5, ha="right")
     returns.set_ylabel("episode return")
     loss.set_ylabel("loss")

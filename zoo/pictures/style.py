@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
+from catzoo.hparams import VALUE_LOSSES, loss_title
 from catzoo.hparams.schema import brief
 
 BLUE = "#0072B2"
@@ -47,16 +48,6 @@ LINES: tuple[Look, ...] = (
     (AMBER, (0, (4, 1, 1, 1, 1, 1))),
 )
 DPI = 100
-LOSS_TITLES = {
-    "mse": "MSE",
-    "huber": "Huber",
-    "two_hot": "Two-Hot",
-    "hl_gauss": "HL-Gauss",
-    "c51": "C51",
-    "softmax_mse": "Softmax-MSE",
-}
-LOSS_ORDER = ("MSE", "Two-Hot", "HL-Gauss", "C51", "Huber", "Softmax-MSE")
-"""Whose look is which of `LINES`."""
 STYLE: dict[str, Any] = {
     # The font that comes with matplotlib: pictures are the same on every machine.
     "font.family": "DejaVu Sans",
@@ -120,8 +111,9 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
     """
     labels = list(dict.fromkeys(labels))
     losses = [label.rpartition(" · ")[2] for label in labels]
-    if set(losses) <= set(LOSS_ORDER) and len(set(losses)) == len(labels):
-        return {label: LINES[LOSS_ORDER.index(loss)] for label, loss in zip(labels, losses, strict=True)}
+    known = {entry.title: entry.order for entry in VALUE_LOSSES.values() if entry.order >= 0}
+    if set(losses) <= known.keys() and len(set(losses)) == len(labels):
+        return {label: LINES[known[loss]] for label, loss in zip(labels, losses, strict=True)}
     kinds = len(LINES)
     return {
         label: (LINES[number % kinds][0], LINES[(number + number // kinds) % kinds][1])
@@ -155,7 +147,7 @@ def publish(figure: Figure, out: Path) -> None:
 def title(agent: str, loss: str) -> str:
     """`DQN · HL-Gauss`, `Rainbow · C51`: short names are initials."""
     name = agent.upper() if len(agent) < 5 else agent.capitalize()
-    return f"{name} · {LOSS_TITLES.get(loss, loss)}"
+    return f"{name} · {loss_title(loss)}"
 
 
 def width_of(text: str, size: float) -> float:

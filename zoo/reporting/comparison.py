@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import LOSS_KEYS, RecipeError
+from catzoo.hparams import VALUE_LOSSES, RecipeError
 from catzoo.hparams.schema import brief, shown
 from catzoo.zoo.catalogue.recipe_files import find_recipe
 from catzoo.zoo.folders.run_folder import Run
@@ -195,7 +195,7 @@ def _recipe_name(result: Row, varying: Sequence[str]) -> str:
 
 def _label(groups: Iterable[Group]) -> dict[Group, Group]:
     """The groups in order, each with its label."""
-    losses = list(LOSS_KEYS)
+    losses = list(VALUE_LOSSES)
 
     def place(group: Group) -> tuple[Any, ...]:
         known = group.loss in losses

@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import LOSS_KEYS, RecipeError, build, parse_override
+from catzoo.hparams import VALUE_LOSSES, RecipeError, build, parse_override
 from catzoo.hparams.schema import check_name
 from catzoo.zoo.studies.results_folder import ResultsFolder, save_rows
 from catzoo.zoo.studies.study import Row, Study, Verdict, find_study
@@ -105,7 +105,7 @@ def _check(settings: Any) -> None:
         if key in ("losses", "sarsa"):
             know_losses(value)
             for loss in value:
-                check_name("loss", loss, LOSS_KEYS)
+                check_name("loss", loss, VALUE_LOSSES)
 
 
 def publish(study: Study, folder: ResultsFolder, failures: dict[str, str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from catzoo.hparams import loss_title
 from catzoo.zoo.pictures import style
 from catzoo.zoo.statistics.intervals import mean_interval
 from catzoo.zoo.studies.study import Cell, Row, values
@@ -31,7 +32,7 @@ def unique(rows: Sequence[Row], column: str | None) -> list[Any]:
 
 def named(value: Cell) -> str:
     """A label for people: losses have titles."""
-    return style.LOSS_TITLES.get(str(value), f"{value:g}" if isinstance(value, float) else str(value))
+    return f"{value:g}" if isinstance(value, float) else loss_title(str(value))
 
 
 def panels_of(title: str, count: int, note: str) -> tuple[Figure, list[Axes]]:

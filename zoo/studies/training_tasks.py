@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import LOSS_KEYS
+from catzoo.hparams import VALUE_LOSSES
 from catzoo.zoo.statistics.intervals import contrast_interval
 from catzoo.zoo.studies.study import Cell, Finding, Row, values
 
@@ -18,7 +18,7 @@ BINS = 51
 
 def matched(loss: str, rate: float = RATE) -> dict[str, Any]:
     """What every loss of a comparison has in common, whatever the recipes found best for each."""
-    bins = {"value_loss": {"num_bins": BINS}} if "num_bins" in LOSS_KEYS[loss] else {}
+    bins = {"value_loss": {"num_bins": BINS}} if "num_bins" in VALUE_LOSSES[loss].keys else {}
     return {"optimizer": {"lr": rate}, **bins}
 
 

@@ -1,4 +1,4 @@
-"""What a run computes on: device, precision, threads, and whether it collects ahead."""
+"""What a run computes on: device, precision, threads, collecting ahead. Asked once, then carried."""
 
 from __future__ import annotations
 
@@ -6,13 +6,36 @@ from typing import Any
 
 import torch
 
-from catzoo.hparams import Recipe, RecipeError
+from catzoo.agents import Compute
+from catzoo.hparams import CollectingComputeConfig, Recipe, RecipeError
 from catzoo.zoo.system.machine import has_bf16, usable_cores
 
 
-def build_device(recipe: Recipe) -> torch.device:
-    """The device that the recipe names; `auto` is a GPU if there is one."""
-    name = recipe.compute.device
+def resolve_compute(recipe: Recipe) -> Compute:
+    """What the recipe's `compute` comes to on this machine; torch's threads are set to it.
+
+    Raises:
+        RecipeError: a device that is not there.
+    """
+    asked, device = recipe.compute, build_device(recipe.compute.device)
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
+    bf16 = asked.precision == "bf16" or (asked.precision == "auto" and device.type == "cpu" and has_bf16())
+    overlap = asked.overlap if isinstance(asked, CollectingComputeConfig) else False
+    if overlap is None:
+        # A thread that collects on a core that the learner needs slows both: on two cores Pong made 237 steps
+        # a second beside two threads of torch, and 365 in turn.
+        cores = usable_cores()
+        overlap = device.type == "cuda" or cores > (asked.threads or cores)
+    return Compute(device, "bf16" if bf16 else "fp32", overlap, torch.get_num_threads())
+
+
+def build_device(name: str) -> torch.device:
+    """The device of that name; `auto` is a GPU if there is one.
+
+    Raises:
+        RecipeError: none is called so, or it is not there.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.split(":")[0] not in ("cpu", "cuda", "mps"):
@@ -25,27 +48,11 @@ def build_device(recipe: Recipe) -> torch.device:
     return device
 
 
-def wants_bf16(recipe: Recipe) -> bool:
-    if recipe.compute.precision == "auto":
-        return build_device(recipe).type == "cpu" and has_bf16()
-    return recipe.compute.precision == "bf16"
-
-
-def overlaps(recipe: Recipe) -> bool:
-    """Whether to collect while learning: what the recipe says, or where there is something to gain by it."""
-    if recipe.compute.overlap is not None:
-        return recipe.compute.overlap
-    # A thread that collects on a core that the learner needs slows both: on two cores Pong made 237 steps a
-    # second beside two threads of torch, and 365 in turn.
-    cores = usable_cores()
-    return build_device(recipe).type == "cuda" or cores > (recipe.compute.threads or cores)
-
-
-def resolved_compute(recipe: Recipe) -> dict[str, Any]:
-    """What the recipe's `compute` came to on this machine, where it leaves something open."""
+def compute_words(compute: Compute) -> dict[str, Any]:
+    """For a result file."""
     return {
-        "device": str(build_device(recipe)),
-        "precision": "bf16" if wants_bf16(recipe) else "fp32",
-        "overlap": overlaps(recipe),
-        "threads": torch.get_num_threads(),
+        "device": str(compute.device),
+        "precision": compute.precision,
+        "overlap": compute.overlap,
+        "threads": compute.threads,
     }

@@ -13,7 +13,7 @@ from catzoo.hparams import Recipe, RecipeError
 from catzoo.version import __version__
 from catzoo.zoo.environments.making import stream_seed
 from catzoo.zoo.environments.names import canonical
-from catzoo.zoo.environments.protocols import protocol_of
+from catzoo.zoo.environments.protocols import Protocol
 from catzoo.zoo.system.machine import workers
 
 
@@ -22,7 +22,7 @@ def itemsize(space: Any) -> int:
     return 4 if space.dtype == "float64" else int(space.dtype.itemsize)
 
 
-def make_recorder(recipe: Recipe, env: VectorEnv, folder: Path) -> Recorder:
+def make_recorder(recipe: Recipe, env: VectorEnv, protocol: Protocol, folder: Path) -> Recorder:
     """The recorder of a run; nothing is written yet.
 
     Raises:
@@ -42,7 +42,7 @@ def make_recorder(recipe: Recipe, env: VectorEnv, folder: Path) -> Recorder:
     about = {
         "catzoo": __version__,
         "env": canonical(recipe.env),
-        "protocol": protocol_of(recipe.env, recipe.env_options).to_dict(),
+        "protocol": protocol.to_dict(),
         "seed": recipe.seed,
         "recipe": recipe.to_dict(),
     }
@@ -55,7 +55,7 @@ def make_recorder(recipe: Recipe, env: VectorEnv, folder: Path) -> Recorder:
     )
 
 
-def find_dataset(recipe: Recipe) -> Dataset:
+def find_dataset(recipe: Recipe, protocol: Protocol) -> Dataset:
     """The dataset that a recipe names, recorded on the recipe's environment under the same protocol.
 
     Raises:
@@ -73,7 +73,7 @@ def find_dataset(recipe: Recipe) -> Dataset:
     found, own = dataset.manifest.get("env"), canonical(recipe.env)
     if found != own:
         raise RecipeError(f"dataset={recipe.dataset}: it is of {str(found)!r:.80}, not of {own}")
-    before, now = dataset.manifest.get("protocol"), protocol_of(recipe.env, recipe.env_options).to_dict()
+    before, now = dataset.manifest.get("protocol"), protocol.to_dict()
     if before != now:
         raise RecipeError(
             f"dataset={recipe.dataset}: it was recorded under another protocol: {_difference(before, now)}; "

@@ -11,7 +11,7 @@ import numpy as np
 
 from catzoo.hparams import Recipe
 from catzoo.zoo.environments.making import stream_seed
-from catzoo.zoo.environments.protocols import protocol_of
+from catzoo.zoo.environments.protocols import Protocol, protocol_of
 from catzoo.zoo.statistics.intervals import bootstrap_interval
 from catzoo.zoo.system.provenance import cpu_model, versions
 from catzoo.zoo.training.weights import load_agent
@@ -47,9 +47,8 @@ def evaluate(
     """
     recipe, agent = load_agent(run, best=best, trust=trust)
     scores = evaluate_trained(agent, recipe, episodes or recipe.eval.episodes, seed=seed, progress=progress)
-    result = result_of(recipe, scores)
     # The last iteration may have gone a few steps beyond those asked for.
-    return {**result, "steps": min(agent.steps or recipe.steps, recipe.steps)}
+    return {**result_of(recipe, scores), "steps": min(agent.trained_steps or recipe.steps, recipe.steps)}
 
 
 def evaluate_trained(
@@ -59,13 +58,14 @@ def evaluate_trained(
     *,
     seed: int | None = None,
     purpose: str = "evaluation",
+    protocol: Protocol | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[float]:
     """Returns of `episodes` greedy episodes of an agent on its recipe's environment."""
     from catzoo.agents import evaluate_agent
     from catzoo.zoo.training.build import build_env
 
-    env = build_env(recipe, min(episodes, MAX_ENVS))
+    env = build_env(recipe, min(episodes, MAX_ENVS), protocol)
     try:
         first = stream_seed(recipe.seed if seed is None else seed, purpose)
         return evaluate_agent(
@@ -75,7 +75,7 @@ def evaluate_trained(
         env.close()
 
 
-def result_of(recipe: Recipe, scores: Sequence[float]) -> dict[str, Any]:
+def result_of(recipe: Recipe, scores: Sequence[float], protocol: Protocol | None = None) -> dict[str, Any]:
     """What result.json says about `scores`."""
     low, high = bootstrap_interval(scores)
     return {
@@ -91,7 +91,7 @@ def result_of(recipe: Recipe, scores: Sequence[float]) -> dict[str, Any]:
         "episodes": len(scores),
         "returns": list(scores),
         "policy": f"epsilon-greedy, {recipe.eval.epsilon:g}" if recipe.eval.epsilon else "greedy",
-        "protocol": protocol_of(recipe.env, recipe.env_options).to_dict(),
+        "protocol": (protocol or protocol_of(recipe.env, recipe.env_options)).to_dict(),
         "versions": versions(),
         "cpu": cpu_model(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),

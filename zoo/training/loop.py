@@ -1,4 +1,4 @@
-"""Lightning's loop over an agent, and the callbacks and loggers of a run."""
+"""Lightning's loop over an agent at work, and the loggers of a run."""
 
 from __future__ import annotations
 
@@ -6,21 +6,26 @@ import logging
 import signal
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from catzoo.hparams import Recipe, RecipeError
+from catzoo.hparams import RecipeError
 from catzoo.zoo.folders.run_folder import Run
 
+if TYPE_CHECKING:
+    from catzoo.agents import AtWork
 
-def fit(agent: Any, *, callbacks: Sequence[Any] = (), loggers: Any = False) -> None:
-    """Runs Lightning's loop over an attached agent until its `total_steps`.
+
+def fit(work: AtWork, *, callbacks: Sequence[Any] = (), loggers: Any = False) -> None:
+    """Runs Lightning's loop over an agent at work until its `total_steps`.
 
     Everything that Lightning would do on its own (checkpoints, bars, sanity checks) is off: one step is
     one iteration, and the callbacks given are all there is.
     """
     import lightning.pytorch as pl
 
-    device = agent.learner.device
+    from catzoo.agents import LightningAgent
+
+    device = work.compute.device
     trainer = pl.Trainer(
         accelerator="gpu" if device.type == "cuda" else device.type,
         devices=[device.index or 0] if device.type == "cuda" else 1,
@@ -33,37 +38,18 @@ def fit(agent: Any, *, callbacks: Sequence[Any] = (), loggers: Any = False) -> N
         log_every_n_steps=1,
     )
     try:
-        trainer.fit(agent)
+        trainer.fit(LightningAgent(work))
     except SystemExit:
         if not trainer.interrupted:
             raise
         # Lightning makes exit(1) of Ctrl-C, and leaves the signal ignored.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt from None
-    agent.to(device)  # Lightning leaves it on the CPU
-
-
-def run_callbacks(recipe: Recipe, run: Run, checkpoints: Any, saved: list[Any], stopping: Any) -> list[Any]:
-    """Lightning's, in this order; `saved` are part of the checkpoints, and act before they are written."""
-    from catzoo.agents import Checkpointing, Evaluation
-    from catzoo.zoo.training.evaluate import evaluate_trained
-    from catzoo.zoo.training.metrics_csv import EpisodeLog
-    from catzoo.zoo.training.progress_bar import TrainingBar
-
-    def interim(agent: Any) -> list[float]:
-        return evaluate_trained(agent, recipe, recipe.eval.interim_episodes, purpose="interim")
-
-    return [
-        EpisodeLog(run.episodes),
-        *saved,
-        Evaluation(recipe.eval.every, interim),
-        Checkpointing(recipe.checkpoint_every, checkpoints, stopping),
-        stopping,
-        TrainingBar(),
-    ]
+    work.agent.to(device)  # Lightning leaves it on the CPU
 
 
 def run_loggers(run: Run, wandb: str | None, restored: int) -> list[Any]:
+    """Those of a run that begins or goes on at step `restored`."""
     from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
     from catzoo.zoo.training.metrics_csv import CSVMetrics
@@ -84,6 +70,7 @@ def run_loggers(run: Run, wandb: str | None, restored: int) -> list[Any]:
 
 
 def check_wandb(project: str | None) -> None:
+    """RecipeError if Weights & Biases is asked for and not installed."""
     if project is not None:
         try:
             import wandb  # noqa: F401

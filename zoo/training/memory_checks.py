@@ -14,8 +14,8 @@ from catzoo.agents import replay_bytes
 from catzoo.agents.from_recipe import build_network
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.losses import ValueLoss
+from catzoo.zoo.environments.protocols import Protocol
 from catzoo.zoo.system.machine import usable_memory, workers
-from catzoo.zoo.training.compute import build_device
 from catzoo.zoo.training.datasets import find_dataset, itemsize
 
 ACTING = 2
@@ -58,16 +58,16 @@ def check_rollout(recipe: Recipe, env: VectorEnv) -> None:
         )
 
 
-def check_dataset(recipe: Recipe) -> None:
+def check_dataset(recipe: Recipe, protocol: Protocol, device: torch.device) -> None:
     """Refuses a dataset that is not the recipe's environment's, or does not fit where it is to lie.
 
     Raises:
         RecipeError: says why.
     """
-    dataset = find_dataset(recipe)
+    dataset = find_dataset(recipe, protocol)
     if recipe.replay.place == "disk":  # it lies there
         return
-    available, where = _room(recipe, None)
+    available, where = _room(recipe, device, None)
     if available is not None and dataset.nbytes > available:
         raise RecipeError(
             f"dataset={recipe.dataset}: its {len(dataset)} transitions need {dataset.nbytes / 1e9:.1f} GB, "
@@ -75,7 +75,7 @@ def check_dataset(recipe: Recipe) -> None:
         )
 
 
-def check_replay(recipe: Recipe, env: VectorEnv, folder: Path | None = None) -> None:
+def check_replay(recipe: Recipe, env: VectorEnv, device: torch.device, folder: Path | None = None) -> None:
     """Refuses a replay that cannot fit where it is to lie, before anything is allocated.
 
     Raises:
@@ -95,7 +95,7 @@ def check_replay(recipe: Recipe, env: VectorEnv, folder: Path | None = None) -> 
     needed = replay_bytes(
         replay.capacity, space.shape, itemsize(space), store=replay.store, prioritized=replay.prioritized
     )
-    available, where = _room(recipe, folder)
+    available, where = _room(recipe, device, folder)
     if available is not None and needed > available:
         fits = int(replay.capacity * available / needed)
         frames = len(space.shape) == 3 and space.dtype == np.uint8 and replay.store == "whole"
@@ -106,7 +106,7 @@ def check_replay(recipe: Recipe, env: VectorEnv, folder: Path | None = None) -> 
         )
 
 
-def _room(recipe: Recipe, folder: Path | None) -> tuple[int | None, str]:
+def _room(recipe: Recipe, device: torch.device, folder: Path | None) -> tuple[int | None, str]:
     """Free bytes for a replay, or None where nobody can tell, and of what."""
     if recipe.replay.place == "disk":
         folder = (folder or Path()).absolute()
@@ -114,7 +114,6 @@ def _room(recipe: Recipe, folder: Path | None) -> tuple[int | None, str]:
         # What an earlier start left is written over.
         own = sum(file.stat().st_blocks * 512 for file in folder.rglob("*") if file.is_file())
         return shutil.disk_usage(there).free // workers() + own, f"on the disk of {there}"
-    device = build_device(recipe)
     if recipe.replay.place == "device" and device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         return min(free, total // workers()), "on the GPU"

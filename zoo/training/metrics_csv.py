@@ -11,7 +11,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger
 
-from catzoo.agents import Agent
+from catzoo.agents import LightningAgent
 from catzoo.zoo.system.csv_rows import EPISODE, read_rows, write_rows
 
 
@@ -78,9 +78,9 @@ class EpisodeLog(pl.Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def on_train_batch_end(self, trainer: pl.Trainer, agent: Agent, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: LightningAgent, *_: Any) -> None:
         """Appends what ended in this iteration."""
-        finished = agent.take_finished()
+        finished = module.work.take_finished()
         if not finished:
             return
         fresh = not self.path.exists()

@@ -20,30 +20,30 @@ class TrainingBar(pl.Callback):
         self.bar = progress_bar("training", "rate", "scores")
         self.last = 0.0
 
-    def on_train_start(self, trainer: pl.Trainer, agent: Any) -> None:
+    def on_train_start(self, trainer: pl.Trainer, module: Any) -> None:
         """Shows the bar from where the run begins or goes on."""
         self.bar.start()
         self.task = self.bar.add_task(
-            "training", total=agent.total_steps, completed=agent.steps, rate="", scores=""
+            "training", total=module.work.total_steps, completed=module.work.steps, rate="", scores=""
         )
 
-    def on_train_batch_end(self, trainer: pl.Trainer, agent: Any, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
         """Moves the bar."""
         now = time.monotonic()
         if now - self.last < self.REFRESH:
             return
         self.last = now
-        seen = agent.metrics
+        work, seen = module.work, module.work.metrics
         rate = f"{seen['time/steps_per_second']:,.0f} steps/s" if seen else ""
         named = (("return", "train/return"), ("loss", "train/loss"))
         scores = "  ".join(f"{name} {seen[key]:.3g}" for name, key in named if key in seen)
-        self.bar.update(self.task, completed=min(agent.steps, agent.total_steps), rate=rate, scores=scores)
+        self.bar.update(self.task, completed=min(work.steps, work.total_steps), rate=rate, scores=scores)
 
-    def on_train_end(self, trainer: pl.Trainer, agent: Any) -> None:
+    def on_train_end(self, trainer: pl.Trainer, module: Any) -> None:
         """Leaves the bar full."""
-        self.bar.update(self.task, completed=min(agent.steps, agent.total_steps))
+        self.bar.update(self.task, completed=min(module.work.steps, module.work.total_steps))
         self.bar.stop()
 
-    def on_exception(self, trainer: pl.Trainer, agent: Any, exception: BaseException) -> None:
+    def on_exception(self, trainer: pl.Trainer, module: Any, exception: BaseException) -> None:
         """Gives the terminal back."""
         self.bar.stop()

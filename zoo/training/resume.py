@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from catzoo.hparams import Recipe, RecipeError
+from catzoo.hparams import Playing, Recipe, RecipeError
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.system.console import say
 from catzoo.zoo.system.csv_rows import EPISODE, cut_after, put_aside, read_rows, step_of
@@ -35,10 +35,10 @@ def restore(checkpoints: Any, recipe: Recipe, run: Run) -> int:
         say(f"{run.path}: passed over a checkpoint: {problem}")
     if step is None:
         _begin(run)
-    elif step > recipe.steps + recipe.num_envs * recipe.rollout_length:
+    elif step > recipe.steps + _steps_at_once(recipe):
         raise RecipeError(f"{run.path} has {step:,} steps already: ask for more than --steps {recipe.steps}")
     else:
-        episodes = "" if checkpoints.agent.resumed else ", with new episodes"
+        episodes = "" if checkpoints.work.resumed else ", with new episodes"
         say(f"{run.path}: going on from step {step:,}{episodes}")
     for rows, columns in ((run.metrics, ("step",)), (run.episodes, EPISODE)):
         damaged = put_aside(rows, columns)
@@ -53,12 +53,17 @@ def _begin(run: Run) -> None:
     logged = max((step_of(row) or 0 for row in read_rows(run.metrics)), default=0)
     recipe = run.recipe()
     # The first one is saved at the end of the iteration in which it is due.
-    due = max(recipe.checkpoint_every, recipe.num_envs * recipe.rollout_length)
+    due = max(recipe.checkpoint_every, _steps_at_once(recipe))
     missing = recipe.checkpoint_every and logged >= 2 * due
     if run.result_file.exists() or run.weights.exists() or missing:
         raise RecipeError(f"{run.path}: its checkpoints are gone; delete the folder to begin anew")
     if logged:
         say(f"{run.path}: stopped before its first checkpoint: beginning again")
+
+
+def _steps_at_once(recipe: Recipe) -> int:
+    """Agent steps of an iteration, at most; offline ones end with the steps asked for."""
+    return recipe.num_envs * recipe.rollout_length if isinstance(recipe, Playing) else 0
 
 
 def drop_checkpoints(run: Run) -> None:

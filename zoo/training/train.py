@@ -13,9 +13,8 @@ from catzoo.zoo.folders.recipe_sources import Source, recipes_from
 from catzoo.zoo.folders.run_folder import Run, default_folder, finished_result
 from catzoo.zoo.system.console import say
 from catzoo.zoo.system.disk_space import no_room_told
-from catzoo.zoo.training.loop import check_wandb, fit, quieten, run_callbacks, run_loggers
-from catzoo.zoo.training.resume import identity, restore
-from catzoo.zoo.training.weights import save_batch, save_weights
+from catzoo.zoo.training.loop import check_wandb, fit, quieten, run_loggers
+from catzoo.zoo.training.weights import save_batch
 
 
 def train(
@@ -135,42 +134,24 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
 
 
 def _train_recipe(recipe: Recipe, run: Run, wandb: str | None) -> dict[str, Any]:
-    from catzoo.agents import BestWeights, Checkpoints, SupportMonitor
-    from catzoo.zoo.pictures.learning_curve import learning_curve
+    from catzoo.zoo.environments.protocols import protocol_of
     from catzoo.zoo.system.signals import Stopped, sigterm_raises
     from catzoo.zoo.training.build import build_trainer
-    from catzoo.zoo.training.compute import resolved_compute
-    from catzoo.zoo.training.evaluate import evaluate_trained, result_of
+    from catzoo.zoo.training.session import Session
     from catzoo.zoo.training.stopping import Stopping
 
     quieten()
     check_wandb(wandb)
-    agent = build_trainer(recipe, run.scratch, run.dataset)
-    with sigterm_raises(), contextlib.closing(agent), run.training(recipe):
-        monitor, best = SupportMonitor(agent.value_loss), BestWeights(recipe.checkpoint_every)
-        stopping = Stopping()
-        also = {"support": monitor, "best": best}
-        checkpoints = Checkpoints(run.checkpoints, agent, run=identity(recipe), also=also)
-        restored = restore(checkpoints, recipe, run)
-        run.save_recipe(recipe)  # with what may differ from before, such as more steps
+    protocol, stopping = protocol_of(recipe.env, recipe.env_options), Stopping()
+    work = build_trainer(recipe, run.scratch, run.dataset, protocol=protocol)
+    with sigterm_raises(), contextlib.closing(work), run.training(recipe, protocol):
+        session = Session(run, recipe, work, protocol, stopping)
+        restored = session.go_on()
         with stopping:
-            fit(
-                agent,
-                callbacks=run_callbacks(recipe, run, checkpoints, [monitor, best], stopping),
-                loggers=run_loggers(run, wandb, restored),
-            )
-            if not stopping():
-                best.act(agent)  # part of the checkpoint, so that a longer run has nothing worse
-            checkpoints.save()
+            fit(work, callbacks=session.callbacks(), loggers=run_loggers(run, wandb, restored))
+            session.save()
         if stopping.signum is not None:
-            raise Stopped(stopping.signum, agent.steps)
-        save_weights(run, agent, best)
-        result = result_of(recipe, evaluate_trained(agent, recipe, recipe.eval.episodes))
-        result["run_dir"] = str(run.path)
-        result["compute"] = resolved_compute(recipe)
-        result["advice"] = monitor.advice()
-        result["train_return"] = agent.metrics.get("train/return")
-        learning_curve(run, result)
-        run.save_result(result)
+            raise Stopped(stopping.signum, work.steps)
+        result = session.finish()
     run.drop_scratch()
     return result

@@ -63,9 +63,9 @@ def load_agent(path: str | Path, *, best: bool = False, trust: bool = False) -> 
     return recipe, agent.eval()
 
 
-def save_weights(run: Run, agent: Agent, best: BestWeights | None = None) -> None:
-    """Publishes an agent's parameters in a run's folder, by rename, and the best that there were."""
-    _save(run, run.weights, agent.weights(), agent.steps)
+def save_weights(run: Run, agent: Agent, steps: int, best: BestWeights | None = None) -> None:
+    """Publishes an agent's parameters after so many steps in a run's folder, by rename, and the best ones."""
+    _save(run, run.weights, agent.weights(), steps)
     if best is not None and best.weights:
         _save(run, run.best_weights, best.weights, best.steps)
 
@@ -95,7 +95,7 @@ def save_batch(run: Run, batch: Batch) -> Path:
 
 
 def load_weights(run: Run, agent: Agent, *, best: bool = False) -> None:
-    """Loads a run's weights.safetensors into `agent`, or the best; `agent.steps` says from when they are.
+    """Loads a run's weights.safetensors into `agent`, or the best; `agent.trained_steps` says from when.
 
     Raises:
         RecipeError: missing, corrupt, or of another architecture.
@@ -119,7 +119,7 @@ def load_weights(run: Run, agent: Agent, *, best: bool = False) -> None:
     except (RuntimeError, ValueError) as error:
         raise RecipeError(f"{weights}: does not fit the recipe: {brief(str(error), 200)}") from None
     known = steps.isascii() and steps.isdecimal() and len(steps) < 19
-    agent.steps = int(steps) if known else (run.result() or {}).get("steps", 0)
+    agent.trained_steps = int(steps) if known else (run.result() or {}).get("steps", 0)
 
 
 def _stored_names(file: Any, own: dict[str, Tensor]) -> dict[str, str]:

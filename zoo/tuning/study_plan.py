@@ -13,7 +13,7 @@ from catzoo.hparams import Recipe, RecipeError, merge, parse_override
 from catzoo.hparams.schema import check_name
 from catzoo.hparams.tuning.samplers import PRUNERS, SAMPLERS, same_point
 from catzoo.hparams.tuning.space import Space, resolve_space
-from catzoo.zoo.catalogue.recipe_files import find_recipe, recipe_source
+from catzoo.zoo.catalogue.recipe_files import find_recipe
 from catzoo.zoo.environments.selection import expand
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.launch.jobs import Job
@@ -164,10 +164,7 @@ def make_plan(
     if objective == "best":
         _refuse_one_look(recipes.values())
     name, entries = find_space(space)
-    ignored = recipe_source(agent).get("ignores", ())
-    resolved = resolve_space(
-        entries, list(recipes.values()), where=name, drop=name.startswith("space "), ignored=ignored
-    )
+    resolved = resolve_space(entries, list(recipes.values()), where=name, drop=name.startswith("space "))
     many = len(recipes) > 1
     plan = Plan(
         agent=agent,

@@ -112,7 +112,7 @@ def play(agent: Any, env: VectorEnv, view: View, seed: int, max_steps: int) -> E
 
 
 def _caption(recipe: Recipe, agent: Any, names: Sequence[str]) -> Caption:
-    support, steps = getattr(agent.value_loss, "support", None), style.compact(agent.steps)
+    support, steps = getattr(agent.value_loss, "support", None), style.compact(agent.trained_steps)
     return Caption(
         title=style.title(recipe.agent, recipe.value_loss.name),
         subtitle=f"{recipe.env}  ·  greedy policy after {steps} steps, seed {recipe.seed}",

@@ -1,10 +1,13 @@
 """The support monitor counts what is clipped and proposes a support that would hold it; the best is kept."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
-from catzoo.agents import DQN, Batch, BestWeights, QNetwork, SupportMonitor, SupportReport
+from catzoo.agents import DQN, BestWeights, QNetwork, SupportMonitor, SupportReport, Transitions
+from catzoo.hparams import DQNRecipe
 from catzoo.losses import C51, MSE, HLGauss, TwoHot
 
 
@@ -39,21 +42,26 @@ def test_advice_for_both_ends():
     assert float(advice.split("value_loss.v_max=")[1]) >= 30
 
 
-class Collector:
+class Work:
+    """As much of an agent at work as the monitor looks at."""
+
     recent = ()
+
+    def __init__(self, agent, last_batch):
+        self.agent, self.last_batch = agent, last_batch
 
 
 def test_noise_is_not_in_the_targets_and_the_random_stream_is_left_alone():
     loss = HLGauss(-1, 1, 11)
-    agent = DQN(QNetwork((3,), 2, loss.num_outputs, noisy=True), loss)
-    agent.collector = Collector()
-    agent.last_batch = Batch(
+    agent = DQN(QNetwork((3,), 2, loss.num_outputs, noisy=True), loss, DQNRecipe())
+    batch = Transitions(
         torch.randn(64, 3), torch.zeros(64).long(), torch.zeros(64), torch.ones(64), torch.randn(64, 3)
     )
+    work = Work(agent, batch)
     state = torch.get_rng_state()
     monitor = SupportMonitor(loss)
-    row = monitor.look(agent)
-    assert row == monitor.look(agent)
+    row = monitor.look(work)
+    assert row == monitor.look(work)
     assert row["support/below"] == row["support/above"] == 0.0  # a value is never outside its own support
     assert torch.equal(torch.get_rng_state(), state)
     assert agent.network.training
@@ -62,14 +70,12 @@ def test_noise_is_not_in_the_targets_and_the_random_stream_is_left_alone():
 
 @pytest.mark.parametrize("loss", [HLGauss(-1, 1, 11), TwoHot(-1, 1, 11), C51(-1, 1, 11)])
 def test_it_reads_the_targets_of_the_last_batch(loss):
-    agent = DQN(QNetwork((3,), 2, loss.num_outputs), loss)
-    agent.collector = Collector()
+    agent = DQN(QNetwork((3,), 2, loss.num_outputs), loss, DQNRecipe())
     reward = torch.tensor([-5.0, 0.0, 5.0, 5.0])
-    agent.last_batch = Batch(
-        torch.randn(4, 3), torch.zeros(4).long(), reward, torch.zeros(4), torch.randn(4, 3)
-    )
+    batch = Transitions(torch.randn(4, 3), torch.zeros(4).long(), reward, torch.zeros(4), torch.randn(4, 3))
+    work = Work(agent, batch)
     monitor = SupportMonitor(loss)
-    row = monitor.look(agent)
+    row = monitor.look(work)
     assert (row["support/below"], row["support/above"]) == (0.25, 0.5)
     assert 0 < row["support/low_mass"] < 1
     assert monitor.advice().count("value_loss.") == 2
@@ -90,12 +96,13 @@ def best_after(scores, weights):
         def recent_return(self):
             return scores[self.steps - 1]
 
-        def weights(self):
-            return {"w": torch.tensor(weights[self.steps - 1])}
+        @property
+        def agent(self):
+            return SimpleNamespace(weights=lambda: {"w": torch.tensor(weights[self.steps - 1])})
 
-    best, agent = BestWeights(1), Stub()
-    for agent.steps in range(1, len(scores) + 1):
-        best.act(agent)
+    best, work = BestWeights(1), Stub()
+    for work.steps in range(1, len(scores) + 1):
+        best.act(work)
     return best
 
 

@@ -37,18 +37,18 @@ def make(kind):
     )
 
 
-def iterate(agent, iterations):
+def iterate(work, iterations):
     """What each iteration came to: counts, the episodes, and the metrics without the clock."""
     trace = []
     for _ in range(iterations):
-        agent.iterate()
-        metrics = {name: value for name, value in agent.metrics.items() if not name.startswith("time/")}
-        trace.append((agent.steps, agent.updates, agent.take_finished(), metrics))
+        work.iterate()
+        metrics = {name: value for name, value in work.metrics.items() if not name.startswith("time/")}
+        trace.append((work.steps, work.updates, work.take_finished(), metrics))
     return trace
 
 
-def weights(agent):
-    return torch.cat([parameter.detach().flatten() for parameter in agent.parameters()])
+def weights(work):
+    return torch.cat([parameter.detach().flatten() for parameter in work.agent.parameters()])
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "not savable" not in kind])
@@ -58,46 +58,46 @@ def test_it_goes_on_bit_for_bit(kind, data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoints")
     whole = make(kind)
     truth = iterate(whole, 30)
-    done, trace, agent = 0, [], make(kind)
+    done, trace, work = 0, [], make(kind)
     for moment in sorted(data.draw(st.lists(st.integers(1, 29), min_size=1, max_size=3, unique=True))):
-        trace += iterate(agent, moment - done)
-        Checkpoints(folder, agent).save()
-        iterate(agent, data.draw(st.integers(0, 3)))  # lost, and done again
-        agent.close()
+        trace += iterate(work, moment - done)
+        Checkpoints(folder, work).save()
+        iterate(work, data.draw(st.integers(0, 3)))  # lost, and done again
+        work.close()
         torch.rand(3)
-        agent, done = make(kind), moment
-        assert Checkpoints(folder, agent).restore() == agent.steps
-    trace += iterate(agent, 30 - done)
+        work, done = make(kind), moment
+        assert Checkpoints(folder, work).restore() == work.steps
+    trace += iterate(work, 30 - done)
     assert trace == truth
-    assert torch.equal(weights(agent), weights(whole))
-    for one in (agent, whole):
+    assert torch.equal(weights(work), weights(whole))
+    for one in (work, whole):
         one.close()
 
 
 @pytest.mark.parametrize("overlap", [False, True])
 def test_new_episodes_lose_no_step_and_no_count(corridor, overlap, monkeypatch, tmp_path):
-    monkeypatch.setattr("catzoo.zoo.training.build.build_env", lambda *_, **__: corridor((11, 13)))
+    monkeypatch.setattr("catzoo.zoo.training.build.build_training_env", lambda *_, **__: corridor((11, 13)))
     monkeypatch.setitem(KINDS, "corridor", ("dqn", "CartPole-v1", "mse", ["n_step=3", "num_envs=2"]))
     if overlap:
         KINDS["corridor"][3].append("compute.overlap=true")
-    agent = make("corridor")
-    iterate(agent, 20)
-    Checkpoints(tmp_path, agent).save()
+    work = make("corridor")
+    iterate(work, 20)
+    Checkpoints(tmp_path, work).save()
     other = make("corridor")
     Checkpoints(tmp_path, other).restore()
-    assert not other.collector.resumed
-    assert other.steps == agent.steps == 160
+    assert not other.feed.collector.resumed
+    assert other.steps == work.steps == 160
     iterate(other, 5)
     assert other.steps == 200
-    other.rollouts.rest()
-    assert other.collector.frames == (208 if overlap else 200)
+    other.feed.rollouts.rest()
+    assert other.feed.collector.frames == (208 if overlap else 200)
     # What waits for its n-step return, two steps of each, is not a transition yet; nothing else is missing.
-    assert len(other.replay) == 200 - 4
-    rewards = sorted(other.replay[:]["observation"].flatten().tolist())
+    assert len(other.feed.replay) == 200 - 4
+    rewards = sorted(other.feed.replay[:]["observation"].flatten().tolist())
     lengths = [episode.length for episode in other.finished]
     assert len(rewards) == 196
     assert set(lengths) <= {11, 13}
-    for one in (agent, other):
+    for one in (work, other):
         one.close()
 
 
@@ -105,42 +105,42 @@ def test_new_episodes_lose_no_step_and_no_count(corridor, overlap, monkeypatch, 
 def test_atari_loses_no_transition_and_no_count(ahead, monkeypatch, tmp_path):
     more = [f"compute.overlap={ahead}", "n_step=3", "num_envs=2", "network.hidden=[16]", "network.width=0.25"]
     monkeypatch.setitem(KINDS, "pong", ("rainbow", "ALE/Pong-v5", "hl_gauss", more))
-    agent = make("pong")
+    work = make("pong")
     for moment in (80, 160):
-        while agent.steps < moment:
-            agent.iterate()
-        Checkpoints(tmp_path, agent).save()
+        while work.steps < moment:
+            work.iterate()
+        Checkpoints(tmp_path, work).save()
         other = make("pong")
-        assert Checkpoints(tmp_path, other).restore() == agent.steps == moment
-        assert not other.collector.resumed
-        assert other.updates == agent.updates
-        live = torch.arange(agent.replay.window.first, agent.replay.window.count)
-        assert (other.replay[live] == agent.replay[live]).all()
-        agent.close()
-        agent = other
-    while agent.steps < 240:
-        agent.iterate()
+        assert Checkpoints(tmp_path, other).restore() == work.steps == moment
+        assert not other.feed.collector.resumed
+        assert other.updates == work.updates
+        live = torch.arange(work.feed.replay.window.first, work.feed.replay.window.count)
+        assert (other.feed.replay[live] == work.feed.replay[live]).all()
+        work.close()
+        work = other
+    while work.steps < 240:
+        work.iterate()
     # Two steps of each environment wait for their n-step return, and those before a cut came in with it.
-    assert agent.replay.records.count == 240 - 4
-    assert agent.updates == (240 - 60) // 4
-    agent.close()
+    assert work.feed.replay.records.count == 240 - 4
+    assert work.updates == (240 - 60) // 4
+    work.close()
 
 
 def test_another_runs_checkpoints_are_not_loaded(tmp_path):
-    agent = make("dqn")
-    iterate(agent, 3)
-    Checkpoints(tmp_path, agent, run="dqn CartPole-v1 seed 3").save()
+    work = make("dqn")
+    iterate(work, 3)
+    Checkpoints(tmp_path, work, run="dqn CartPole-v1 seed 3").save()
     with pytest.raises(CheckpointError, match="another run's"):
         Checkpoints(tmp_path, make("dqn"), run="dqn CartPole-v1 seed 4").restore()
 
 
 def test_older_ones_go_and_unreadable_ones_are_passed_over(tmp_path):
-    agent = make("dqn")
-    checkpoints, steps = Checkpoints(tmp_path, agent, keep=2), []
+    work = make("dqn")
+    checkpoints, steps = Checkpoints(tmp_path, work, keep=2), []
     for _ in range(4):
-        iterate(agent, 2)
+        iterate(work, 2)
         newest = checkpoints.save()
-        steps.append(agent.steps)
+        steps.append(work.steps)
     assert checkpoints.steps() == steps[-2:]
     (newest / "manifest.json").write_text("{")
     other = make("dqn")
@@ -154,20 +154,20 @@ def test_older_ones_go_and_unreadable_ones_are_passed_over(tmp_path):
 
 
 def test_a_checkpoint_under_another_name_is_refused(tmp_path):
-    agent = make("dqn")
-    iterate(agent, 2)
-    Checkpoints(tmp_path, agent).save().rename(tmp_path / "step-000000000500")
+    work = make("dqn")
+    iterate(work, 2)
+    Checkpoints(tmp_path, work).save().rename(tmp_path / "step-000000000500")
     with pytest.raises(CheckpointError, match="of another step"):
         Checkpoints(tmp_path, make("dqn")).restore()
 
 
 def test_a_disk_that_is_full_leaves_the_last_one_whole(tmp_path, monkeypatch):
-    agent = make("rainbow")
-    checkpoints = Checkpoints(tmp_path, agent)
-    iterate(agent, 8)
+    work = make("rainbow")
+    checkpoints = Checkpoints(tmp_path, work)
+    iterate(work, 8)
     checkpoints.save()
-    steps = agent.steps
-    iterate(agent, 8)
+    steps = work.steps
+    iterate(work, 8)
     calls = iter(range(100))
 
     def full(*arguments, **keywords):
@@ -188,28 +188,28 @@ def test_a_disk_that_is_full_leaves_the_last_one_whole(tmp_path, monkeypatch):
 
 
 def test_a_loss_that_is_not_a_number_is_never_saved(tmp_path):
-    agent = make("dqn")
-    iterate(agent, 4)
+    work = make("dqn")
+    iterate(work, 4)
     with torch.no_grad():
-        next(agent.network.parameters()).fill_(torch.nan)
-    before = agent.updates
-    while agent.updates == before:
-        agent.iterate()
+        next(work.agent.network.parameters()).fill_(torch.nan)
+    before = work.updates
+    while work.updates == before:
+        work.iterate()
     with pytest.raises(
-        NotFiniteError, match=f"the loss is nan at step {agent.steps}, update {before + 1}"
+        NotFiniteError, match=f"the loss is nan at step {work.steps}, update {before + 1}"
     ) as caught:
-        Checkpoints(tmp_path, agent).save()
+        Checkpoints(tmp_path, work).save()
     assert caught.value.batch.observation.shape == (8, 4)
-    assert Checkpoints(tmp_path, agent).steps() == []
+    assert Checkpoints(tmp_path, work).steps() == []
 
 
 def test_a_copied_folder_needs_no_links(tmp_path):
-    agent = make("rainbow, on images")
-    iterate(agent, 12)
-    Checkpoints(tmp_path / "a", agent).save()
+    work = make("rainbow, on images")
+    iterate(work, 12)
+    Checkpoints(tmp_path / "a", work).save()
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     shutil.rmtree(tmp_path / "a")
-    truth = iterate(agent, 3)
+    truth = iterate(work, 3)
     other = make("rainbow, on images")
     assert Checkpoints(tmp_path / "b", other).restore() == other.steps == 192
     assert iterate(other, 3) == truth
@@ -221,9 +221,9 @@ def test_only_what_a_save_leaves_is_cleared_away(tmp_path):
     for folder in (*kept, *left):
         folder.mkdir()
     (tmp_path / ".saved").symlink_to(tmp_path / "notes")
-    agent = make("dqn")
-    iterate(agent, 3)
-    Checkpoints(tmp_path, agent).save()
+    work = make("dqn")
+    iterate(work, 3)
+    Checkpoints(tmp_path, work).save()
     assert all(folder.exists() for folder in (*kept, tmp_path / ".saved"))
     assert not any(folder.exists() for folder in left)
 
@@ -244,9 +244,9 @@ def test_streams_of_devices_that_are_not_here_are_left_out():
 
 
 def test_too_many_open_files_are_no_fault_of_a_checkpoint(tmp_path, monkeypatch):
-    agent = make("dqn")
-    iterate(agent, 3)
-    Checkpoints(tmp_path, agent).save()
+    work = make("dqn")
+    iterate(work, 3)
+    Checkpoints(tmp_path, work).save()
 
     def fail(*_, **__):
         raise OSError(24, "Too many open files")
@@ -258,11 +258,11 @@ def test_too_many_open_files_are_no_fault_of_a_checkpoint(tmp_path, monkeypatch)
 
 
 def test_unreadable_ones_go_before_whole_ones(tmp_path):
-    agent = make("dqn")
-    checkpoints = Checkpoints(tmp_path, agent, keep=2)
-    iterate(agent, 2)
+    work = make("dqn")
+    checkpoints = Checkpoints(tmp_path, work, keep=2)
+    iterate(work, 2)
     first = checkpoints.save()
-    iterate(agent, 2)
+    iterate(work, 2)
     torn = checkpoints.save()
     (torn / "manifest.json").unlink()
     other = make("dqn")
@@ -274,21 +274,21 @@ def test_unreadable_ones_go_before_whole_ones(tmp_path):
 
 
 def test_rows_of_another_shape_are_not_loaded(tmp_path):
-    agent = make("dqn")
-    iterate(agent, 10)
-    rows = agent.replay.records.rows(0, 20)
-    agent.replay.records.begin(20)
+    work = make("dqn")
+    iterate(work, 10)
+    rows = work.feed.replay.records.rows(0, 20)
+    work.feed.replay.records.begin(20)
     rows["observation"] = rows["observation"].repeat(1, 1000)
     with pytest.raises(ValueError, match="the saved observation is of shape"):
-        agent.replay.records.put(0, rows)
+        work.feed.replay.records.put(0, rows)
 
 
 def test_what_the_monitor_looks_at_is_saved(tmp_path):
-    agent = make("dqn")
-    iterate(agent, 10)
-    Checkpoints(tmp_path, agent).save()
+    work = make("dqn")
+    iterate(work, 10)
+    Checkpoints(tmp_path, work).save()
     other = make("dqn")
     Checkpoints(tmp_path, other).restore()
-    for own, restored in zip(agent.last_batch, other.last_batch, strict=True):
+    for own, restored in zip(work.last_batch, other.last_batch, strict=True):
         assert (own is None) == (restored is None)
         assert own is None or torch.equal(own, restored)

@@ -5,32 +5,33 @@ import time
 import pytest
 import torch
 
-from catzoo.agents import DQN, Checkpoints, LinearSchedule, QNetwork, TrainingOptions
+from catzoo.agents import DQN, AtWork, Checkpoints, Compute, QNetwork
+from catzoo.hparams import DQNRecipe, build
 from catzoo.losses import HLGauss
 
 
 def make(corridor, *, overlap=True, seed=0, env=None, **network):
     torch.manual_seed(seed)
     loss = HLGauss(-10, 40, 21)
-    options = TrainingOptions(
-        learning_starts=40,
-        updates_per_step=0.25,
-        batch_size=16,
-        replay={"capacity": 500},
-        target_update_every=10,
-        log_every=50,
-        exploration=LinearSchedule(1.0, 0.1, 50, 100),
-        overlap=overlap,
-    )
-    agent = DQN(QNetwork((1,), 2, loss.num_outputs, hidden=(32,), **network), loss, options)
-    agent.attach(env or corridor((5, 7)), rollout_length=4, seed=seed)
-    agent.total_steps = 400
-    return agent
+    keys = {
+        "steps": 400,
+        "rollout_length": 4,
+        "learning_starts": 40,
+        "updates_per_step": 0.25,
+        "batch_size": 16,
+        "replay": {"capacity": 500},
+        "target_update_every": 10,
+        "log_every": 50,
+        "exploration": {"start": 1.0, "end": 0.1, "decay_steps": 100},
+    }
+    recipe = build(DQNRecipe, keys, where="test")
+    agent = DQN(QNetwork((1,), 2, loss.num_outputs, hidden=(32,), **network), loss, recipe)
+    return AtWork(agent, env or corridor((5, 7)), Compute(overlap=overlap), seed=seed)
 
 
-def run(agent):
-    while agent.steps < agent.total_steps:
-        agent.iterate()
+def run(work):
+    while work.steps < work.total_steps:
+        work.iterate()
 
 
 def weights(network):
@@ -41,55 +42,57 @@ def weights(network):
 def test_timing_does_not_change_the_run(corridor, noisy):
     ends = []
     for pause in (0.0, 0.002):
-        agent = make(corridor, noisy=noisy)
-        rollout = agent.collector.rollout
+        work = make(corridor, noisy=noisy)
+        rollout = work.feed.collector.rollout
 
         def slow(rollout=rollout, pause=pause):
             time.sleep(pause)
             return rollout()
 
-        agent.collector.rollout = slow
-        while agent.steps < 200:
-            agent.iterate()
+        work.feed.collector.rollout = slow
+        while work.steps < 200:
+            work.iterate()
             time.sleep(0.001 - pause / 2)
-        agent.close()
-        ends.append((weights(agent.network), agent.updates, list(agent.recent)))
+        work.close()
+        ends.append((weights(work.agent.network), work.updates, list(work.recent)))
     assert torch.equal(ends[0][0], ends[1][0])
     assert ends[0][1:] == ends[1][1:]
 
 
 def test_a_rollout_was_collected_by_the_weights_of_one_burst_ago(corridor):
-    agent = make(corridor)
+    work = make(corridor)
     used = []  # weights that acted, rollout by rollout
-    rollout = agent.collector.rollout
-    agent.collector.rollout = lambda: used.append(weights(agent.collector.policy.network)) or rollout()
+    rollout = work.feed.collector.rollout
+    work.feed.collector.rollout = lambda: (
+        used.append(weights(work.feed.collector.policy.network)) or rollout()
+    )
     had = []  # the learner's before each iteration
-    while agent.steps < 200:
-        had.append(weights(agent.network))
-        agent.iterate()
-        assert agent.rollouts.policy_age in (0, 2)
-    agent.close()
-    assert agent.rollouts.policy_age == 2
+    while work.steps < 200:
+        had.append(weights(work.agent.network))
+        work.iterate()
+        assert work.feed.rollouts.policy_age in (0, 2)
+    work.close()
+    assert work.feed.rollouts.policy_age == 2
     assert torch.equal(used[0], had[0])
     for i in range(1, len(had)):
         assert torch.equal(used[i], had[i - 1])
 
 
 def test_on_demand_has_no_age(corridor):
-    agent = make(corridor, overlap=False)
-    while agent.steps < 200:
-        agent.iterate()
-    assert agent.metrics["train/policy_age"] == 0
-    assert agent.collector.policy.network is agent.network
+    work = make(corridor, overlap=False)
+    while work.steps < 200:
+        work.iterate()
+    assert work.metrics["train/policy_age"] == 0
+    assert work.feed.collector.policy.network is work.agent.network
 
 
 def test_counts_are_of_what_was_learned_from(corridor):
-    agent = make(corridor)
+    work = make(corridor)
     for i in range(1, 6):
-        agent.iterate()
-        assert agent.steps == 8 * i
-        assert agent.num_episodes == sum(episode.step <= agent.steps for episode in agent.finished)
-    agent.close()
+        work.iterate()
+        assert work.steps == 8 * i
+        assert work.num_episodes == sum(episode.step <= work.steps for episode in work.finished)
+    work.close()
 
 
 def test_a_crash_of_the_environment_reaches_the_caller(corridor):
@@ -98,25 +101,25 @@ def test_a_crash_of_the_environment_reaches_the_caller(corridor):
     from environments_for_tests import Corridor
 
     env = SyncVectorEnv([lambda: Corridor(50, fail_at=20)], autoreset_mode=AutoresetMode.SAME_STEP)
-    agent = make(corridor, env=env)
-    agent.total_steps = 80
+    work = make(corridor, env=env)
+    work.total_steps = 80
     with pytest.raises(RuntimeError, match="the corridor collapsed"):
-        run(agent)
-    agent.close()
+        run(work)
+    work.close()
 
 
 def test_a_checkpoint_is_taken_at_rest_and_goes_on(corridor, tmp_path):
-    agent = make(corridor)
-    while agent.steps < 200:
-        agent.iterate()
-    Checkpoints(tmp_path, agent).save()
+    work = make(corridor)
+    while work.steps < 200:
+        work.iterate()
+    Checkpoints(tmp_path, work).save()
     other = make(corridor, seed=3)
     assert Checkpoints(tmp_path, other).restore() == 200
-    assert other.collector.frames == 208  # the rollout that was collected ahead is kept
+    assert other.feed.collector.frames == 208  # the rollout that was collected ahead is kept
     while other.steps < 400:
         other.iterate()
     assert other.updates == int((other.steps - 40) * 0.25)
-    for made in (agent, other):
+    for made in (work, other):
         made.close()
 
 
@@ -138,13 +141,13 @@ def test_an_environment_that_hangs_keeps_nobody_from_leaving():
 
 
 def test_closing_waits_for_a_rollout_but_not_for_ever(corridor, monkeypatch):
-    agent = make(corridor)
-    agent.iterate()
-    assert agent.rollouts.has_rested(5)
-    agent.rollouts.under_way = type(agent.rollouts.under_way)()  # that never ends
-    assert not agent.rollouts.has_rested(0.01)
-    monkeypatch.setattr("catzoo.agents.agent.PATIENCE", 0.01)
+    work = make(corridor)
+    work.iterate()
+    assert work.feed.rollouts.has_rested(5)
+    work.feed.rollouts.under_way = type(work.feed.rollouts.under_way)()  # that never ends
+    assert not work.feed.rollouts.has_rested(0.01)
+    monkeypatch.setattr("catzoo.agents.feeds.playing_feed.PATIENCE", 0.01)
     shut = []
-    monkeypatch.setattr(agent.collector, "shutdown", lambda: shut.append(True))
-    agent.close()
+    monkeypatch.setattr(work.feed.collector, "shutdown", lambda: shut.append(True))
+    work.close()
     assert not shut

@@ -4,37 +4,43 @@ import pytest
 import torch
 from torch import nn
 
-from catzoo.agents import DQN, Batch, Learner, QNetwork
+from catzoo.agents import DQN, Learner, QNetwork, Step, Transitions
+from catzoo.hparams import DQNRecipe
 from catzoo.losses import LOSSES, HLGauss, make_value_loss
 
 
 def batch(size=8, seed=0, device="cpu"):
     generator = torch.Generator().manual_seed(seed)
-    made = Batch(
+    made = Transitions(
         torch.randn(size, 3, generator=generator),
         torch.randint(0, 2, (size,), generator=generator),
         torch.randn(size, generator=generator),
         torch.full((size,), 0.9),
         torch.randn(size, 3, generator=generator),
     )
-    return Batch(*(None if tensor is None else tensor.to(device) for tensor in made))
+    return Transitions(*(None if tensor is None else tensor.to(device) for tensor in made))
 
 
-def agent(loss=None, **options):
+def agent(loss=None, **keys):
     torch.manual_seed(0)
     loss = loss or HLGauss(-5, 5, 21)
-    return DQN(QNetwork((3,), 2, loss.num_outputs, hidden=(16,)), loss, **options)
+    return DQN(QNetwork((3,), 2, loss.num_outputs, hidden=(16,)), loss, DQNRecipe(**keys))
+
+
+def steps(agent, lr):
+    """The agent's own step, at another rate."""
+    return [step._replace(lr=lr) for step in agent.steps()]
 
 
 def test_one_step_is_adams():
     made = agent()
     twin = agent()
-    learner = Learner(made.update, made.network.parameters(), lr=1e-2, eps=1e-5)
+    learner = Learner(steps(made, 1e-2), eps=1e-5)
     reference = torch.optim.Adam(twin.network.parameters(), lr=1e-2, eps=1e-5)
     for seed in range(3):
-        loss, td_error = learner.step(batch(seed=seed))
+        loss, td_error = learner.learn_once(batch(seed=seed))
         reference.zero_grad()
-        expected, expected_error = twin.update(batch(seed=seed))
+        expected, expected_error = twin.critic_loss(batch(seed=seed))
         expected.mean().backward()
         reference.step()
         assert torch.allclose(loss, expected.mean())
@@ -47,20 +53,20 @@ def test_one_step_is_adams():
 @pytest.mark.parametrize("double", [False, True])
 def test_every_loss_learns_a_batch(name, double):
     made = agent(make_value_loss(name), double=double)
-    learner = Learner(made.update, made.network.parameters(), lr=3e-3, eps=1e-8)
-    first = learner.step(batch())[1].abs().mean()
+    learner = Learner(steps(made, 3e-3), eps=1e-8)
+    first = learner.learn_once(batch())[1].abs().mean()
     for _ in range(200):
-        last = learner.step(batch())[1].abs().mean()
+        last = learner.learn_once(batch())[1].abs().mean()
     assert last < 0.5 * first
 
 
 @pytest.mark.parametrize("limit", [0.01, 1e6])
 def test_gradient_norm_is_clipped(limit):
     made, twin = agent(make_value_loss("mse")), agent(make_value_loss("mse"))
-    learner = Learner(made.update, made.network.parameters(), lr=1e-3, eps=1.0, max_grad_norm=limit)
+    learner = Learner(steps(made, 1e-3), eps=1.0, max_grad_norm=limit)
     reference = torch.optim.Adam(twin.network.parameters(), lr=1e-3, eps=1.0)
-    learner.step(batch())
-    twin.update(batch())[0].mean().backward()
+    learner.learn_once(batch())
+    twin.critic_loss(batch())[0].mean().backward()
     assert nn.utils.clip_grad_norm_(twin.network.parameters(), limit) > 0.01
     reference.step()
     for ours, theirs in zip(made.network.parameters(), twin.network.parameters(), strict=True):
@@ -69,29 +75,31 @@ def test_gradient_norm_is_clipped(limit):
 
 def test_autocast_keeps_parameters_and_loss_in_float32():
     made = agent()
-    learner = Learner(made.update, made.network.parameters(), lr=1e-3, eps=1e-8, autocast=torch.bfloat16)
-    loss, td_error = learner.step(batch())
+    learner = Learner(steps(made, 1e-3), eps=1e-8, autocast=torch.bfloat16)
+    loss, td_error = learner.learn_once(batch())
     assert loss.dtype == td_error.dtype == torch.float32
     assert all(parameter.dtype == torch.float32 for parameter in made.network.parameters())
-    exact = agent().update(batch())[0].mean()
+    exact = agent().critic_loss(batch())[0].mean()
     assert torch.allclose(loss, exact, rtol=0.05)
 
 
 def test_compiled_is_the_same_step():
     made, twin = agent(), agent()
-    compiled = Learner(made.update, made.network.parameters(), lr=1e-2, eps=1e-5, compile=True)
-    eager = Learner(twin.update, twin.network.parameters(), lr=1e-2, eps=1e-5)
+    compiled = Learner(steps(made, 1e-2), eps=1e-5, compile=True)
+    eager = Learner(steps(twin, 1e-2), eps=1e-5)
     for seed in range(2):
-        assert torch.allclose(compiled.step(batch(seed=seed))[0], eager.step(batch(seed=seed))[0], atol=1e-5)
+        assert torch.allclose(
+            compiled.learn_once(batch(seed=seed))[0], eager.learn_once(batch(seed=seed))[0], atol=1e-5
+        )
 
 
 def test_state_round_trip_continues_the_same():
     made, twin = agent(), agent()
-    learners = [Learner(a.update, a.network.parameters(), lr=1e-2, eps=1e-5) for a in (made, twin)]
-    learners[0].step(batch())
+    learners = [Learner(steps(a, 1e-2), eps=1e-5) for a in (made, twin)]
+    learners[0].learn_once(batch())
     twin.load_state_dict(made.state_dict())
     learners[1].load_state_dict(learners[0].state_dict())
-    results = [learner.step(batch(seed=1))[0] for learner in learners]
+    results = [learner.learn_once(batch(seed=1))[0] for learner in learners]
     assert torch.equal(*results)
     for ours, theirs in zip(made.network.parameters(), twin.network.parameters(), strict=True):
         assert torch.equal(ours, theirs)
@@ -99,34 +107,36 @@ def test_state_round_trip_continues_the_same():
 
 def test_a_graph_needs_a_gpu():
     with pytest.raises(ValueError, match="cuda_graph"):
-        Learner(lambda b: b, nn.Linear(1, 1).parameters(), lr=1e-3, eps=1e-8, cuda_graph=True)
+        Learner(
+            [Step("critic", lambda b: b, list(nn.Linear(1, 1).parameters()), 1e-3)], eps=1e-8, cuda_graph=True
+        )
 
 
 def burst(count, device="cpu"):
     columns = zip(*(batch(seed=seed, device=device) for seed in range(count)), strict=True)
-    return Batch(*(None if column[0] is None else torch.stack(column) for column in columns))
+    return Transitions(*(None if column[0] is None else torch.stack(column) for column in columns))
 
 
 def test_a_burst_is_its_steps_in_order():
     made, twin = agent(), agent()
-    at_once = Learner(made.update, made.network.parameters(), lr=1e-2, eps=1e-5)
-    one_by_one = Learner(twin.update, twin.network.parameters(), lr=1e-2, eps=1e-5)
-    loss_K, td_error_KB = at_once.steps(burst(5))
-    steps = [one_by_one.step(batch(seed=seed)) for seed in range(5)]
-    assert torch.equal(loss_K, torch.stack([loss for loss, _ in steps]))
-    assert torch.equal(td_error_KB, torch.stack([error for _, error in steps]))
+    at_once = Learner(steps(made, 1e-2), eps=1e-5)
+    one_by_one = Learner(steps(twin, 1e-2), eps=1e-5)
+    losses, td_error_KB = at_once.learn(burst(5))
+    taken = [one_by_one.learn_once(batch(seed=seed)) for seed in range(5)]
+    assert torch.equal(losses["critic"], torch.stack([loss for loss, _ in taken]))
+    assert torch.equal(td_error_KB, torch.stack([error for _, error in taken]))
 
 
 def test_rate_and_reset():
     made, twin = agent(), agent()
-    changed = Learner(made.update, made.network.parameters(), lr=1e-2, eps=1e-5)
-    changed.steps(burst(2))
+    changed = Learner(steps(made, 1e-2), eps=1e-5)
+    changed.learn(burst(2))
     changed.reset()
     changed.set_lr(0.5)
     twin.load_state_dict(made.state_dict())
-    fresh = Learner(twin.update, twin.network.parameters(), lr=5e-3, eps=1e-5)
+    fresh = Learner(steps(twin, 5e-3), eps=1e-5)
     for learner in (changed, fresh):
-        learner.steps(burst(3))
+        learner.learn(burst(3))
     for ours, theirs in zip(made.network.parameters(), twin.network.parameters(), strict=True):
         assert torch.equal(ours, theirs)
 
@@ -135,13 +145,13 @@ def test_rate_and_reset():
 @pytest.mark.parametrize("count", [1, 7, 40])
 def test_graphed_bursts_are_the_same_as_eager(count):
     made, twin = (agent().to("cuda") for _ in range(2))
-    graphed = Learner(made.update, made.network.parameters(), lr=1e-3, eps=1e-5, cuda_graph=True)
-    eager = Learner(twin.update, twin.network.parameters(), lr=1e-3, eps=1e-5)
+    graphed = Learner(steps(made, 1e-3), eps=1e-5, cuda_graph=True)
+    eager = Learner(steps(twin, 1e-3), eps=1e-5)
     for factor in (1.0, 1.0, 0.5):  # the last one with another learning rate, after the capture
         for learner in (graphed, eager):
             learner.set_lr(factor)
-        ours, theirs = graphed.steps(burst(count, "cuda")), eager.steps(burst(count, "cuda"))
-        assert torch.allclose(ours[0], theirs[0], atol=1e-4)
+        ours, theirs = graphed.learn(burst(count, "cuda")), eager.learn(burst(count, "cuda"))
+        assert torch.allclose(ours[0]["critic"], theirs[0]["critic"], atol=1e-4)
         assert torch.allclose(ours[1], theirs[1], atol=1e-4)
 
 
@@ -149,10 +159,10 @@ def test_graphed_bursts_are_the_same_as_eager(count):
 @pytest.mark.parametrize("name", LOSSES)
 def test_graphed_is_the_same_as_eager(name):
     made, twin = (agent(make_value_loss(name)).to("cuda") for _ in range(2))
-    graphed = Learner(made.update, made.network.parameters(), lr=1e-3, eps=1e-5, cuda_graph=True)
-    eager = Learner(twin.update, twin.network.parameters(), lr=1e-3, eps=1e-5)
+    graphed = Learner(steps(made, 1e-3), eps=1e-5, cuda_graph=True)
+    eager = Learner(steps(twin, 1e-3), eps=1e-5)
     for seed in range(8):
         inputs = batch(seed=seed, device="cuda")
-        ours, theirs = graphed.step(inputs), eager.step(inputs)
+        ours, theirs = graphed.learn_once(inputs), eager.learn_once(inputs)
         assert torch.allclose(ours[0], theirs[0], atol=1e-4)
         assert torch.allclose(ours[1], theirs[1], atol=1e-4)

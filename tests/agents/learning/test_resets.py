@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from catzoo.agents import DQN, LinearSchedule, QNetwork, TrainingOptions, reset_last_layers
+from catzoo.agents import DQN, AtWork, QNetwork, reset_last_layers
+from catzoo.hparams import DQNRecipe, build
 from catzoo.losses import HLGauss
 
 
@@ -26,20 +27,22 @@ def test_what_is_kept(keep):
 def test_an_agent_resets_on_its_schedule(corridor):
     torch.manual_seed(0)
     loss = HLGauss(-10, 40, 21)
-    options = TrainingOptions(
-        learning_starts=16,
-        updates_per_step=1.0,
-        batch_size=8,
-        replay={"capacity": 500},
-        target_update_every=1_000,
-        reset_every=24,
-        exploration=LinearSchedule(1.0, 1.0, 0, 1),
-    )
-    agent = DQN(QNetwork((1,), 2, loss.num_outputs, hidden=(32,)), loss, options)
-    agent.attach(corridor((5, 7)), rollout_length=4)
-    while agent.updates < 48:
-        agent.iterate()
-        counts = {int(step) for step in agent.learner.optimizer.steps}
-        assert counts == {agent.updates % 24}
-    for own, target in zip(agent.network.parameters(), agent.target.parameters(), strict=True):
+    keys = {
+        "rollout_length": 4,
+        "learning_starts": 16,
+        "updates_per_step": 1.0,
+        "batch_size": 8,
+        "replay": {"capacity": 500},
+        "target_update_every": 1_000,
+        "reset_every": 24,
+        "exploration": {"start": 1.0, "end": 1.0, "decay_steps": 1},
+    }
+    recipe = build(DQNRecipe, keys, where="test")
+    agent = DQN(QNetwork((1,), 2, loss.num_outputs, hidden=(32,)), loss, recipe)
+    work = AtWork(agent, corridor((5, 7)))
+    while work.updates < 48:
+        work.iterate()
+        counts = {int(step) for step in work.learner.optimizers[0].steps}
+        assert counts == {work.updates % 24}
+    for own, target in zip(work.agent.network.parameters(), work.agent.target.parameters(), strict=True):
         assert torch.equal(own, target)  # 48 is a reset

@@ -4,7 +4,7 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 
-from catzoo.agents import Batch, VectorCollector
+from catzoo.agents import Transitions, VectorCollector
 from catzoo.agents.checkpoints import Journal
 from catzoo.agents.checkpoints.checkpoints import ReplayFiles
 from catzoo.agents.checkpoints.seal import digest
@@ -20,7 +20,7 @@ def test_batches_are_stored_transitions(corridor):
     replay = Replay(1000, gamma=0.9)
     replay.add(collector.rollout())
     batch, index = replay.sample(16, 3, CPU)
-    assert isinstance(batch, Batch)
+    assert isinstance(batch, Transitions)
     assert batch.weight is None
     assert index.shape == (3, 16)
     assert batch.observation.shape == (3, 16, 1)
@@ -173,7 +173,7 @@ def test_a_checkpoint_holds_everything(store, place, prioritized, turns, tmp_pat
         torch.manual_seed(twice)
         theirs, same = other.sample(8, 2, CPU)
         assert torch.equal(index, same)
-        for name in Batch._fields:
+        for name in Transitions._fields:
             if getattr(ours, name) is None:
                 assert getattr(theirs, name) is None
             else:

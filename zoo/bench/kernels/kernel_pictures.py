@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
+from catzoo.hparams import loss_title
 from catzoo.kernels.bench import Row
 from catzoo.zoo.pictures import style
 
@@ -84,7 +85,7 @@ def _latency(rows: list[Row]) -> Figure | None:
         panels.append(
             [
                 (
-                    f"{style.LOSS_TITLES.get(label, label)}, {actions} actions",
+                    f"{loss_title(label)}, {actions} actions",
                     [row for row in here if row["label"] == label],
                 )
                 for label in dict.fromkeys(row["label"] for row in here)

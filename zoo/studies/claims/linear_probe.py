@@ -100,12 +100,11 @@ class LinearProbe(Study):
             seed=seed,
             overrides=[matched("mse"), {"compute": {"device": "cpu", "threads": 1}}],
         )
-        agent = build_trainer(recipe)
-        with contextlib.closing(agent):
-            freeze_torso(agent, source)
-            while agent.steps < recipe.steps:
-                agent.iterate()
-            scores = evaluate_trained(agent, recipe, self.settings.episodes)
+        work = build_trainer(recipe, prepare=lambda agent: freeze_torso(agent, source))
+        with contextlib.closing(work):
+            while work.steps < recipe.steps:
+                work.iterate()
+            scores = evaluate_trained(work.agent, recipe, self.settings.episodes)
         return sum(scores) / len(scores)
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
@@ -131,13 +130,7 @@ class LinearProbe(Study):
 
 
 def freeze_torso(agent: Any, source: Path | None) -> None:
-    """Gives an agent the torso of a run, or leaves it its own, and its learner only the head.
-
-    Args:
-        agent: attached, not trained.
-        source: the run's folder.
-    """
-    from catzoo.agents.learning.learner import Learner
+    """Gives a new agent the torso of a run, or leaves it its own, and freezes it: only the head learns."""
     from catzoo.zoo.training.weights import load_agent
 
     if source is not None:
@@ -145,7 +138,6 @@ def freeze_torso(agent: Any, source: Path | None) -> None:
         agent.network.torso.load_state_dict(trained.network.torso.state_dict())
     agent.network.torso.requires_grad_(False)
     agent.update_target()
-    agent.learner = Learner(agent.update, agent.network.head.parameters(), **agent.options.learner)
 
 
 STUDY = LinearProbe

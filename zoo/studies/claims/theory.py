@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from catzoo.hparams import loss_title
 from catzoo.zoo.statistics.intervals import contrast_interval
 from catzoo.zoo.studies.claims import closed_forms as forms
 from catzoo.zoo.studies.study import Finding, Row, Study, Task, values
@@ -181,7 +182,7 @@ class Theory(Study):
         figure = style.new_figure(3 * width, 2 * height + 40)
         left, top = 18 / (3 * width), 1 - 24 / (2 * height + 40)
         figure.text(left, top, "Closed forms (lines) and simulations (dots)", weight="bold", size=13)
-        looks = style.looks(style.LOSS_TITLES[loss] for loss in LOSSES)
+        looks = style.looks(loss_title(loss) for loss in LOSSES)
         for index, name in enumerate(AGREEING):
             left, top = width * (index % 3) + 64, height * (index // 3) + 72
             axes = style.place(figure, left, top, width - 88, height - 104)
@@ -195,10 +196,9 @@ class Theory(Study):
 
 def draw_quantity(axes: Axes, quantity: Quantity, rows: Sequence[Row], looks: Mapping[str, Look]) -> None:
     """One panel."""
-    from catzoo.zoo.pictures import style
 
     for loss in quantity.losses:
-        title = style.LOSS_TITLES[loss]
+        title = loss_title(loss)
         colour, dashes = looks[title]
         lines = [values(rows, "closed_form", loss=loss, x=x)[0] for x in quantity.x]
         simulated = [values(rows, "simulated", loss=loss, x=x) for x in quantity.x]

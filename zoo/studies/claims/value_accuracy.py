@@ -78,14 +78,14 @@ class ValueAccuracy(Study):
             seed=int(task.labels["seed"]),
             overrides=[matched(str(task.labels["loss"])), {"compute": {"device": "cpu", "threads": 1}}],
         )
-        agent = build_trainer(recipe)
+        work = build_trainer(recipe)
         rows: list[Row] = []
-        with contextlib.closing(agent):
+        with contextlib.closing(work):
             for point in range(1, settings.points + 1):
                 step = settings.steps * point // settings.points
-                while agent.steps < step:
-                    agent.iterate()
-                rows.append({"step": step, **accuracy(agent, recipe, settings.play_steps)})
+                while work.steps < step:
+                    work.iterate()
+                rows.append({"step": step, **accuracy(work, recipe, settings.play_steps)})
         return rows
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
@@ -118,19 +118,20 @@ class ValueAccuracy(Study):
                      title=title, ylabel="error / spread of returns")  # fmt: skip
 
 
-def accuracy(agent: Any, recipe: Any, play_steps: int) -> Row:
-    """Errors of an agent's values, and the mean bias, in standard deviations of its Monte-Carlo returns."""
+def accuracy(work: Any, recipe: Any, play_steps: int) -> Row:
+    """Errors and mean bias of an agent's values, in standard deviations of its Monte-Carlo returns."""
     import numpy as np
     import torch
 
     from catzoo.agents.callbacks.evaluation import evaluation_mode
 
+    agent = work.agent
     with evaluation_mode(agent), torch.no_grad():
         value, outcome = greedy_play(agent, recipe, play_steps)
         state = torch.get_rng_state()  # what is measured must not change what is trained
-        batches, _ = agent.replay.sample(BATCH)
+        batches, _ = work.feed.replay.sample(BATCH)
         torch.set_rng_state(state)
-        _, td_error_B = agent.update(batches.at(0))
+        _, td_error_B = agent.critic_loss(batches.at(0))
     # Where nothing was scored there is no spread, and errors stay as they are.
     spread = float(np.std(outcome)) or 1.0
     error = value - outcome

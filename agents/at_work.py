@@ -1,0 +1,126 @@
+"""An agent at work: a feed brings batches, a learner takes the steps on them, and all is counted.
+
+One iteration collects T steps from N environments and learns from them, or learns from a burst of a dataset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from catzoo.agents.agent import Agent
+from catzoo.agents.bookkeeping import Bookkeeping
+from catzoo.agents.learning.learner import Learner, Step
+from catzoo.agents.replay import Recorder
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What `recipe.compute` came to on this machine, where it leaves something open."""
+
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    precision: str = "fp32"
+    """fp32, or bf16: autocast for the networks inside the update."""
+    overlap: bool = False
+    """Whether rollouts are collected in a thread, one iteration ahead."""
+    threads: int = 0
+    """Of torch on the CPU."""
+
+
+class AtWork(Bookkeeping):
+    """Trains an agent: `iterate` is the whole of it.
+
+    Args:
+        agent: who learns.
+        env: a `gymnasium.vector.VectorEnv`.
+        compute: where the agent computes, and how.
+        seed: of the environments, the exploration, or of sampling a dataset.
+        folder: for a replay on disk.
+        recorder: keeps a share of what is collected.
+
+    Raises:
+        ValueError: anything that does not fit together.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        env: Any,
+        compute: Compute | None = None,
+        *,
+        seed: int = 0,
+        folder: Path | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self.compute = compute or Compute()
+        self.agent, self.recipe = agent.to(self.compute.device), agent.recipe
+        super().__init__(agent.feed.family, self.compute.device, self.recipe.steps)
+        self.learner = self.make_learner(agent.steps())
+        settings = {"folder": folder, "recorder": recorder, "overlap": self.compute.overlap}
+        self.feed = agent.feed(agent, self.learner, env, seed=seed, **settings)
+        self.loggers: Sequence[Any] = ()
+        """Take the rows of metrics, see `bookkeeping`."""
+
+    def make_learner(self, steps: Sequence[Step]) -> Learner:
+        """A learner as the recipe wants it."""
+        recipe = self.recipe
+        return Learner(
+            steps,
+            eps=recipe.optimizer.eps,
+            max_grad_norm=recipe.optimizer.max_grad_norm,
+            autocast=torch.bfloat16 if self.compute.precision == "bf16" else None,
+            compile=recipe.compute.compile,
+            cuda_graph=recipe.compute.cuda_graph,
+        )
+
+    def iterate(self) -> None:
+        """Collect and learn: one iteration."""
+        if self.recipe.optimizer.anneal:
+            self.learner.set_lr(max(1.0 - self.steps / self.total_steps, 0.0))
+        for batches in self.feed.batches(self):
+            self.learn(batches)
+        if self.since_row >= self.recipe.log_every:
+            self.log(self.row(self.feed.row(self)))
+
+    def learn(self, batches: Any) -> Tensor:
+        """One update for each of K batches [K, B, ...], in order; returns the TD errors [K, B]."""
+        self.check_losses()
+        losses, td_error_KB = self.learner.learn(batches, self.updates)
+        self.learned(batches, losses, td_error_KB)
+        self.feed.learned(td_error_KB, self)
+        return td_error_KB
+
+    def log(self, row: dict[str, float]) -> None:
+        """Sends a row of metrics to every logger."""
+        for logger in self.loggers:
+            logger.log_metrics(row, step=self.steps)
+
+    def components(self) -> dict[str, Any]:
+        """What a checkpoint saves beside the agent's parameters and the progress, by name."""
+        return self.feed.components()
+
+    def load_progress(self, progress: dict[str, Any], first: str = "") -> None:
+        """Restores `progress`."""
+        super().load_progress(progress, first or self.learner.steps[0].name)
+
+    @property
+    def resumed(self) -> bool:
+        """Whether what a checkpoint restored includes the open episodes."""
+        return self.feed.resumed
+
+    def rest(self) -> None:
+        """Waits until nothing is being collected."""
+        self.feed.rest()
+
+    def cut(self) -> None:
+        """Called when a continued run opens new episodes: those that were open end, as truncated."""
+        self.feed.cut()
+
+    def close(self) -> None:
+        """Closes the environments."""
+        self.feed.close()

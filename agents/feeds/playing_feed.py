@@ -1,0 +1,98 @@
+"""What feeds that play have in common: rollouts, what is booked of them, and the share that is recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tensordict import TensorDictBase
+
+from catzoo.agents.bookkeeping import Bookkeeping
+from catzoo.agents.collecting.exploration import LinearSchedule
+from catzoo.agents.collecting.rollouts import make_rollouts
+from catzoo.agents.learning.learner import Learner
+from catzoo.agents.replay import Recorder
+
+if TYPE_CHECKING:
+    from catzoo.agents.agent import Agent
+
+PATIENCE = 10.0
+"""Seconds that environments have to finish a rollout when they are to be closed."""
+
+
+class PlayingFeed:
+    """Plays an environment with the agent's policy.
+
+    Args:
+        agent: who plays and learns.
+        learner: takes its steps.
+        env: a `gymnasium.vector.VectorEnv`.
+        seed: of the environments and of the exploration.
+        overlap: whether rollouts are collected in a thread, one iteration ahead.
+        folder: for what lies on disk.
+        recorder: keeps a share of what is collected, or None.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        learner: Learner,
+        env: Any,
+        *,
+        seed: int = 0,
+        overlap: bool = False,
+        folder: Path | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self.agent, self.learner, self.recorder = agent, learner, recorder
+        recipe = agent.recipe
+        explore = recipe.exploration
+        # Exploration counts from the first update; without a replay to fill that is the first step.
+        begin = getattr(recipe, "learning_starts", 0)
+        self.exploration = LinearSchedule(explore.start, explore.end, begin, explore.decay_steps)
+        self.rollouts = make_rollouts(agent, env, seed=seed, device=learner.device, overlap=overlap)
+        self.collector = self.rollouts.collector
+
+    def collect(self, books: Bookkeeping) -> TensorDictBase:
+        """The next rollout [N, T] in TorchRL's layout, booked and recorded."""
+        rollout, episodes = self.rollouts.next(self.exploration(books.steps), books.updates)
+        books.played(int(rollout["collector", "mask"].sum()), episodes)
+        if self.recorder is not None:
+            self.recorder.add(rollout, [episode.score for episode in episodes])
+        return rollout
+
+    def row(self, books: Bookkeeping) -> dict[str, float]:
+        """What a row of metrics says of the episodes, and of the policy that plays them."""
+        playing = {"train/epsilon": self.rollouts.epsilon, "train/policy_age": self.rollouts.policy_age}
+        return {"train/episodes": books.num_episodes, **playing, **books.recent_scores()}
+
+    def components(self) -> dict[str, Any]:
+        """What a checkpoint saves, by name."""
+        parts = {"collector": self.collector, "rollouts": self.rollouts, "learner": self.learner}
+        return parts if self.recorder is None else {**parts, "recorder": self.recorder}
+
+    @property
+    def resumed(self) -> bool:
+        """Whether what a checkpoint restored includes the open episodes."""
+        return self.collector.resumed
+
+    def rest(self) -> None:
+        """Waits until nothing is being collected."""
+        self.rollouts.rest()
+
+    def cut(self) -> None:
+        """Called when a continued run opens new episodes: those that were open end, as truncated."""
+        if not self.rollouts.cut():
+            self.cut_waiting()
+
+    def cut_waiting(self) -> None:
+        """Marks as truncated the steps that wait for what follows them."""
+        if self.recorder is not None:
+            self.recorder.cut()
+
+    def close(self) -> None:
+        """Closes the environments, unless a thread still steps them: they may hang."""
+        if self.recorder is not None:
+            self.recorder.close()
+        if self.rollouts.has_rested(PATIENCE):
+            self.collector.shutdown()

@@ -1,0 +1,92 @@
+"""A run at work in its folder: where it goes on, what acts while it trains, and what it leaves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from catzoo.agents import AtWork, BestWeights, Checkpointing, Checkpoints, Evaluation, SupportMonitor
+from catzoo.hparams import Recipe
+from catzoo.zoo.environments.protocols import Protocol
+from catzoo.zoo.folders.run_folder import Run
+from catzoo.zoo.pictures.learning_curve import learning_curve
+from catzoo.zoo.training.compute import compute_words
+from catzoo.zoo.training.evaluate import evaluate_trained, result_of
+from catzoo.zoo.training.metrics_csv import EpisodeLog
+from catzoo.zoo.training.progress_bar import TrainingBar
+from catzoo.zoo.training.resume import identity, restore
+from catzoo.zoo.training.stopping import Stopping
+from catzoo.zoo.training.weights import save_weights
+
+
+class Session:
+    """What is saved, watched and written around the training of one run.
+
+    Args:
+        run: its folder, held for this process.
+        recipe: what is trained.
+        work: the agent at work.
+        protocol: the environment's.
+        stopping: says whether training is to stop.
+    """
+
+    def __init__(
+        self, run: Run, recipe: Recipe, work: AtWork, protocol: Protocol, stopping: Stopping
+    ) -> None:
+        self.run, self.recipe, self.work, self.protocol, self.stopping = run, recipe, work, protocol, stopping
+        self.monitor = SupportMonitor(work.agent.value_loss)
+        self.best = BestWeights(recipe.checkpoint_every)
+        also = {"support": self.monitor, "best": self.best}
+        self.checkpoints = Checkpoints(run.checkpoints, work, run=identity(recipe), also=also)
+
+    def go_on(self) -> int:
+        """Takes up the newest checkpoint; returns its step, 0 for a new run.
+
+        Raises:
+            RecipeError: see `restore`.
+        """
+        restored = restore(self.checkpoints, self.recipe, self.run)
+        # With what may differ from before, such as more steps.
+        self.run.save_recipe(self.recipe, self.protocol)
+        return restored
+
+    def callbacks(self) -> list[Any]:
+        """Lightning's, in this order: what is part of the checkpoints acts before they are written."""
+        recipe = self.recipe
+        return [
+            EpisodeLog(self.run.episodes),
+            self.monitor,
+            self.best,
+            Evaluation(
+                recipe.eval.every, lambda agent: self._scores(recipe.eval.interim_episodes, "interim")
+            ),
+            Checkpointing(recipe.checkpoint_every, self.checkpoints, self.stopping),
+            self.stopping,
+            TrainingBar(),
+        ]
+
+    def _scores(self, episodes: int, purpose: str) -> list[float]:
+        return evaluate_trained(
+            self.work.agent, self.recipe, episodes, purpose=purpose, protocol=self.protocol
+        )
+
+    def save(self) -> None:
+        """The last checkpoint."""
+        if not self.stopping():
+            self.best.act(self.work)  # part of the checkpoint, so that a longer run has nothing worse
+        self.checkpoints.save()
+
+    def finish(self) -> dict[str, Any]:
+        """Weights, greedy evaluation, picture and result; returns the content of result.json."""
+        work, run = self.work, self.run
+        save_weights(run, work.agent, work.steps, self.best)
+        scores = self._scores(self.recipe.eval.episodes, "evaluation")
+        result = {
+            **result_of(self.recipe, scores, self.protocol),
+            "run_dir": str(run.path),
+            "compute": compute_words(work.compute),
+            "advice": self.monitor.advice(),
+            "train_return": work.metrics.get("train/return"),
+        }
+        learning_curve(run, result)
+        run.save_result(result)
+        return result
