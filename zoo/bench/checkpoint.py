@@ -123,7 +123,7 @@ def check_room(transitions: int, folder: Path) -> None:
     for needed, free, where in (
         (size, memory, "in memory"), (2 * size + 2**30, disk, f"on the disk of {folder.parent}")
     ):  # fmt: skip
-        if free is not None and needed > free:
+        if needed > free:
             raise RecipeError(
                 f"{transitions} transitions need {needed / 1e9:.1f} GB {where} and {free / 1e9:.1f} GB are "
                 "free: lower --transitions, or name another disk with --scratch"

@@ -36,6 +36,7 @@ def write_results(file: Path, columns: Sequence[str], rows: Sequence[Row]) -> No
 
 
 def resident_bytes() -> int:
-    """Memory of this process that is in use, as Linux tells it."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    """Memory of this process that is in use."""
+    import psutil
+
+    return psutil.Process().memory_info().rss
