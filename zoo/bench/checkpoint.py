@@ -34,7 +34,7 @@ from tensordict import TensorDict
 from catzoo.agents import Checkpoints, OffPolicyAgent, replay_bytes
 from catzoo.hparams import RecipeError
 from catzoo.zoo.bench.atari_frames import ATARI, Frames
-from catzoo.zoo.bench.rows import Row, resident_bytes, stamp, write_results
+from catzoo.zoo.bench.rows import Row, resident_bytes, stamp, whole, write_results
 from catzoo.zoo.system.console import say
 from catzoo.zoo.system.machine import usable_memory
 from catzoo.zoo.system.signals import sigterm_raises
@@ -95,9 +95,9 @@ def bench_checkpoint(
             check_room(max(transitions), Path(folder))
             for part, size in ((part, size) for part in parts for size in transitions):
                 own, speed = Path(folder) / f"{part}-{size}", disk_speed(Path(folder), probe)
-                same = {"part": part, "transitions": size, "disk_mb_s": round(speed / 1e6, 1), **about}
+                same = {"part": part, "transitions": size, "disk_mb_s": round(speed / 1e6, 1)}
                 for row in bench_agent(part, size, own, between, rounds, iterations):
-                    rows.append(dict.fromkeys(COLUMNS, "") | same | row)
+                    rows.append(whole(COLUMNS, about, same, row))
                     progress(describe(rows[-1]))
                 shutil.rmtree(own)
     finally:

@@ -117,7 +117,7 @@ def bench_soak(
     capacity = 0 if recipe.agent == "pqn" else recipe.replay.capacity
     summary = summarise(samples, capacity) | {"evaluations": evaluations, "left": left_over(before, after)}
     rows = [*samples, {"what": "before", **before["counts"]}, {"what": "after", **after["counts"]}]
-    rows.append({**about, "threads": "", "what": "summary", **summary})
+    rows.append({"what": "summary", **summary, **about})
     progress(conclusion(rows))
     if out is not None:
         write_results(out / "soak.csv", COLUMNS, rows)

@@ -20,8 +20,7 @@ import torch
 
 from catzoo.hparams import Recipe
 from catzoo.zoo.bench.loops.job import Job, Trained, bench_recipe, warm_up
-
-Row = dict[str, Any]
+from catzoo.zoo.bench.rows import Row
 
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "catzoo": {
@@ -134,20 +133,20 @@ def learner(job: Job) -> list[Row]:
             step()
     for _ in range(LEARNER_ROUNDS):
         for name, step in steps.items():
-            rates[name].append(_rate(step))
+            rates[name].append(rate(step, ROUND_SECONDS))
     return [
         {**dataclasses.asdict(job), "variant": name, "updates_per_second": round(statistics.median(laps), 2)}
         for name, laps in rates.items()
     ]
 
 
-def _rate(step: Callable[[], Any]) -> float:
-    """Calls a second, over one round."""
+def rate(step: Callable[[], Any], seconds: float) -> float:
+    """Calls a second, over so many seconds."""
     calls, start = 0, time.perf_counter()
-    while (seconds := time.perf_counter() - start) < ROUND_SECONDS or not calls:
+    while (spent := time.perf_counter() - start) < seconds or not calls:
         step()
         calls += 1
-    return calls / seconds
+    return calls / spent
 
 
 def _learner_step(job: Job, **compute: Any) -> Callable[[], Any]:
