@@ -45,7 +45,7 @@ check: lint types test ## all of the above
 gpu: ## GPU tests and benchmarks, results as CSV in OUT
 	PYTHONPATH=src:$$PYTHONPATH $(PYTHON) -m pytest -q -m gpu tests
 	PYTHONPATH=src:$$PYTHONPATH $(PYTHON) -m catzoo.zoo.bench.kernels.measure_kernels --limit 300 --out $(OUT)
-	PYTHONPATH=src:$$PYTHONPATH $(PYTHON) -m catzoo.zoo.bench.gpu --out $(OUT)
+	PYTHONPATH=src:$$PYTHONPATH $(PYTHON) -m catzoo.zoo.bench.loops.gpu_loop --out $(OUT)
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

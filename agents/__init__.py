@@ -1,7 +1,7 @@
 """Lightning agents, and what feeds them: networks, collector, replay, exploration, callbacks."""
 
 from catzoo.agents.agent import Agent
-from catzoo.agents.at_work import AtWork, Compute
+from catzoo.agents.at_work import AtWork, Compute, make_learner
 from catzoo.agents.bookkeeping import Bookkeeping, NotFiniteError
 from catzoo.agents.callbacks.evaluation import evaluate_agent, evaluate_policy
 from catzoo.agents.callbacks.periodic import BestWeights, Checkpointing, Evaluation
@@ -75,6 +75,7 @@ __all__ = [
     "VectorCollector",
     "evaluate_agent",
     "evaluate_policy",
+    "make_learner",
     "q_lambda_returns",
     "random_shift",
     "read_dataset",

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from catzoo.agents.agent import Agent
 from catzoo.agents.bookkeeping import Bookkeeping
-from catzoo.agents.learning.learner import Learner, Step
+from catzoo.agents.learning.learner import Learner
 from catzoo.agents.replay import Recorder
 
 
@@ -30,6 +30,19 @@ class Compute:
     """Whether rollouts are collected in a thread, one iteration ahead."""
     threads: int = 0
     """Of torch on the CPU."""
+
+
+def make_learner(agent: Agent, compute: Compute) -> Learner:
+    """What takes an agent's steps, as its recipe wants it."""
+    recipe = agent.recipe
+    return Learner(
+        agent.steps(),
+        eps=recipe.optimizer.eps,
+        max_grad_norm=recipe.optimizer.max_grad_norm,
+        autocast=torch.bfloat16 if compute.precision == "bf16" else None,
+        compile=recipe.compute.compile,
+        cuda_graph=recipe.compute.cuda_graph,
+    )
 
 
 class AtWork(Bookkeeping):
@@ -60,23 +73,11 @@ class AtWork(Bookkeeping):
         self.compute = compute or Compute()
         self.agent, self.recipe = agent.to(self.compute.device), agent.recipe
         super().__init__(agent.feed.family, self.compute.device, self.recipe.steps)
-        self.learner = self.make_learner(agent.steps())
+        self.learner = make_learner(agent, self.compute)
         settings = {"folder": folder, "recorder": recorder, "overlap": self.compute.overlap}
         self.feed = agent.feed(agent, self.learner, env, seed=seed, **settings)
         self.loggers: Sequence[Any] = ()
         """Take the rows of metrics, see `bookkeeping`."""
-
-    def make_learner(self, steps: Sequence[Step]) -> Learner:
-        """A learner as the recipe wants it."""
-        recipe = self.recipe
-        return Learner(
-            steps,
-            eps=recipe.optimizer.eps,
-            max_grad_norm=recipe.optimizer.max_grad_norm,
-            autocast=torch.bfloat16 if self.compute.precision == "bf16" else None,
-            compile=recipe.compute.compile,
-            cuda_graph=recipe.compute.cuda_graph,
-        )
 
     def iterate(self) -> None:
         """Collect and learn: one iteration."""

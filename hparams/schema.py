@@ -98,12 +98,12 @@ def build(schema: type[T], values: Mapping[str, Any], *, where: str, prefix: str
 
     Args:
         schema: a dataclass; its fields' types and `bounded` metadata are the rules.
-        values: nested mapping with the same shape; what is missing takes the default.
+        values: nested mapping with the same shape; what is missing takes the default, if there is one.
         where: what to call the source in an error ("the command line", a file's name).
         prefix: dotted path of this level, for errors.
 
     Raises:
-        RecipeError: unknown key (with the nearest one), wrong type, or a value out of range.
+        RecipeError: unknown key (with the nearest one), missing key, wrong type, or a value out of range.
     """
     hints = types_of(schema)  # type: ignore[arg-type]
     fields = {field.name: field for field in dataclasses.fields(schema)}  # type: ignore[arg-type]
@@ -120,6 +120,9 @@ def build(schema: type[T], values: Mapping[str, Any], *, where: str, prefix: str
             arguments[key] = build(inner_schema, value, where=where, prefix=f"{prefix}{key}.")
         else:
             arguments[key] = convert(value, kind, fields[key].metadata, f"{prefix}{key}", where)
+    for key, field in fields.items():
+        if key not in arguments and field.default is field.default_factory is dataclasses.MISSING:
+            raise RecipeError(f"{prefix}{key} is missing ({where})")
     try:
         return schema(**arguments)
     except RecipeError as error:
@@ -153,16 +156,22 @@ def convert(value: Any, kind: Any, metadata: Mapping[str, Any], key: str, where:
             allowed = ", ".join(str(argument) for argument in arguments)
             raise RecipeError(f"{key}={shown(value)}: must be one of {allowed} ({where}){hint}")
         return value
-    if origin is tuple:
+    if origin in (tuple, list):
         if not isinstance(value, list | tuple):
             raise RecipeError(f"{key}={shown(value)}: must be a list such as [64, 64] ({where})")
-        if len(value) > LONGEST_LIST:
-            raise RecipeError(f"{key} has {len(value)} items: must be at most {LONGEST_LIST} ({where})")
-        return tuple(convert(item, arguments[0], metadata, key, where) for item in value)
+        longest = metadata.get("longest", LONGEST_LIST)
+        if len(value) > longest:
+            raise RecipeError(f"{key} has {len(value)} items: must be at most {longest} ({where})")
+        return origin(convert(item, arguments[0], metadata, key, where) for item in value)
     if origin is dict:
         if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
             raise RecipeError(f"{key}={shown(value)}: must be a mapping such as {{name: value}} ({where})")
-        return dict(value)
+        if arguments[1] in (Any, object):
+            return dict(value)
+        return {
+            name: convert(item, arguments[1], metadata, f"{key}.{brief(name)}", where)
+            for name, item in value.items()
+        }
     return _convert_scalar(value, kind, metadata, key, where)
 
 

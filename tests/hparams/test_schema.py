@@ -18,6 +18,13 @@ class Inner:
 
 
 @dataclass(frozen=True)
+class Needing:
+    name: str
+    texts: dict[str, str] = field(default_factory=dict, metadata={"longest": 3})
+    numbers: list[float] = field(default_factory=list, metadata={"longest": 200})
+
+
+@dataclass(frozen=True)
 class Outer:
     count: int = bounded(3, at_least=1)
     flag: bool = False
@@ -74,6 +81,26 @@ def test_mistakes(values, words):
     text = message(values)
     for word in words:
         assert word in text
+
+
+def test_lists_and_mappings_of_one_kind_and_what_must_be_there():
+    made = build(Needing, {"name": "x", "texts": {"a": "b"}, "numbers": [1] * 200}, where="here")
+    assert made == Needing("x", {"a": "b"}, [1.0] * 200)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({}, r"name is missing \(here\)"),
+        ({"name": "x", "texts": {"a": 1}}, r"texts\.a=1: must be a name \(here\)"),
+        ({"name": "x", "texts": {"a\n": "long"}}, r"texts\.a\\n='long': must be a name"),
+        ({"name": "x", "numbers": [0] * 201}, "numbers has 201 items: must be at most 200"),
+        ({"name": "x", "numbers": ["y"]}, "numbers='y': must be a number"),
+    ],
+)
+def test_lists_and_mappings_of_another_kind_and_what_is_missing(values, words):
+    with pytest.raises(RecipeError, match=words):
+        build(Needing, values, where="here")
 
 
 def test_a_leaf_under_the_wrong_parent_is_found():

@@ -31,10 +31,10 @@ import numpy as np
 import torch
 from tensordict import TensorDict
 
-from catzoo.agents import Checkpoints, OffPolicyAgent, replay_bytes
+from catzoo.agents import AtWork, Checkpoints, replay_bytes
 from catzoo.hparams import RecipeError
 from catzoo.zoo.bench.atari_frames import ATARI, Frames
-from catzoo.zoo.bench.rows import Row, resident_bytes, stamp, write_results
+from catzoo.zoo.bench.rows import Row, resident_bytes, stamp, whole, write_results
 from catzoo.zoo.system.console import say
 from catzoo.zoo.system.machine import usable_memory
 from catzoo.zoo.system.signals import sigterm_raises
@@ -95,9 +95,9 @@ def bench_checkpoint(
             check_room(max(transitions), Path(folder))
             for part, size in ((part, size) for part in parts for size in transitions):
                 own, speed = Path(folder) / f"{part}-{size}", disk_speed(Path(folder), probe)
-                same = {"part": part, "transitions": size, "disk_mb_s": round(speed / 1e6, 1), **about}
+                same = {"part": part, "transitions": size, "disk_mb_s": round(speed / 1e6, 1)}
                 for row in bench_agent(part, size, own, between, rounds, iterations):
-                    rows.append(dict.fromkeys(COLUMNS, "") | same | row)
+                    rows.append(whole(COLUMNS, about, same, row))
                     progress(describe(rows[-1]))
                 shutil.rmtree(own)
     finally:
@@ -123,7 +123,7 @@ def check_room(transitions: int, folder: Path) -> None:
     for needed, free, where in (
         (size, memory, "in memory"), (2 * size + 2**30, disk, f"on the disk of {folder.parent}")
     ):  # fmt: skip
-        if free is not None and needed > free:
+        if needed > free:
             raise RecipeError(
                 f"{transitions} transitions need {needed / 1e9:.1f} GB {where} and {free / 1e9:.1f} GB are "
                 "free: lower --transitions, or name another disk with --scratch"
@@ -164,52 +164,49 @@ class Noise(Frames):
         return rollout
 
 
-def make(part: str, transitions: int) -> OffPolicyAgent:
+def make(part: str, transitions: int) -> AtWork:
     """The zoo's agent for Atari, with an empty replay."""
     overrides = [
         f"replay.capacity={transitions}", "replay.store=frames", "replay.place=memory",
         "compute.device=cpu", "compute.threads=1", "compute.overlap=false",
     ]  # fmt: skip
-    agent = build_trainer(recipe_of(part, ENV, overrides=overrides))
-    assert isinstance(agent, OffPolicyAgent)
-    return agent
+    return build_trainer(recipe_of(part, ENV, overrides=overrides))
 
 
 def bench_agent(
     part: str, transitions: int, folder: Path, between: int, rounds: int, iterations: int
 ) -> Iterator[Row]:
     """Rows of one agent with one size of replay."""
-    agent = make(part, transitions)
-    source = Noise(agent.collector.num_envs, agent.collector.frames_per_batch // agent.collector.num_envs)
-    with contextlib.closing(agent):
+    work = make(part, transitions)
+    source = Noise(
+        work.feed.collector.num_envs, work.feed.collector.frames_per_batch // work.feed.collector.num_envs
+    )
+    with contextlib.closing(work):
         times = []
-        while len(agent.replay) < transitions:
-            times.append(store(agent, source))
-        batches, index_KB = agent.replay.sample(agent.options.batch_size, 16)
-        agent.replay.update_priority(
-            index_KB, agent.learn(batches)
-        )  # the optimizer has something to save too
-        held = sum(min(ring.count, ring.size) * ring.row_bytes() for ring in agent.replay.rings().values())
+        while len(work.feed.replay) < transitions:
+            times.append(store(work, source))
+        work.learn(work.feed.bursts.sample(16, work))  # the optimizer has something to save too
+        held = sum(
+            min(ring.count, ring.size) * ring.row_bytes() for ring in work.feed.replay.rings().values()
+        )
         yield {"what": "fill", "seconds": round(sum(times), 3), "gb": round(held / 1e9, 4)}
-        yield from bench_saves(agent, source, folder, between, rounds)
-        yield iteration_row(agent, iterations)
-    del agent, source, batches, index_KB
+        yield from bench_saves(work, source, folder, between, rounds)
+        yield iteration_row(work, iterations)
+    del work, source
     gc.collect()
     yield bench_restore(part, transitions, folder, held)
 
 
-def bench_saves(
-    agent: OffPolicyAgent, source: Noise, folder: Path, between: int, rounds: int
-) -> Iterator[Row]:
+def bench_saves(work: AtWork, source: Noise, folder: Path, between: int, rounds: int) -> Iterator[Row]:
     """Rows of the first checkpoint and of those after it."""
-    checkpoints = Checkpoints(folder, agent)
+    checkpoints = Checkpoints(folder, work)
     seconds = clock(checkpoints.save)
     yield {"what": "save_first", "seconds": round(seconds, 3), "gb": used(folder)}
     saves, spills, saved, spilled = [], [], 0, 0
     for _ in range(rounds):
-        before, end = files_in(folder), agent.steps + between
-        while agent.steps < end:
-            store(agent, source)
+        before, end = files_in(folder), work.steps + between
+        while work.steps < end:
+            store(work, source)
             spills.append(clock(checkpoints.spill))
         halfway = files_in(folder)
         spilled += sum(size for file, size in halfway.items() if file not in before)
@@ -221,34 +218,34 @@ def bench_saves(
     yield {"what": "disk", "gb": used(folder)}
 
 
-def iteration_row(agent: OffPolicyAgent, iterations: int) -> Row:
+def iteration_row(work: AtWork, iterations: int) -> Row:
     """Whole iterations in the environment, with the updates that belong to them."""
-    agent.replay.cut()
-    agent.updates += max(agent.updates_due(), 0)
-    times = [clock(agent.iterate) for _ in range(iterations)]
+    work.feed.replay.cut()
+    work.updates += max(work.feed.updates_due(work), 0)
+    times = [clock(work.iterate) for _ in range(iterations)]
     return {"what": "iteration", "seconds": round(sum(times), 3), **spread(times)}
 
 
 def bench_restore(part: str, transitions: int, folder: Path, held: int) -> Row:
     """The row of restoring into an agent made anew; the system is asked to forget the files first."""
-    with contextlib.closing(make(part, transitions)) as agent:
+    with contextlib.closing(make(part, transitions)) as work:
         for path in (path for path in folder.rglob("*") if path.is_file()):
             forget(path)
-        checkpoints = Checkpoints(folder, agent)
+        checkpoints = Checkpoints(folder, work)
         before = resident_bytes()
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak counts from here
         seconds = clock(checkpoints.restore)
-        if len(agent.replay) != transitions or checkpoints.passed_over:
-            raise RuntimeError(f"restored {len(agent.replay)} transitions: {checkpoints.passed_over}")
+        if len(work.feed.replay) != transitions or checkpoints.passed_over:
+            raise RuntimeError(f"restored {len(work.feed.replay)} transitions: {checkpoints.passed_over}")
         beyond = peak_bytes() - before - held
         return {"what": "restore", "seconds": round(seconds, 3), "gb": round(beyond / 1e9, 4)}
 
 
-def store(agent: OffPolicyAgent, source: Noise) -> float:
-    """Adds a rollout as `learn_from` does, without learning; returns the seconds, its making left out."""
+def store(work: AtWork, source: Noise) -> float:
+    """Adds a rollout as the feed does, without learning; returns the seconds, its making left out."""
     rollout = source()
-    agent.steps += rollout.numel()
-    return clock(lambda: agent.replay.add(rollout))
+    work.steps += rollout.numel()
+    return clock(lambda: work.feed.replay.add(rollout))
 
 
 def clock(call: Callable[[], Any]) -> float:

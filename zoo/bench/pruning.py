@@ -10,7 +10,6 @@ that it drew at random would not.
 from __future__ import annotations
 
 import argparse
-import datetime
 import os
 import statistics
 from collections.abc import Sequence
@@ -20,14 +19,18 @@ from pathlib import Path
 import numpy as np
 
 from catzoo.hparams import RecipeError
+from catzoo.zoo.bench.rows import Row, stamp, whole, write_results
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.folders.study_folder import StudyFolder
 from catzoo.zoo.statistics.intervals import student_interval
 from catzoo.zoo.system.console import print_table
-from catzoo.zoo.system.csv_rows import read_rows, write_rows
-from catzoo.zoo.system.provenance import cpu_model
+from catzoo.zoo.system.csv_rows import read_rows
 from catzoo.zoo.tuning.objective import MARKS, progress_at
 
+COLUMNS = (
+    "env", "loss", "trials", "runs_a_trial", "steps_a_run", "pruner", "saved", "saved_low", "saved_high",
+    "best", "best_half_width", "best_left", "best_kept", "orders", "cpu", "date", "command",
+)  # fmt: skip
 PRUNERS = ("wilcoxon", "median", "hyperband")
 ORDERS = 200
 
@@ -111,9 +114,7 @@ def _spared(recorded_trial: Recorded, trial: object, by_run: bool, steps: int) -
     return float(runs), True
 
 
-def bench_pruning(
-    study: str | os.PathLike[str], out: str | os.PathLike[str], command: str
-) -> list[dict[str, str]]:
+def bench_pruning(study: str | os.PathLike[str], out: str | os.PathLike[str], command: str) -> list[Row]:
     """Judges a study's trials in many orders; a row for each pruner.
 
     Raises:
@@ -133,20 +134,19 @@ def bench_pruning(
     half = student_interval(top.scores)[1]
     random = np.random.default_rng(0)
     orders = [[0, *(1 + random.permutation(len(trials) - 1))] for _ in range(ORDERS)]
-    rows = []
+    about, rows = stamp(command), []
     for pruner in PRUNERS:
         found = [judged([trials[index] for index in order], pruner, steps) for order in orders]
         saved, left = np.array(found).T
         low, high = np.quantile(saved, (0.025, 0.975))
-        rows.append({
+        rows.append(whole(COLUMNS, about, {
             "env": settings["envs"][0], "loss": settings["loss"], "trials": str(len(trials)),
             "runs_a_trial": str(len(top.scores)), "steps_a_run": str(steps), "pruner": pruner,
             "saved": f"{saved.mean():.3f}", "saved_low": f"{low:.3f}", "saved_high": f"{high:.3f}",
             "best": f"{best:.3f}", "best_half_width": f"{half:.3f}", "best_left": f"{left.mean():.3f}",
-            "best_kept": f"{(left == best).mean():.3f}", "orders": str(ORDERS), "cpu": cpu_model(),
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(), "command": command,
-        })  # fmt: skip
-    write_rows(Path(out), list(rows[0]), rows)
+            "best_kept": f"{(left == best).mean():.3f}", "orders": str(ORDERS),
+        }))  # fmt: skip
+    write_results(Path(out), COLUMNS, rows)
     return rows
 
 

@@ -28,7 +28,7 @@ from catzoo.agents.replay import Priorities, Prioritized, Replay, replay_bytes
 from catzoo.kernels.bench.run import say
 from catzoo.kernels.bench.timing import CPUClock, keep_memory, take_turns
 from catzoo.zoo.bench.atari_frames import ATARI, Frames
-from catzoo.zoo.bench.rows import Row, resident_bytes, stamp, write_results
+from catzoo.zoo.bench.rows import Row, resident_bytes, stamp, whole, write_results
 
 COLUMNS = (
     "part", "what", "side", "capacity", "batch", "p20_us", "p50_us", "p80_us", "seconds", "gb", "expected_gb",
@@ -78,12 +78,12 @@ def bench_replay(
         "priorities": lambda: bench_priorities(capacities, batches, budget),
         "store": lambda: bench_store(stored, batches, budget),
     }
-    about, rows, threads = stamp(command), [], torch.get_num_threads()
+    about, rows, threads = stamp(command) | {"threads": 1}, [], torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         for part in (name for name in work if name in parts):
             for row in work[part]():
-                rows.append(dict.fromkeys(COLUMNS, "") | row | about)
+                rows.append(whole(COLUMNS, row, about))
                 progress(describe(rows[-1]))
     finally:
         torch.set_num_threads(threads)

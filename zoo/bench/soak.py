@@ -1,8 +1,8 @@
 """`catzoo bench soak`: whether a run that trains for long keeps to its memory, threads, files and processes.
 
-A process of its own trains at full rate, saves and evaluates all the while, and is stopped by SIGTERM. /proc
-is read from outside every few seconds, and by the process itself before and after the training; what
-libraries keep was loaded by a short run before. The slope is that of a least-squares line through the memory,
+A process of its own trains at full rate, saves and evaluates all the while, and is stopped by SIGTERM. It is
+looked at from outside every few seconds, and looks at itself before and after the training; what libraries
+keep was loaded by a short run before. The slope is that of a least-squares line through the memory,
 from when the replay was full and half of the time was over: over means of 20 stretches, since neighbouring
 samples are alike. The rows, by `what`:
 
@@ -26,11 +26,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.zoo.bench.rows import Row, stamp, write_results
@@ -116,7 +117,7 @@ def bench_soak(
     capacity = 0 if recipe.agent == "pqn" else recipe.replay.capacity
     summary = summarise(samples, capacity) | {"evaluations": evaluations, "left": left_over(before, after)}
     rows = [*samples, {"what": "before", **before["counts"]}, {"what": "after", **after["counts"]}]
-    rows.append({**about, "threads": "", "what": "summary", **summary})
+    rows.append({"what": "summary", **summary, **about})
     progress(conclusion(rows))
     if out is not None:
         write_results(out / "soak.csv", COLUMNS, rows)
@@ -180,23 +181,24 @@ def sampled(process: subprocess.Popen[bytes], run: Run, seconds: float, interval
 
 
 def look(pid: int) -> dict[str, Any]:
-    """What /proc says of a process: `counts`, and the `names` of what was counted."""
-    own = Path("/proc", str(pid))
-    status = dict(line.split(":", 1) for line in (own / "status").read_text().splitlines())
-    names: dict[str, list[str]] = {"threads": [], "files": [], "processes": []}
-    for task in (own / "task").iterdir():
-        with contextlib.suppress(OSError):  # it has ended since
-            names["threads"].append((task / "comm").read_text().strip())
-    for file in (own / "fd").iterdir():
-        with contextlib.suppress(OSError):
-            names["files"].append(os.readlink(file))
-    for other in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            name, _, rest = (other / "stat").read_text().rpartition(")")
-            if int(rest.split()[1]) == pid:
-                names["processes"].append(name.partition("(")[2])
-    counts = {"memory_mb": round(int(status["VmRSS"].split()[0]) * 1024 / 1e6, 2)}
+    """What the system says of a process: `counts`, and the `names` of what was counted."""
+    process, own = psutil.Process(pid), Path("/proc", str(pid))
+    names = {  # psutil has no names of threads, and of files none but those of regular ones
+        "threads": told(own.glob("task/*/comm"), lambda file: file.read_text().strip()),
+        "files": told(own.glob("fd/*"), os.readlink),
+        "processes": told(process.children(), psutil.Process.name),
+    }
+    counts = {"memory_mb": round(process.memory_info().rss / 1e6, 2)}
     return {"counts": counts | {kind: len(names[kind]) for kind in COUNTS}, "names": names}
+
+
+def told(things: Iterable[Any], name: Callable[[Any], str]) -> list[str]:
+    """The names of some things, without those that have ended since."""
+    names = []
+    for thing in things:
+        with contextlib.suppress(OSError, psutil.Error):
+            names.append(name(thing))
+    return names
 
 
 def left_over(before: dict[str, Any], after: dict[str, Any]) -> str:

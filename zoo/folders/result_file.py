@@ -3,17 +3,46 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import RecipeError
+from catzoo.hparams import RecipeError, build
+from catzoo.hparams.schema import convert
 
 LARGEST = 1 << 26
 """Bytes that are read."""
-LONGEST = 1_000
-"""Characters of a text at most."""
+COUNT = {"at_least": 0}
+TEXT = {"longest": 1_000}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What every result has, and the kinds of what it may have; it may have more."""
+
+    agent: str = field(metadata=TEXT)
+    env: str = field(metadata=TEXT)
+    loss: str = field(metadata=TEXT)
+    seed: int = field(metadata=COUNT)
+    steps: int = field(metadata=COUNT)
+    mean_return: float
+    interval_95: list[float]
+    episodes: int = field(metadata=COUNT)
+    protocol: dict[str, Any]
+    returns: list[float] = field(default_factory=list, metadata={"longest": 10**6})
+    train_return: float | None = None
+    advice: str | None = field(default=None, metadata=TEXT)
+    compute: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict, metadata=TEXT)
+    cpu: str = field(default="", metadata=TEXT)
+    date: str = field(default="", metadata=TEXT)
+    run_dir: str = field(default="", metadata=TEXT)
+
+    def __post_init__(self) -> None:
+        """What types do not say."""
+        if len(self.interval_95) != 2:
+            raise RecipeError("interval_95 must be two numbers")
+        convert(self.protocol.get("name"), str, TEXT, "protocol.name", "result.json")
 
 
 def read_result(path: Path) -> dict[str, Any]:
@@ -29,70 +58,22 @@ def read_result(path: Path) -> dict[str, Any]:
             content = file.read(LARGEST + 1)
         if len(content) > LARGEST:
             raise ValueError
-        result = json.loads(content)
-        if not is_result(result):
-            raise ValueError
-        return result  # type: ignore[no-any-return]
+        return checked(json.loads(content))
     except (OSError, ValueError, RecursionError):
         raise RecipeError(f"{path}: corrupt; delete it to evaluate again") from None
 
 
-def is_result(result: Any) -> bool:
-    """Whether JSON has what every result has, and of the right kind."""
-    if not isinstance(result, dict) or NEEDED.keys() - result.keys():
-        return False
-    rules = {**NEEDED, **OPTIONAL}
-    return all(rules[name](value) for name, value in result.items() if name in rules)
+def checked(content: Any) -> dict[str, Any]:
+    """A result from JSON, with the keys of later versions as they are.
 
-
-def _text(value: Any) -> bool:
-    return isinstance(value, str) and value.isprintable() and len(value) <= LONGEST
-
-
-def _count(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 2**63
-
-
-def _number(value: Any) -> bool:
-    if type(value) is int:
-        return abs(value) < 2**63
-    return type(value) is float and math.isfinite(value)
-
-
-def _pair(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(map(_number, value))
-
-
-def _protocol(value: Any) -> bool:
-    return isinstance(value, dict) and _text(value.get("name"))
-
-
-def _texts(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(map(_text, value.values()))
-
-
-def _maybe(rule: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or rule(value)
-
-
-NEEDED: dict[str, Callable[[Any], bool]] = {
-    "agent": _text,
-    "env": _text,
-    "loss": _text,
-    "seed": _count,
-    "steps": _count,
-    "mean_return": _number,
-    "interval_95": _pair,
-    "episodes": _count,
-    "protocol": _protocol,
-}
-OPTIONAL: dict[str, Callable[[Any], bool]] = {
-    "returns": lambda value: isinstance(value, list) and all(map(_number, value)),
-    "train_return": _maybe(_number),
-    "advice": _maybe(_text),
-    "compute": lambda value: isinstance(value, dict),
-    "versions": _texts,
-    "cpu": _text,
-    "date": _text,
-    "run_dir": _text,
-}
+    Raises:
+        RecipeError: something is missing, or of another kind.
+    """
+    if not isinstance(content, dict):
+        raise RecipeError("not a mapping (result.json)")
+    said = {item.name: content[item.name] for item in fields(Result) if item.name in content}
+    result = vars(build(Result, said, where="result.json"))
+    known = {name: result[name] for name in said}
+    if known != said:  # YAML's numbers may be texts, these not
+        raise RecipeError("a number is written as text (result.json)")
+    return content | known

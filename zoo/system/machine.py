@@ -28,25 +28,17 @@ def has_bf16() -> bool:
     return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
-def usable_memory() -> int | None:
-    """Bytes of main memory that this process may fill, or None where the system does not say.
+def usable_memory() -> int:
+    """Bytes of main memory that this process may fill.
 
     Replays fill slowly: of several runs each may count on its share of the whole only, however much is free
     when it begins.
     """
-    sizes = {}
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            for line in file:
-                name, _, size = line.partition(":")
-                if name in ("MemTotal", "MemAvailable"):
-                    sizes[name] = int(size.split()[0]) * 1024
-    except OSError:
-        pass
-    if len(sizes) < 2:
-        return None
-    total, available = (min(sizes[name], _container_limit()) for name in ("MemTotal", "MemAvailable"))
-    return max(int(min(available, total // workers())) - PROCESS, 0)
+    import psutil  # takes longer than the rest of this file
+
+    memory, limit = psutil.virtual_memory(), _container_limit()
+    share = min(memory.total, limit) // workers()
+    return max(int(min(memory.available, limit, share)) - PROCESS, 0)
 
 
 def workers() -> int:

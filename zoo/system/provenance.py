@@ -10,9 +10,9 @@ from pathlib import Path
 from catzoo.version import __version__
 
 
-def versions() -> dict[str, str]:
-    """Versions of everything that decides a number."""
-    packages = ("torch", "torchrl", "tensordict", "lightning", "gymnasium", "ale-py", "numpy")
+def versions(*also: str) -> dict[str, str]:
+    """Versions of everything that decides a number, and of other packages, where they are installed."""
+    packages = ("torch", "torchrl", "tensordict", "lightning", "gymnasium", "ale-py", "numpy", *also)
     found = {"catzoo": __version__, "python": platform.python_version()}
     for package in packages:
         try:

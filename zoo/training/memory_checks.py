@@ -39,7 +39,7 @@ def check_network(recipe: Recipe, env: VectorEnv, value_loss: ValueLoss, copies:
         raise RecipeError(f"{recipe.env}: no such network: {str(error).splitlines()[0][:200]}") from None
     needed = copies * sum(parameter.nbytes for parameter in network.parameters())
     available = usable_memory()
-    if available is not None and needed > available:
+    if needed > available:
         raise RecipeError(
             f"{recipe.env}: the network needs {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free in "
             "memory: lower network.hidden, network.width or value_loss.num_bins"
@@ -51,7 +51,7 @@ def check_rollout(recipe: Recipe, env: VectorEnv) -> None:
     space, steps = env.single_observation_space, recipe.num_envs * recipe.rollout_length
     needed = steps * (2 * math.prod(space.shape) * itemsize(space) + 24)
     available = usable_memory()
-    if available is not None and needed > available:
+    if needed > available:
         raise RecipeError(
             f"num_envs={recipe.num_envs} times rollout_length={recipe.rollout_length} steps need "
             f"{needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free in memory"
@@ -68,7 +68,7 @@ def check_dataset(recipe: Recipe, protocol: Protocol, device: torch.device) -> N
     if recipe.replay.place == "disk":  # it lies there
         return
     available, where = _room(recipe, device, None)
-    if available is not None and dataset.nbytes > available:
+    if dataset.nbytes > available:
         raise RecipeError(
             f"dataset={recipe.dataset}: its {len(dataset)} transitions need {dataset.nbytes / 1e9:.1f} GB, "
             f"and {available / 1e9:.1f} GB are free {where}; replay.place=disk leaves them in its files"
@@ -96,7 +96,7 @@ def check_replay(recipe: Recipe, env: VectorEnv, device: torch.device, folder: P
         replay.capacity, space.shape, itemsize(space), store=replay.store, prioritized=replay.prioritized
     )
     available, where = _room(recipe, device, folder)
-    if available is not None and needed > available:
+    if needed > available:
         fits = int(replay.capacity * available / needed)
         frames = len(space.shape) == 3 and space.dtype == np.uint8 and replay.store == "whole"
         hint = "; replay.store=frames takes an eighth of it" if frames else ""
@@ -106,8 +106,8 @@ def check_replay(recipe: Recipe, env: VectorEnv, device: torch.device, folder: P
         )
 
 
-def _room(recipe: Recipe, device: torch.device, folder: Path | None) -> tuple[int | None, str]:
-    """Free bytes for a replay, or None where nobody can tell, and of what."""
+def _room(recipe: Recipe, device: torch.device, folder: Path | None) -> tuple[int, str]:
+    """Free bytes for a replay, and of what."""
     if recipe.replay.place == "disk":
         folder = (folder or Path()).absolute()
         there = next(path for path in folder.parents if path.exists())

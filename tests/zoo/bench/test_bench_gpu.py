@@ -1,27 +1,16 @@
-"""The GPU benchmark runs dry on a CPU: every part, every loss, rows as documented."""
+"""The GPU benchmark runs dry on a CPU: every agent, rows as documented, and a line where one fails."""
 
 import csv
+import subprocess
+import sys
 
 import torch
 
-from catzoo.losses import LOSSES
-from catzoo.zoo.bench.gpu import COLUMNS, bench_gpu, measure
 from catzoo.zoo.bench.loops import gpu_loop
 from catzoo.zoo.catalogue.recipe_files import find_recipe
 
 
-def test_dry_run(tmp_path):
-    rows = bench_gpu(tmp_path, torch.device("cpu"), batches=(4,), budget=0.02)
-    with (tmp_path / "training-gpu.csv").open(newline="") as file:
-        written = list(csv.DictReader(file))
-    assert len(written) == len(rows)
-    assert tuple(written[0]) == COLUMNS
-    assert {row["what"] for row in rows if row["part"] == "losses"} == {f"td {name}" for name in LOSSES}
-    assert {row["variant"] for row in rows if row["part"] == "learner"} == {"eager", "bf16"}
-    assert all(0 < row["p20_us"] <= row["p50_us"] <= row["p80_us"] for row in rows)
-
-
-def test_loops_run_dry(tmp_path, monkeypatch):
+def test_loops_run_dry(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(gpu_loop, "AGENTS", (("rainbow", "hl_gauss"), ("nobody", "mse"), ("pqn", "hl_gauss")))
     monkeypatch.setattr(
         gpu_loop,
@@ -38,19 +27,30 @@ def test_loops_run_dry(tmp_path, monkeypatch):
             ],
         ),
     )
-    rows = gpu_loop.bench_loops(tmp_path, torch.device("cpu"), "CartPole-v1", seconds=0.1)
+    rows = gpu_loop.bench_loops(tmp_path, torch.device("cpu"), ["CartPole-v1"], seconds=0.1, command="it")
     assert [row["agent"] for row in rows] == ["rainbow", "rainbow", "pqn", "pqn"]
+    assert capsys.readouterr().out.count("nobody, eager: left out: ") == 1
     with (tmp_path / "loops-gpu.csv").open(newline="") as file:
-        assert tuple(next(csv.reader(file))) == gpu_loop.COLUMNS
-    assert all(row["updates"] > 0 and row["frames_per_second"] > 0 for row in rows)
+        written = list(csv.DictReader(file))
+    assert tuple(written[0]) == gpu_loop.COLUMNS
+    assert len(written) == len(rows)
+    assert all(row["device"] and row["date"] and row["command"] == "it" for row in written)
+    rates = ("updates", "steps_per_second", "frames_per_second", "learner_updates_per_second")
+    assert all(row[name] > 0 for row in rows for name in rates)
 
 
-def test_a_variant_that_fails_is_left_out_with_a_line(capsys):
-    def broken():
-        raise RuntimeError("no such kernel\nand a traceback")
-
-    times = measure(
-        "td x", {"good": lambda: lambda: None, "broken": broken}, torch.device("cpu"), budget=0.01
+def test_with_nothing_but_torch_it_says_what_is_missing():
+    code = (
+        "import runpy, sys\n"
+        "from importlib.machinery import PathFinder\n"
+        "found, gone = PathFinder.find_spec, sys.argv.pop().split()\n"
+        "def find(name, path=None, target=None):\n"
+        "    return None if name.split('.')[0] in gone else found(name, path, target)\n"
+        "PathFinder.find_spec = find\n"
+        "sys.argv = ['gpu_loop', '--device', 'cpu']\n"
+        "runpy.run_module('catzoo.zoo.bench.loops.gpu_loop', run_name='__main__')\n"
     )
-    assert set(times) == {"good"}
-    assert capsys.readouterr().out == "td x, broken: left out: RuntimeError: no such kernel\n"
+    gone = "ale_py gymnasium lightning optuna psutil rich tensordict torchrl yaml"
+    done = subprocess.run([sys.executable, "-c", code, gone], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "loops: not measured: ale_py, lightning, psutil, torchrl are missing\n"

@@ -1,12 +1,15 @@
 """`catzoo bench soak`: a short one runs to its end and leaves nothing; the slope is that of the line."""
 
 import csv
+import os
+import subprocess
+import threading
 
 import numpy as np
 import pytest
 
 from catzoo.hparams import RecipeError
-from catzoo.zoo.bench.soak import COLUMNS, bench_soak, fit, left_over, summarise
+from catzoo.zoo.bench.soak import COLUMNS, COUNTS, bench_soak, fit, left_over, look, summarise
 
 
 def test_rows_and_files(tmp_path):
@@ -60,6 +63,20 @@ def test_the_slope_counts_from_where_the_replay_is_full():
     assert (late["from_seconds"], late["slope_mb_h"], late["replay_full"]) == (70, 0, True)
     assert (never["from_seconds"], never["replay_full"]) == (49.5, False)
     assert never["slope_mb_h"] > 0
+
+
+def test_a_look_sees_threads_files_and_processes(tmp_path):
+    before, stop = look(os.getpid()), threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    with (tmp_path / "kept").open("w"), subprocess.Popen(["sleep", "60"]) as child:
+        after = look(os.getpid())
+        child.kill()
+    stop.set()
+    thread.join()
+    assert [after["counts"][kind] - before["counts"][kind] for kind in COUNTS] == [1, 1, 1]
+    assert left_over(before, after).endswith(f"; files: {tmp_path / 'kept'}; processes: sleep")
+    assert 10 < after["counts"]["memory_mb"] < 1e5
 
 
 def test_what_is_left_has_a_name():

@@ -2,13 +2,14 @@
 
 import json
 import os
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from catzoo.hparams import RecipeError
-from catzoo.zoo.folders.result_file import is_result, read_result
+from catzoo.zoo.folders.result_file import checked, read_result
 from catzoo.zoo.system.console import console, print_table
 
 GOOD = {
@@ -27,9 +28,10 @@ def test_a_good_one(tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        {"protocol": {}}, {"interval_95": []}, {"interval_95": ["a", "b"]}, {"env": []}, {"env": "a\x1b[2J"},
-        {"mean_return": 10**400}, {"mean_return": float("nan")}, {"mean_return": True}, {"steps": -1},
-        {"seed": 1.5}, {"returns": ["x"]}, {"date": 5}, {"versions": {"torch": []}}, {"compute": None},
+        {"protocol": {}}, {"interval_95": []}, {"interval_95": [1]}, {"interval_95": ["a", "b"]}, {"env": []},
+        {"env": "a\x1b[2J"}, {"mean_return": 10**400}, {"mean_return": float("nan")}, {"mean_return": True},
+        {"steps": -1}, {"seed": 1.5}, {"seed": "1"}, {"returns": ["x"]}, {"date": 5}, {"cpu": "c" * 1_001},
+        {"versions": {"torch": []}}, {"compute": None}, {"advice": "a\nb"},
     ],
 )  # fmt: skip
 def test_what_none_of_ours_would_say(change, tmp_path):
@@ -41,17 +43,25 @@ def test_what_none_of_ours_would_say(change, tmp_path):
 
 @pytest.mark.parametrize("key", ["agent", "interval_95", "protocol", "episodes"])
 def test_nothing_may_be_missing(key):
-    assert not is_result({name: value for name, value in GOOD.items() if name != key})
+    with pytest.raises(RecipeError, match=f"{key} is missing"):
+        checked({name: value for name, value in GOOD.items() if name != key})
 
 
-@given(
-    st.recursive(
-        st.none() | st.integers() | st.floats() | st.text(),
-        lambda x: st.lists(x) | st.dictionaries(st.sampled_from([*GOOD]), x),
-    )
+def test_keys_of_later_versions_stay():
+    later = GOOD | {"metrics": {"top_1": [0.5]}, "protocol": {"name": "chess", "elo": None}}
+    assert checked(later) == later
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda x: st.lists(x) | st.dictionaries(st.sampled_from([*GOOD]), x),
 )
+
+
+@given(JSON | st.dictionaries(st.sampled_from([*GOOD]), JSON, max_size=1).map(lambda change: GOOD | change))
 def test_anything_gets_an_answer(value):
-    assert is_result(value) in (True, False)
+    with suppress(RecipeError):
+        assert checked(value) == value
 
 
 def test_a_pipe_or_an_endless_file_is_refused(tmp_path):

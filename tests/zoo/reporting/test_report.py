@@ -108,10 +108,12 @@ def test_published_scores_stand_beside_ours(tmp_path):
 
 def test_names_are_no_markup(tmp_path):
     run = made(tmp_path / "run", [1.0])
-    run.save_result({**run.result(), "env": "<b>$x$", "cpu": "<script>", "date": "&amp;"})
+    strange = {"env": "<b>$x$", "cpu": "<script>'\"", "date": "&amp;", "policy": "{{ 6 * 7 }}"}
+    run.save_result({**run.result(), **strange})
     page = Page(report(tmp_path / "run", tmp_path / "out")["page"].read_text())
     assert not {"b", "script"} & page.tags
-    assert any("<b>$x$" in words for words in page.words)
+    for name in strange.values():
+        assert any(name in words for words in page.words), name
 
 
 def test_another_report_replaces_it(runs, tmp_path):

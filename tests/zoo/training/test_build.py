@@ -5,6 +5,7 @@ import itertools
 import re
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -120,7 +121,7 @@ def test_a_replay_that_does_not_fit_says_how_much_would(monkeypatch):
 
 def test_a_replay_on_disk_is_checked_against_the_disk(tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": 10**6})
-    monkeypatch.setattr(build.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr("catzoo.zoo.training.memory_checks.shutil.disk_usage", lambda path: usage)
     with pytest.raises(RecipeError, match=r"0\.0 GB are free on the disk of"):
         build_trainer(recipe("dqn", "CartPole-v1", "replay.place=disk"), tmp_path / "run" / "replay")
     assert not any(tmp_path.iterdir())
@@ -183,7 +184,7 @@ def test_a_replay_on_disk_may_write_over_its_own_files(tmp_path, monkeypatch):
     (tmp_path / "replay").mkdir()
     (tmp_path / "replay" / "frames.uint8").write_bytes(bytes(20_000_000))
     usage = type("Usage", (), {"free": 1_000_000})
-    monkeypatch.setattr(build.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr("catzoo.zoo.training.memory_checks.shutil.disk_usage", lambda path: usage)
     asked = recipe("dqn", "CartPole-v1", "replay.place=disk")
     env = build_env(asked, 1)
     check_replay(asked, env, tmp_path / "replay")  # 100,000 transitions of 48 bytes
@@ -236,8 +237,11 @@ def test_a_gpu_without_memory_is_one_line(tmp_path, monkeypatch):
 
 def test_runs_that_share_a_machine_share_its_memory_and_cores(monkeypatch):
     alone = machine.usable_memory()
+    assert 0 < alone < psutil.virtual_memory().total
     monkeypatch.setenv(machine.WORKERS, "4")
-    if alone is not None:
-        assert machine.usable_memory() < alone
+    assert machine.usable_memory() < alone
+    monkeypatch.delenv(machine.WORKERS)
+    monkeypatch.setattr(machine, "_container_limit", lambda: 3 * machine.PROCESS)
+    assert machine.usable_memory() <= 2 * machine.PROCESS
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert machine.usable_cores() == 1

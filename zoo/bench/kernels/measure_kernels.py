@@ -18,6 +18,7 @@ from catzoo.kernels.bench.results import csv_file
 from catzoo.kernels.bench.run import say
 from catzoo.kernels.bench.settings import PARTS
 from catzoo.zoo.bench.kernels.kernel_peers import peers
+from catzoo.zoo.system.provenance import cpu_model
 
 
 def bench_kernels(
@@ -75,7 +76,7 @@ def bench_kernels(
         out,
         fresh=fresh,
         peers=peers(progress),
-        device_name=_cpu_model(),
+        device_name=cpu_model(),
         command=command,
         progress=progress,
     )
@@ -90,15 +91,6 @@ def bench_kernels(
         for picture in draw(measured, file):
             progress(str(picture))
     return measured
-
-
-def _cpu_model() -> str | None:
-    """The processor's name; None on a machine without what `runs` needs, which measures its GPU."""
-    try:
-        from catzoo.zoo.system.provenance import cpu_model
-    except ImportError:
-        return None
-    return cpu_model()
 
 
 if __name__ == "__main__":

@@ -1,26 +1,34 @@
-"""Whole training loops on a GPU: environment steps a second of every agent on Atari, as CSV.
+"""`make gpu`: whole training loops on a GPU, environment steps a second of every agent on Atari, as CSV.
 
-Each agent runs by its own recipe for `ALE/*`, with the replay beside the network and a thread that collects
-ahead; variants differ in how the updates are made. Timing begins when updates do.
+    python -m catzoo.zoo.bench.loops.gpu_loop --out results-gpu
+
+Each agent runs by its own recipe, with the replay beside the network and a thread that collects ahead;
+variants differ in how the updates are made. Timing begins when updates do. `learner_updates_per_second` is of
+the learner alone, on the batches that it had last.
 """
 
 from __future__ import annotations
 
-import csv
-import datetime
+import argparse
+import contextlib
+import itertools
 import time
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from catzoo.hparams import Recipe
-from catzoo.zoo.catalogue.recipe_files import find_recipe
-from catzoo.zoo.system.machine import usable_cores
+from catzoo.zoo.bench.rows import Row, stamp, whole, write_results
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from catzoo.hparams import Recipe
+
 COLUMNS = ("agent", "env", "loss", "variant", "num_envs", "steps", "updates", "seconds", "steps_per_second",
-           "frames_per_second", "updates_per_second", "cores", "device", "torch", "date")  # fmt: skip
+           "frames_per_second", "updates_per_second", "learner_updates_per_second", "cores", "device",
+           "versions", "load", "date", "command")  # fmt: skip
+NEEDS = ("ale_py", "lightning", "psutil", "torchrl")
 AGENTS = (("dqn", "mse"), ("dqn", "hl_gauss"), ("rainbow", "hl_gauss"), ("pqn", "hl_gauss"))
 VARIANTS: dict[str, dict[str, Any]] = {
     "eager": {},
@@ -33,6 +41,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 def loop_recipe(agent: str, loss: str, env: str, compute: dict[str, Any]) -> Recipe:
     """The agent's own recipe, but for a replay that is soon filled and a learner that begins at once."""
+    from catzoo.zoo.catalogue.recipe_files import find_recipe
+
     overrides: list[dict[str, Any]] = [{"compute": compute, "steps": 10**9}]
     if agent != "pqn":
         place = "memory" if compute["device"] == "cpu" else "device"
@@ -41,66 +51,97 @@ def loop_recipe(agent: str, loss: str, env: str, compute: dict[str, Any]) -> Rec
 
 
 def measure_loop(recipe: Recipe, seconds: float) -> Row:
-    """Steps, updates and seconds of a training loop, from its first updates on."""
+    """Steps, updates and seconds of a training loop from its first updates on, and then the learner alone."""
+    from catzoo.zoo.bench.loops.loop_worker import rate
+    from catzoo.zoo.environments.protocols import protocol_of
     from catzoo.zoo.training.build import build_trainer
 
-    agent = build_trainer(recipe)
+    work = build_trainer(recipe)
+    take, had = work.learner.learn, []
+
+    def take_and_keep(*given: Any) -> Any:
+        had[:] = given
+        return take(*given)
+
+    work.learner.learn = take_and_keep
     try:
-        while agent.updates < 64:  # graphs are captured and kernels chosen by then
-            agent.iterate()
-        steps, updates, start = agent.steps, agent.updates, time.perf_counter()
+        while work.updates < 64:  # graphs are captured and kernels chosen by then
+            work.iterate()
+        steps, updates, start = work.steps, work.updates, time.perf_counter()
         while time.perf_counter() - start < seconds:
-            agent.iterate()  # acting waits for the GPU, so little is ever queued
-        if agent.learner.device.type == "cuda":
-            torch.cuda.synchronize()
+            work.iterate()  # acting waits for the GPU, so little is ever queued
+        _wait(work.learner.device)
         spent = time.perf_counter() - start
+        steps, updates = work.steps - steps, work.updates - updates
+        bursts = rate(lambda: (take(*had), _wait(work.learner.device)), seconds / 5)
     finally:
-        agent.close()
-    steps, updates = agent.steps - steps, agent.updates - updates
+        work.close()
     return {
         "steps": steps,
         "updates": updates,
         "seconds": round(spent, 2),
         "steps_per_second": round(steps / spent, 1),
-        "frames_per_second": round(4 * steps / spent, 1),
+        "frames_per_second": round(protocol_of(recipe.env).frames_per_step * steps / spent, 1),
         "updates_per_second": round(updates / spent, 1),
+        "learner_updates_per_second": round(bursts * len(had[0].action), 1),
     }
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def bench_loops(
-    out: Path, device: torch.device, env: str = "ALE/Pong-v5", seconds: float = 15.0
+    out: Path,
+    device: torch.device,
+    envs: Sequence[str] = ("ALE/Pong-v5",),
+    seconds: float = 15.0,
+    command: str = "",
 ) -> list[Row]:
     """Measures every agent in every variant and writes `loops-gpu.csv` in `out`; returns its rows."""
-    out.mkdir(parents=True, exist_ok=True)
     on_gpu = device.type == "cuda"
-    stamp = {
-        "cores": usable_cores(),
-        "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
-        "torch": torch.__version__,
-        "date": datetime.date.today().isoformat(),
-    }
-    rows = []
-    with (out / "loops-gpu.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        for agent, loss in AGENTS:
-            for variant, options in VARIANTS.items():
-                if options.get("cuda_graph") and not on_gpu:
-                    continue
-                compute = {"device": str(device), "overlap": True, **options}
-                what = {"agent": agent, "env": env, "loss": loss, "variant": variant}
-                try:
-                    recipe = loop_recipe(agent, loss, env, compute)
-                    measured = measure_loop(recipe, seconds)
-                except Exception as error:  # one variant's trouble is not the others'
-                    reason = (str(error).strip().splitlines() or ["no message"])[0]
-                    print(f"{agent}, {variant}: left out: {type(error).__name__}: {reason[:160]}", flush=True)
-                    continue
-                rows.append(what | {"num_envs": recipe.num_envs} | measured | stamp)
-                writer.writerow(rows[-1])
-                file.flush()
-                print(
-                    f"{agent:8} {loss:9} {variant:20} {measured['frames_per_second']:>10,.0f} frames/s",
-                    flush=True,
-                )
+    about = stamp(command, device=torch.cuda.get_device_name(device) if on_gpu else None)
+    rows: list[Row] = []
+    for env, (agent, loss), (variant, options) in itertools.product(envs, AGENTS, VARIANTS.items()):
+        if options.get("cuda_graph") and not on_gpu:
+            continue
+        try:
+            recipe = loop_recipe(agent, loss, env, {"device": str(device), "overlap": True, **options})
+            measured = measure_loop(recipe, seconds)
+        except Exception as error:  # one variant's trouble is not the others'
+            reason = (str(error).strip().splitlines() or ["no message"])[0]
+            print(f"{agent}, {variant}: left out: {type(error).__name__}: {reason[:160]}", flush=True)
+            continue
+        what = {"agent": agent, "env": env, "loss": loss, "variant": variant, "num_envs": recipe.num_envs}
+        rows.append(whole(COLUMNS, about, what, measured))
+        write_results(out / "loops-gpu.csv", COLUMNS, rows)
+        rates = "{frames_per_second:>10,.0f} frames/s {learner_updates_per_second:>8,.0f} updates/s alone"
+        print(f"{agent:8} {loss:9} {variant:20} {rates.format(**measured)}", flush=True)
     return rows
+
+
+def main() -> None:
+    """`python -m catzoo.zoo.bench.loops.gpu_loop --out DIR`."""
+    parser = argparse.ArgumentParser(description=bench_loops.__doc__)
+    parser.add_argument("--out", type=Path, default=Path("results-gpu"), help="folder for the CSV")
+    parser.add_argument("--env", nargs="+", default=["ALE/Pong-v5"], help="default ALE/Pong-v5")
+    parser.add_argument(
+        "--device", default="cuda", help="cpu shows that it runs, and measures nothing of use"
+    )
+    arguments = parser.parse_args()
+    device = torch.device(arguments.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        parser.exit(2, "no CUDA device: --device cpu for a dry run\n")
+    if missing := [name for name in NEEDS if not find_spec(name)]:
+        print(f"loops: not measured: {', '.join(missing)} are missing")
+        return
+    words = f"--env {' '.join(arguments.env)} --device {arguments.device}"
+    with torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext():
+        bench_loops(
+            arguments.out, device, arguments.env, command=f"python -m catzoo.zoo.bench.loops.gpu_loop {words}"
+        )
+
+
+if __name__ == "__main__":
+    main()

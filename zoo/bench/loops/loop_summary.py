@@ -7,11 +7,10 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from catzoo.zoo.bench.rows import Row
 from catzoo.zoo.statistics.intervals import student_interval
 from catzoo.zoo.system.console import console
 from catzoo.zoo.system.console import print_table as print_columns
-
-Row = dict[str, Any]
 
 
 def compare(rows: Sequence[Row], library: str, loss: str, base: str, base_loss: str) -> list[float]:

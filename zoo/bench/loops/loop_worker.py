@@ -20,8 +20,7 @@ import torch
 
 from catzoo.hparams import Recipe
 from catzoo.zoo.bench.loops.job import Job, Trained, bench_recipe, warm_up
-
-Row = dict[str, Any]
+from catzoo.zoo.bench.rows import Row
 
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "catzoo": {
@@ -87,19 +86,19 @@ def train_ours(recipe: Recipe, *, lightning: bool = True) -> Trained:
     from catzoo.zoo.training.build import build_trainer
     from catzoo.zoo.training.loop import fit
 
-    agent = build_trainer(recipe)
+    work = build_trainer(recipe)
     start = time.perf_counter()
     if lightning:
-        fit(agent)
+        fit(work)
     else:
-        while agent.steps < agent.total_steps:
-            agent.iterate()
+        while work.steps < work.total_steps:
+            work.iterate()
     seconds = time.perf_counter() - start
-    agent.close()
-    policy = agent.collector.policy
-    policy.epsilon = 0.0
-    envs = f"{recipe.num_envs} x {type(agent.collector.env.unwrapped).__name__}"
-    return Trained(seconds, agent.steps, agent.updates, policy, envs)
+    work.close()
+    collector = work.feed.collector
+    collector.policy.epsilon = 0.0
+    envs = f"{recipe.num_envs} x {type(collector.env.unwrapped).__name__}"
+    return Trained(seconds, work.steps, work.updates, collector.policy, envs)
 
 
 def _timing(job: Job, trained: Trained) -> Row:
@@ -134,42 +133,44 @@ def learner(job: Job) -> list[Row]:
             step()
     for _ in range(LEARNER_ROUNDS):
         for name, step in steps.items():
-            rates[name].append(_rate(step))
+            rates[name].append(rate(step, ROUND_SECONDS))
     return [
         {**dataclasses.asdict(job), "variant": name, "updates_per_second": round(statistics.median(laps), 2)}
         for name, laps in rates.items()
     ]
 
 
-def _rate(step: Callable[[], Any]) -> float:
-    """Calls a second, over one round."""
+def rate(step: Callable[[], Any], seconds: float) -> float:
+    """Calls a second, over so many seconds."""
     calls, start = 0, time.perf_counter()
-    while (seconds := time.perf_counter() - start) < ROUND_SECONDS or not calls:
+    while (spent := time.perf_counter() - start) < seconds or not calls:
         step()
         calls += 1
-    return calls / seconds
+    return calls / spent
 
 
 def _learner_step(job: Job, **compute: Any) -> Callable[[], Any]:
-    from catzoo.agents import Batch, Learner
-    from catzoo.zoo.training.build import build_agent, build_env, training_options
+    from catzoo.agents import Transitions, make_learner
+    from catzoo.zoo.training.build import build_agent, build_env
+    from catzoo.zoo.training.compute import resolve_compute
 
     recipe = bench_recipe(dataclasses.replace(job, steps=1_000), **{"channels_last": False, **compute})
     env = build_env(recipe, 1)
-    agent = build_agent(recipe, env)
+    compute_here = resolve_compute(recipe)
+    agent = build_agent(recipe, env, compute_here)
     space, actions, size = env.single_observation_space, int(env.single_action_space.n), recipe.batch_size
     env.close()
-    step = Learner(agent.update, agent.network.parameters(), **training_options(recipe).learner)
+    learner = make_learner(agent, compute_here)
     random = torch.Generator().manual_seed(0)
     frames = [torch.randint(256, (size, *space.shape), generator=random, dtype=torch.uint8) for _ in range(2)]
-    batch = Batch(
+    batch = Transitions(
         observation=frames[0],
         action=torch.randint(actions, (size,), generator=random),
         reward=torch.randn(size, generator=random),
         discount=torch.full((size,), recipe.gamma),
         next_observation=frames[1],
     )
-    return lambda: step.step(batch)
+    return lambda: learner.learn_once(batch)
 
 
 def share(job: Job) -> list[Row]:
@@ -181,27 +182,27 @@ def share(job: Job) -> list[Row]:
     # One thing at a time, or the parts would add up to more than the whole.
     recipe = dataclasses.replace(recipe, compute=dataclasses.replace(recipe.compute, overlap=False))
     train_ours(warm_up(recipe))
-    agent = build_trainer(recipe)
+    work = build_trainer(recipe)
     spent = dict.fromkeys(("environment", "policy", "replay", "learner", "iteration"), 0.0)
 
     def timed(name: str, owner: Any, *methods: str) -> None:
         for method in methods:
             setattr(owner, method, _timed(getattr(owner, method), spent, name))
 
-    timed("environment", agent.collector.env, "step")
-    timed("policy", agent.collector.policy, "forward")
-    if "replay" in agent.components():
-        timed("replay", agent.components()["replay"], "add", "sample", "update_priority")
-    timed("learner", agent.learner, "steps")
-    timed("iteration", agent, "iterate")
+    timed("environment", work.feed.collector.env, "step")
+    timed("policy", work.feed.collector.policy, "forward")
+    if "replay" in work.components():
+        timed("replay", work.components()["replay"], "add", "sample", "update_priority")
+    timed("learner", work.learner, "learn")
+    timed("iteration", work, "iterate")
     begins: list[float] = []
-    iterate = agent.iterate
-    agent.iterate = lambda: (begins.append(time.perf_counter()), iterate())
-    fit(agent)
+    iterate = work.iterate
+    work.iterate = lambda: (begins.append(time.perf_counter()), iterate())
+    fit(work)
     total = (
         time.perf_counter() - begins[0]
     )  # without the trainer's construction, which is no part of the loop
-    agent.close()
+    work.close()
     iteration = spent.pop("iteration")
     spent["the agent's own"] = iteration - sum(spent.values())
     spent["Lightning"] = total - iteration
@@ -211,7 +212,7 @@ def share(job: Job) -> list[Row]:
             "variant": name,
             "seconds": round(seconds, 4),
             "share": round(seconds / total, 4),
-            "updates": agent.updates,
+            "updates": work.updates,
         }
         for name, seconds in spent.items()
     ]

@@ -35,20 +35,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
-from typing import Any
 
 from catzoo.hparams import RecipeError
 from catzoo.hparams.schema import check_name
 from catzoo.zoo.bench.loops.job import KEY, Job
 from catzoo.zoo.bench.loops.loop_summary import print_table, summarise
+from catzoo.zoo.bench.rows import Row, append_results, stamp, whole
 from catzoo.zoo.system.console import say
-from catzoo.zoo.system.provenance import cpu_model, versions
 
 __all__ = ["COLUMNS", "bench_training", "print_table", "summarise"]
-
-Row = dict[str, Any]
 
 COLUMNS = (
     *KEY,
@@ -130,9 +127,13 @@ def bench_training(
     )
     rows: list[Row] = []
     for number, job in enumerate(jobs, 1):
-        known = [row for row in done if tuple(str(row[name]) for name in KEY) == job.key and _is_fresh(row)]
-        fresh = [] if known else _measure(job, command, isolate)
-        _append(file, fresh)
+        about = _stamp(command)
+        known = [
+            row for row in done if tuple(str(row[name]) for name in KEY) == job.key and _is_fresh(row, about)
+        ]
+        fresh = [] if known else _measure(job, about, isolate)
+        if file is not None and fresh:
+            append_results(file, COLUMNS, fresh)
         rows += known or fresh
         progress(f"[{number}/{len(jobs)}] {_line(job, known or fresh)}{' (was there)' if known else ''}")
     return rows
@@ -194,29 +195,27 @@ def _can_run(peer: str, env: str, progress: Callable[[str], None]) -> bool:
     return True
 
 
-def _is_fresh(row: Row) -> bool:
+def _is_fresh(row: Row, about: Row) -> bool:
     """Whether a row can stand beside one of today: the same versions, within a day."""
     age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(row["date"])
-    return row["versions"] == _versions() and age < datetime.timedelta(days=1)
+    return row["versions"] == about["versions"] and age < datetime.timedelta(days=1)
 
 
-def _measure(job: Job, command: str, isolate: bool) -> list[Row]:
+def _measure(job: Job, about: Row, isolate: bool) -> list[Row]:
     """A job's rows, with what they were measured on."""
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if isolate:
         measured = _in_fresh_process(job)
     else:
         from catzoo.zoo.bench.loops.loop_worker import run
 
         measured = run(job)
-    stamp = {
-        "versions": _versions(),
-        "cpu": cpu_model(),
-        "load": round(load, 2),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": command,
-    }
-    return [dict.fromkeys(COLUMNS, "") | row | stamp for row in measured]
+    return [whole(COLUMNS, row, about) for row in measured]
+
+
+def _stamp(command: str) -> Row:
+    """To the second: what was measured within a day stands together."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return stamp(command, also=("stable-baselines3",)) | {"date": now}
 
 
 def _in_fresh_process(job: Job) -> list[Row]:
@@ -238,13 +237,6 @@ def _in_fresh_process(job: Job) -> list[Row]:
         return rows
 
 
-def _versions() -> str:
-    found = versions()
-    if util.find_spec("stable_baselines3") is not None:
-        found["stable-baselines3"] = metadata.version("stable-baselines3")
-    return " ".join(f"{name}={version}" for name, version in found.items())
-
-
 def _csv_file(out: Path | None, env: str) -> Path | None:
     if out is None:
         return None
@@ -264,18 +256,6 @@ def _read(file: Path | None) -> list[Row]:
             {name: NUMBERS.get(name, str)(cell) if cell else "" for name, cell in row.items()}
             for row in reader
         ]
-
-
-def _append(file: Path | None, rows: Sequence[Row]) -> None:
-    if file is None or not rows:
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = not file.exists()
-    with file.open("a", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, COLUMNS)
-        if fresh:
-            writer.writeheader()
-        writer.writerows(rows)
 
 
 def _line(job: Job, rows: Sequence[Row]) -> str:
