@@ -16,12 +16,13 @@ from rich.console import Console
 from catzoo.hparams import RecipeError
 from catzoo.zoo.catalogue.recipe_files import find_recipe
 from catzoo.zoo.cli.main import main
-from catzoo.zoo.environments.making import usable_cores
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.launch import processes, progress_board
+from catzoo.zoo.launch.jobs import Job
 from catzoo.zoo.launch.train_many import threads_each, train_many
 from catzoo.zoo.reporting.finished_runs import gather
 from catzoo.zoo.system.csv_rows import read_rows
+from catzoo.zoo.system.machine import usable_cores
 
 GAMES = '''
 """Games for a test: one that is slow enough to be interrupted, and one that breaks."""
@@ -308,13 +309,13 @@ def test_a_killed_worker_is_named(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     process.kill()
     process.wait()
-    job = processes.Job(find_recipe("dqn", "CartPole-v1"), Run(tmp_path), tmp_path / "log", {})
+    job = Job(find_recipe("dqn", "CartPole-v1"), Run(tmp_path), tmp_path / "log", {})
     assert processes.problem_of(processes.Worker(job, process, 0)) == "killed by SIGKILL; out of memory?"
 
 
 def test_a_worker_that_does_nothing_hangs(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "PATIENCE", 0.3)
-    job = processes.Job(find_recipe("dqn", "CartPole-v1"), Run(tmp_path), tmp_path / "log", {})
+    job = Job(find_recipe("dqn", "CartPole-v1"), Run(tmp_path), tmp_path / "log", {})
     work = "import time\nwhile True: sum(range(10**5))"
     commands = (["-c", "import time; time.sleep(60)"], ["-c", work])
     idle, busy = (
@@ -375,7 +376,7 @@ def test_a_run_whose_worker_crashes_is_started_again_twice(tmp_path, monkeypatch
 def ended(tmp_path, status):
     process = subprocess.Popen([sys.executable, "-c", f"raise SystemExit({status})"])
     process.wait()
-    job = processes.Job(find_recipe("dqn", "CartPole-v1"), Run(tmp_path), tmp_path / "log", {})
+    job = Job(find_recipe("dqn", "CartPole-v1"), Run(tmp_path), tmp_path / "log", {})
     return processes.Worker(job, process, 0)
 
 
@@ -406,7 +407,7 @@ def test_a_run_that_cannot_be_started_is_one_failure(tmp_path, monkeypatch):
 def test_no_worker_outlives_an_error(on_interrupt, end, tmp_path, monkeypatch):
     """It is asked to save and end, and made to if it does not."""
     monkeypatch.setattr(processes, "GRACE", 5.0 if end == signal.SIGINT else 0.2)
-    job = processes.Job(find_recipe("dqn", "CartPole-v1"), Run(tmp_path), tmp_path / "log", {})
+    job = Job(find_recipe("dqn", "CartPole-v1"), Run(tmp_path), tmp_path / "log", {})
     script = (
         f"import signal, time; signal.signal(2, signal.{on_interrupt}); print(flush=True); time.sleep(60)"
     )
