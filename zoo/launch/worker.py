@@ -41,21 +41,17 @@ def _end_with(descriptor: int) -> None:
 
 def work_on(do: Callable[..., object], command: str) -> int:
     """Does the job that it takes; returns the exit status that `catzoo COMMAND` would, or `NO_ROOM`."""
-    hear_interrupts()
+    # A shell may have told the parent's children to ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     job = take_job()
     return exit_status(lambda: status_of(lambda: do(**job)), command)
-
-
-def hear_interrupts() -> None:
-    """Makes Ctrl-C an exception: a shell may have told the parent's children to ignore it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def main() -> int:
     """Trains, or checks; returns the exit status that `catzoo train` would."""
     if sys.argv[1:] != ["check"]:
         return work_on(_train, "train")
-    hear_interrupts()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return exit_status(lambda: _check(json.loads(sys.stdin.readline())), "train")
 
 
