@@ -1,4 +1,4 @@
-"""What a process of its own is started for."""
+"""What a process of its own is started for, and how that ended."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from catzoo.zoo.folders.run_folder import Run
 
 PYTHON = [sys.executable, "-P", "-m"]
 """-P: the working directory is for the user's packages, and hides none of the library's."""
-
-
 COMMAND = [*PYTHON, "catzoo.zoo.launch.worker"]
 
 
@@ -24,27 +22,34 @@ class Work(Protocol):
     @property
     def log(self) -> Path:
         """Of the process's output."""
-        ...
 
     @property
     def command(self) -> list[str]:
         """Of the process, which takes a line of JSON on standard input; see `worker`."""
-        ...
 
     def title(self) -> str:
         """For the log."""
-        ...
 
     def words(self, threads: int) -> dict[str, Any]:
         """What the process is to do with so many threads, as plain data."""
-        ...
 
     def has_result(self) -> bool:
         """Whether it is done."""
-        ...
 
 
 AnyWork = TypeVar("AnyWork", bound=Work)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a job ended."""
+
+    problem: str | None
+    """Why it has no result, in a few words; None: it has one, or nobody wants it any more."""
+    crashed: bool = False
+    """Whether another attempt may fare better."""
+    no_room: bool = False
+    """Whether the disk was full, so that no other attempt fares better until somebody makes room."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Processes at work on runs, several at a time; none of them outlives the block that holds them."""
+"""A job in a process of its own: started, looked at, interrupted, killed."""
 
 from __future__ import annotations
 
@@ -10,29 +10,17 @@ import os
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Generic
+from typing import Generic
 
-from catzoo.zoo.launch.jobs import AnyWork
+from catzoo.zoo.launch.jobs import AnyWork, Ending
 from catzoo.zoo.system.exit_status import NO_ROOM
 from catzoo.zoo.system.machine import WORKERS, usable_cores
-from catzoo.zoo.system.signals import sigterm_raises
 
-POLL = 0.1
-"""Seconds between looks at the processes."""
-LOOK = 1.0
-"""Seconds between looks at the metrics."""
 TAIL = 65_536
 """Bytes at a log's end that are searched for what went wrong."""
-GRACE = 60.0
-"""Seconds that an interrupted worker has to end by itself."""
 PATIENCE = 600.0
 """Seconds without processor time after which a worker hangs: on a lock, or an environment that waits."""
-RESTARTS = 2
-"""Times that a run whose worker crashed or hung is started again, from its last checkpoint."""
 
 
 @dataclass
@@ -43,58 +31,76 @@ class Worker(Generic[AnyWork]):
     process: subprocess.Popen[bytes]
     log_start: int
     """Bytes of the log that are from before."""
+    stopped: bool = False
+    """Whether it was killed because nobody wants its result."""
     hung: bool = False
     """Whether it was killed for doing nothing."""
     alive: tuple[float, float] = (0.0, math.inf)
     """Its processor time when that last grew, and when that was."""
 
+    def ending(self) -> Ending | None:
+        """How it ended; None while it is at work."""
+        status = self.process.poll()
+        if status is None:
+            return None
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        if self.stopped:
+            return Ending(None)
+        return Ending(self._problem(status), crashed=status < 0, no_room=status == NO_ROOM)
+
     def look_for_life(self, now: float) -> None:
-        """Kills a worker that has used no processor time for too long."""
+        """Kills it if it has used no processor time for too long."""
         used = processor_seconds(self.process.pid)
         if used is None or used > self.alive[0] or self.alive[1] == math.inf:
             self.alive = (used or 0.0, now)
         elif now - self.alive[1] > PATIENCE:
             self.hung = True
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+            self.kill()
 
-    @property
-    def crashed(self) -> bool:
-        """Whether it was ended by a signal, so that another attempt may fare better."""
-        return self.process.returncode is not None and self.process.returncode < 0
+    def interrupt(self) -> None:
+        """Asks it to save and end."""
+        self.process.send_signal(signal.SIGINT)
 
-    @property
-    def had_no_room(self) -> bool:
-        """Whether the disk was full, so that no other attempt fares better until somebody makes room."""
-        return self.process.returncode == NO_ROOM
+    def wait(self, seconds: float | None = None) -> None:
+        """Waits until it has ended, or so long."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
+
+    def stop(self) -> None:
+        """Ends it at once, as its job is not wanted any more."""
+        self.stopped = True
+        self.kill()
+
+    def kill(self) -> None:
+        """Ends it at once, and the processes that it has started."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def _problem(self, status: int) -> str | None:
+        """Why its job has no result, in a few words; None if it has."""
+        if status == 0:
+            return None if self.job.has_result() else "ended without a result"
+        if self.hung:
+            return f"hung: no processor time for {PATIENCE:.0f} s"
+        if status < 0:
+            known = -status in set(signal.Signals)
+            name = signal.Signals(-status).name if known else f"signal {-status}"
+            hint = "; out of memory?" if name == "SIGKILL" else ""
+            return f"killed by {name}{hint}"
+        try:
+            with self.job.log.open("rb") as log:
+                log.seek(max(self.log_start, log.seek(0, os.SEEK_END) - TAIL))
+                text = log.read().decode(errors="replace")
+        except OSError as error:
+            text = f"its log cannot be read: {error}"
+        return f"exit status {status}: {last_words(text) or 'no message'}"
 
 
 def threads_each(workers: int) -> int:
     """Threads for each of so many workers, so that they do not fight for cores."""
     return max(usable_cores() // workers, 1)
-
-
-@contextlib.contextmanager
-def crew_of_workers() -> Iterator[list[Worker[Any]]]:
-    """A list of workers; none of them outlives the block. An error that ends it lets them save first."""
-    crew: list[Worker[Any]] = []
-    try:
-        with sigterm_raises():
-            yield crew
-    except BaseException:  # whatever it was, they may save what they have
-        for worker in crew:
-            with contextlib.suppress(ProcessLookupError):
-                worker.process.send_signal(signal.SIGINT)
-        deadline = time.monotonic() + GRACE
-        for worker in crew:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                worker.process.wait(max(deadline - time.monotonic(), 0))
-        raise
-    finally:
-        for worker in crew:
-            if worker.process.poll() is None:
-                os.killpg(worker.process.pid, signal.SIGKILL)
-                worker.process.wait()
 
 
 def environment(threads: int, workers: int) -> dict[str, str]:
@@ -125,57 +131,15 @@ def start(job: AnyWork, threads: int, workers: int) -> Worker[AnyWork]:
     return Worker(job, process, start)
 
 
-def wait_for(
-    crew: Sequence[Worker[AnyWork]], look: Callable[[Worker[AnyWork]], None]
-) -> list[Worker[AnyWork]]:
-    """Waits until some workers have ended, and returns them; looks at each of the others meanwhile."""
-    looked = 0.0
-    while True:
-        ended = [worker for worker in crew if worker.process.poll() is not None]
-        for worker in ended:
-            assert worker.process.stdin is not None
-            with contextlib.suppress(BrokenPipeError):
-                worker.process.stdin.close()
-        if ended:
-            return ended
-        if time.monotonic() - looked >= LOOK:
-            looked = time.monotonic()
-            for worker in crew:
-                look(worker)
-                worker.look_for_life(looked)
-        time.sleep(POLL)
-
-
-def problem_of(worker: Worker[Any]) -> str | None:
-    """Why a worker's job has no result, in a few words; None if it has."""
-    status = worker.process.returncode
-    if status == 0:
-        return None if worker.job.has_result() else "ended without a result"
-    if worker.hung:
-        return f"hung: no processor time for {PATIENCE:.0f} s"
-    if status < 0:
-        known = -status in set(signal.Signals)
-        name = signal.Signals(-status).name if known else f"signal {-status}"
-        hint = "; out of memory?" if name == "SIGKILL" else ""
-        return f"killed by {name}{hint}"
-    try:
-        with worker.job.log.open("rb") as log:
-            log.seek(max(worker.log_start, log.seek(0, os.SEEK_END) - TAIL))
-            text = log.read().decode(errors="replace")
-    except OSError as error:
-        text = f"its log cannot be read: {error}"
-    return f"exit status {status}: {last_words(text) or 'no message'}"
-
-
 def processor_seconds(pid: int) -> float | None:
     """Processor time that a process has used, its threads included; None where nobody can tell."""
+    import psutil
+
     try:
-        fields = (
-            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        )
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError):
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
         return None
+    return float(times.user + times.system)
 
 
 def last_words(text: str) -> str:

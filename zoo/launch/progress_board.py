@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.launch.jobs import Job
-from catzoo.zoo.launch.processes import Worker
 from catzoo.zoo.system.console import console
 from catzoo.zoo.system.csv_rows import newest_row
 
@@ -54,27 +51,24 @@ class Board:
         self.bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
-    def begin(self, run: Run, steps: int, *, again: bool = False) -> None:
+    def begin(self, job: Job, again: bool = False) -> None:
         """A run begins or goes on; `again` in this very command."""
         self.begun += not again
-        name = run.path.name
-        self.lines[name] = self.bar.add_task(name, total=steps, count="", rate="starting", score="")
-        self.look(run, steps)
+        name = job.run.path.name
+        self.lines[name] = self.bar.add_task(
+            name, total=job.recipe.steps, count="", rate="starting", score=""
+        )
+        self.look(job)
         if not self.live:
             self.tell(f"{self.begun}/{self.runs} begins{' again' if again else ''}: {name}")
 
-    def watch(self, worker: Worker[Job]) -> None:
-        """Reads how far a worker's run is."""
-        self.look(worker.job.run, worker.job.recipe.steps)
-
-    def look(self, run: Run, steps: int) -> None:
+    def look(self, job: Job) -> None:
         """Reads how far a run is; costs a few kB of its metrics.csv."""
-        name, row = run.path.name, newest_row(run.metrics, "time/steps_per_second")
+        name, steps = job.run.path.name, job.recipe.steps
+        row = newest_row(job.run.metrics, "time/steps_per_second")
         if not self.live or not row:
             return
         done, rate = min(int(row["step"]), steps), float(row["time/steps_per_second"])
@@ -89,14 +83,14 @@ class Board:
         self.rates[name] = rate
         self._sum()
 
-    def end(self, run: Run, steps: int, line: str, *, finished: bool) -> None:
+    def end(self, job: Job, line: str, *, finished: bool) -> None:
         """A run is over; `line` says how it went."""
-        name = run.path.name
+        name = job.run.path.name
         self.bar.remove_task(self.lines.pop(name))
         self.rates.pop(name, None)
         if finished:
             self.done += 1
-            self.steps_done += steps
+            self.steps_done += job.recipe.steps
         self._sum()
         self.tell(line)
 

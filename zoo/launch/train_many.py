@@ -10,7 +10,6 @@ import dataclasses
 import json
 import os
 import subprocess
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,21 +19,14 @@ from catzoo.zoo.catalogue.recipe_files import find_recipe, know_losses, recipe_s
 from catzoo.zoo.environments.selection import expand
 from catzoo.zoo.folders.recipe_sources import Source, Sourced, recipes_from
 from catzoo.zoo.folders.run_folder import Run, default_folder, finished_result
-from catzoo.zoo.launch.jobs import COMMAND, Job
-from catzoo.zoo.launch.processes import (
-    RESTARTS,
-    crew_of_workers,
-    environment,
-    last_words,
-    problem_of,
-    start,
-    threads_each,
-    wait_for,
-)
+from catzoo.zoo.launch.job_loop import run_jobs
+from catzoo.zoo.launch.jobs import COMMAND, Ending, Job
+from catzoo.zoo.launch.processes import environment, last_words, threads_each
 from catzoo.zoo.launch.progress_board import Board
 from catzoo.zoo.reporting.scores import print_scores
 from catzoo.zoo.system.console import say
 from catzoo.zoo.system.signals import sigterm_raises
+from catzoo.zoo.training.loop import check_wandb
 from catzoo.zoo.training.train import said_of
 
 Overrides = Iterable[str | Mapping[str, Any]]
@@ -89,7 +81,7 @@ def train_many(
     for name, count in (("seeds", seeds), ("workers", workers)):
         if count < 1:
             raise RecipeError(f"{name}={count}: must be at least 1")
-    _check_wandb(wandb)
+    check_wandb(wandb)
     overrides = [overrides] if isinstance(overrides, str | Mapping) else list(overrides)
     if source is not None:
         recipes = _from_source(source, agent, envs, losses, preset, seeds, said_of(overrides, steps, seed))
@@ -107,13 +99,6 @@ def train_many(
     if progress is not None:
         _report(jobs, failures, progress)
     return [_outcome(job, failures.get(job.run.path)) for job in jobs]
-
-
-def _check_wandb(project: str | None) -> None:
-    from importlib.util import find_spec
-
-    if project is not None and find_spec("wandb") is None:
-        raise RecipeError("Weights & Biases is not installed: pip install 'catzoo[wandb]'")
 
 
 def _recipes(
@@ -246,36 +231,26 @@ def train_jobs(
     jobs: Sequence[Job], todo: Sequence[Job], workers: int, tell: Callable[[str], None] | None
 ) -> dict[Path, str]:
     """Trains what is to do; returns why the runs that failed did, by folder."""
-    failures: dict[Path, str] = {}
     done = len(jobs) - len(todo)
     steps = [sum(job.recipe.steps for job in some) for some in (jobs, todo)]
     if done and tell is not None:
         tell(f"{done} of {len(jobs)} runs {'is' if done == 1 else 'are'} finished already")
     if not todo:
-        return failures
-    workers = min(workers, len(todo))
-    threads = threads_each(workers)
-    waiting, attempts = list(todo), Counter[Path]()
-    with Board(len(jobs), done, steps[0], steps[0] - steps[1], tell) as board, crew_of_workers() as crew:
-        while waiting or crew:
-            while waiting and len(crew) < workers:
-                job = waiting.pop(0)
-                attempts[job.run.path] += 1
-                board.begin(job.run, job.recipe.steps, again=attempts[job.run.path] > 1)
-                try:
-                    crew.append(start(job, threads, workers))
-                except OSError as error:  # such as a full disk: this run's trouble, not the others'
-                    failures[job.run.path] = f"cannot be started: {error}"
-                    board.end(job.run, job.recipe.steps, _line(job, failures[job.run.path]), finished=False)
-            for worker in wait_for(crew, board.watch) if crew else ():
-                crew.remove(worker)
-                job, problem = worker.job, problem_of(worker)
-                if problem is not None and worker.crashed and attempts[job.run.path] <= RESTARTS:
-                    waiting.insert(0, job)
-                elif problem is not None:
-                    failures[job.run.path] = problem
-                line = _line(job, problem)
-                board.end(job.run, job.recipe.steps, line, finished=problem is None)
+        return {}
+    failures: dict[Path, str] = {}
+    with Board(len(jobs), done, steps[0], steps[0] - steps[1], tell) as board:
+
+        def end(job: Job, ending: Ending, again: bool) -> None:
+            if ending.problem is not None and not again:
+                failures[job.run.path] = ending.problem
+            board.end(job, _line(job, ending.problem), finished=ending.problem is None)
+
+        def refused(job: Job, error: OSError) -> None:  # this run's trouble, not the others'
+            end(job, Ending(f"cannot be started: {error}"), False)
+
+        run_jobs(
+            iter(todo), min(workers, len(todo)), begin=board.begin, look=board.look, end=end, refused=refused
+        )
     return failures
 
 

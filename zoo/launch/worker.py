@@ -12,9 +12,10 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
-from catzoo.zoo.system.exit_status import status_of
+from catzoo.zoo.system.exit_status import exit_status, status_of
 
 
 def take_job() -> Any:
@@ -38,16 +39,20 @@ def _end_with(descriptor: int) -> None:
     os._exit(1)
 
 
-def main() -> int:
-    """Trains; returns the exit status that `catzoo train` would."""
+def work_on(do: Callable[..., object], command: str) -> int:
+    """Does the job that it takes; returns the exit status that `catzoo COMMAND` would, or `NO_ROOM`."""
     # A shell may have told the parent's children to ignore it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    from catzoo.zoo.system.exit_status import exit_status
-
-    if sys.argv[1:] == ["check"]:
-        return exit_status(lambda: _check(json.loads(sys.stdin.readline())), "train")
     job = take_job()
-    return exit_status(lambda: _train(job), "train")
+    return exit_status(lambda: status_of(lambda: do(**job)), command)
+
+
+def main() -> int:
+    """Trains, or checks; returns the exit status that `catzoo train` would."""
+    if sys.argv[1:] != ["check"]:
+        return work_on(_train, "train")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    return exit_status(lambda: _check(json.loads(sys.stdin.readline())), "train")
 
 
 def _check(jobs: list[dict[str, Any]]) -> None:
@@ -61,11 +66,11 @@ def _check(jobs: list[dict[str, Any]]) -> None:
         build_trainer(recipe_of(**job), folder).close()
 
 
-def _train(job: dict[str, Any]) -> int:
+def _train(**arguments: Any) -> None:
     from catzoo.zoo.reporting.result_table import print_result
     from catzoo.zoo.training.train import train
 
-    return status_of(lambda: print_result(train(**job)))
+    print_result(train(**arguments))
 
 
 if __name__ == "__main__":

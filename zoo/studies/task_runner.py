@@ -6,23 +6,14 @@ checkpoint. A process that crashes is started again twice.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import NoRoomError, RecipeError
-from catzoo.zoo.launch.jobs import PYTHON
-from catzoo.zoo.launch.processes import (
-    RESTARTS,
-    Worker,
-    crew_of_workers,
-    problem_of,
-    start,
-    threads_each,
-    wait_for,
-)
+from catzoo.zoo.launch.job_loop import run_jobs
+from catzoo.zoo.launch.jobs import PYTHON, Ending
 from catzoo.zoo.studies.results_folder import ResultsFolder, described, save_rows
 from catzoo.zoo.studies.study import Study, Task
 from catzoo.zoo.system.console import console, progress_bar
@@ -34,7 +25,7 @@ GOES_ON = "the same command goes on"
 
 @dataclass(frozen=True)
 class TaskJob:
-    """A task as a process takes it; see `crew.Work`."""
+    """A task as a process takes it; see `jobs.Work`."""
 
     study: Study
     task: Task
@@ -94,13 +85,12 @@ def run_tasks(
     """
     tasks = study.tasks()
     todo = [task for task in tasks if not folder.rows_file(task).exists()]
-    tell = tell or (lambda line: None)
-    if len(todo) < len(tasks):
-        tell(f"{len(tasks) - len(todo)} of {len(tasks)} tasks are done already")
+    done, tell = len(tasks) - len(todo), tell or (lambda line: None)
+    if done:
+        tell(f"{done} of {len(tasks)} tasks are done already")
     failures: dict[str, str] = {}
     with progress_bar(study.name) as bar:
-        shown = bar.add_task(study.name, total=len(tasks), completed=len(tasks) - len(todo))
-        done = len(tasks) - len(todo)
+        shown = bar.add_task(study.name, total=len(tasks), completed=done)
 
         def ended(task: Task, problem: str | None) -> None:
             nonlocal done
@@ -137,26 +127,11 @@ def _one_by_one(
 
 
 def _side_by_side(jobs: Sequence[TaskJob], workers: int, ended: Callable[[Task, str | None], None]) -> None:
-    waiting, attempts = list(jobs), Counter[str]()
-    workers = min(workers, len(jobs))
-    threads = threads_each(workers)
-    with crew_of_workers() as crew:
-        while waiting or crew:
-            while waiting and len(crew) < workers:
-                job = waiting.pop(0)
-                attempts[job.task.name] += 1
-                with no_room_told(GOES_ON):
-                    crew.append(start(job, threads, workers))
-            for worker in wait_for(crew, _nothing) if crew else ():
-                crew.remove(worker)
-                job, problem = worker.job, problem_of(worker)
-                if worker.had_no_room:
-                    raise NoRoomError(f"{job.task.name}: {problem}")
-                if problem is not None and worker.crashed and attempts[job.task.name] <= RESTARTS:
-                    waiting.insert(0, job)
-                else:
-                    ended(job.task, problem and f"{problem}; see {job.log}")
+    def end(job: TaskJob, ending: Ending, again: bool) -> None:
+        if ending.no_room:
+            raise NoRoomError(f"{job.task.name}: {ending.problem}")
+        if not again:
+            ended(job.task, ending.problem and f"{ending.problem}; see {job.log}")
 
-
-def _nothing(worker: Worker[TaskJob]) -> None:
-    """What is seen of a task is that it ends."""
+    with no_room_told(GOES_ON):
+        run_jobs(iter(jobs), min(workers, len(jobs)), end=end)

@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from typing import Any
 
-from catzoo.zoo.launch.worker import take_job
-from catzoo.zoo.system.exit_status import status_of
-
-
-def main() -> int:
-    """Does the task; returns the exit status."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    from catzoo.zoo.system.exit_status import exit_status
-
-    job = take_job()
-    return exit_status(lambda: status_of(lambda: _work(**job)), "reproduce")
+from catzoo.zoo.launch.worker import work_on
 
 
 def _work(study: str, settings: dict[str, Any], name: str, folder: str, threads: int) -> None:
@@ -32,4 +21,4 @@ def _work(study: str, settings: dict[str, Any], name: str, folder: str, threads:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(work_on(_work, "reproduce"))

@@ -7,30 +7,17 @@ finds the trial going on with the runs that it has.
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
-import signal
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.zoo.folders.run_folder import finished_result
 from catzoo.zoo.folders.study_folder import StudyFolder
-from catzoo.zoo.launch.jobs import Job
-from catzoo.zoo.launch.processes import (
-    RESTARTS,
-    Worker,
-    crew_of_workers,
-    problem_of,
-    start,
-    threads_each,
-    wait_for,
-)
+from catzoo.zoo.launch.job_loop import run_jobs
+from catzoo.zoo.launch.jobs import Ending, Job
 from catzoo.zoo.launch.progress_board import Board
 from catzoo.zoo.system.csv_rows import newest_row
 from catzoo.zoo.training.resume import drop_checkpoints
@@ -101,10 +88,9 @@ class Scheduler:
         self.plan, self.trials, self.folder = plan, trials, folder
         self.wanted, self.workers = wanted, workers
         self.tell = tell or (lambda line: None)
-        self.threads = threads_each(workers)
         self.active: list[Active] = []
-        self.waiting: list[Trial] = []
-        self.attempts: Counter[Path] = Counter()
+        self.interrupted: list[Trial] = []
+        self.waiting: list[Job] = []
         self.waited = False
         done = len(trials.finished())
         per_trial = plan.instances * plan.steps
@@ -123,25 +109,25 @@ class Scheduler:
             KeyboardInterrupt: after the runs have been saved.
         """
         with (
-            self.trials.alive(lambda: [*(active.trial for active in self.active), *self.waiting]),
+            self.trials.alive(lambda: [*(active.trial for active in self.active), *self.interrupted]),
             self.board,
-            crew_of_workers() as crew,
         ):
-            self.waiting = self.trials.interrupted()
-            while True:
-                while len(self.active) < self.workers:
-                    trial = self.waiting.pop(0) if self.waiting else self.trials.next(self.wanted)
-                    if trial is None:
-                        break
-                    self._begin(trial, crew)
-                if not crew:
-                    if not self._others_at_work():
-                        break
-                    time.sleep(PATIENCE)  # one of them may die, and its trial be left for this one
-                    continue
-                for worker in wait_for(crew, self._look):
-                    crew.remove(worker)
-                    self._ended(worker, crew)
+            run_jobs(self._runs(), self.workers, begin=self._begin, look=self._look, end=self._end)
+
+    def _runs(self) -> Iterator[Job | None]:
+        """The next run of a trial at work, or else of another trial; None: one of them has to end before."""
+        self.interrupted = self.trials.interrupted()
+        while True:
+            if self.waiting:
+                yield self.waiting.pop(0)
+            elif trial := self.interrupted.pop(0) if self.interrupted else self.trials.next(self.wanted):
+                self._take_up(trial)
+            elif self.active:
+                yield None
+            elif self._others_at_work():
+                time.sleep(PATIENCE)  # one of them may die, and its trial be left for this one
+            else:
+                return
 
     def _others_at_work(self) -> bool:
         others = self.trials.at_work_elsewhere()
@@ -150,7 +136,7 @@ class Scheduler:
         self.waited = bool(others)
         return self.waited
 
-    def _begin(self, trial: Trial, crew: list[Worker[Job]]) -> None:
+    def _take_up(self, trial: Trial) -> None:
         try:
             chosen = chosen_by(self.trials.frozen(trial))
             jobs = self.plan.jobs(self.folder.trial(trial.number), trial.number, chosen)
@@ -162,16 +148,16 @@ class Scheduler:
         active = Active(trial, jobs)
         self.active.append(active)
         self.tell(f"trial {trial.number} begins: {describe(trial.params) or 'the recipe as it is'}")
-        self._advance(active, crew)
+        self._advance(active)
 
-    def _advance(self, active: Active, crew: list[Worker[Job]]) -> None:
-        """Takes up what is finished already, and starts the trial's next run."""
+    def _advance(self, active: Active) -> None:
+        """Takes what is finished already, and has the trial's next run wait for its worker."""
         while len(active.scores) < len(active.jobs):
             job = active.jobs[len(active.scores)]
             try:
                 result = finished_result(job.run, job.recipe)
                 if result is None:
-                    self._start(active, job, crew)
+                    self.waiting.append(job)
                     return
                 self._take(active, job, result)
             except ValueError as error:  # RecipeError too
@@ -181,11 +167,9 @@ class Scheduler:
                 return
         self._finish(active)
 
-    def _start(self, active: Active, job: Job, crew: list[Worker[Job]]) -> None:
-        self.attempts[job.run.path] += 1
+    def _begin(self, job: Job, again: bool) -> None:
         job.log.parent.mkdir(parents=True, exist_ok=True)
-        self.board.begin(job.run, job.recipe.steps)
-        crew.append(start(job, self.threads, self.workers))
+        self.board.begin(job, again)
 
     def _take(self, active: Active, job: Job, result: Mapping[str, Any]) -> None:
         """Adds a finished run's score to the trial's, and prunes it if that was enough."""
@@ -202,17 +186,16 @@ class Scheduler:
             if lost and len(active.scores) < len(active.jobs):
                 self._prune(active)
 
-    def _look(self, worker: Worker[Job]) -> None:
-        """Looks how far a run is; stops it if its trial is pruned."""
-        active = self._of(worker)
-        self.board.watch(worker)
-        row = newest_row(worker.job.run.metrics, "step") if self.plan.prunes_within else {}
-        done = int(row.get("step") or 0) * MARKS // worker.job.recipe.steps
-        if done > active.marks and not active.stopped:
-            self._report_marks(active, worker.job, min(done, MARKS - 1))
-            if active.stopped:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(worker.process.pid, signal.SIGKILL)
+    def _look(self, job: Job) -> bool:
+        """Looks how far a run is; returns whether its trial is pruned now."""
+        active = self._of(job)
+        self.board.look(job)
+        row = newest_row(job.run.metrics, "step") if self.plan.prunes_within else {}
+        done = int(row.get("step") or 0) * MARKS // job.recipe.steps
+        if done <= active.marks or active.stopped:
+            return False
+        self._report_marks(active, job, min(done, MARKS - 1))
+        return active.stopped
 
     def _report_marks(self, active: Active, job: Job, until: int) -> None:
         """Reports a run's progress, mark by mark; marks the trial as stopped if it is to be pruned."""
@@ -231,25 +214,23 @@ class Scheduler:
                 active.stopped = True
                 return
 
-    def _ended(self, worker: Worker[Job], crew: list[Worker[Job]]) -> None:
-        active, job = self._of(worker), worker.job
-        problem = None if active.stopped else problem_of(worker)
-        self.board.end(job.run, job.recipe.steps, "", finished=not active.stopped and not problem)
+    def _end(self, job: Job, ending: Ending, again: bool) -> None:
+        active, problem = self._of(job), ending.problem
+        self.board.end(job, "", finished=not active.stopped and not problem)
         if active.stopped:
             active.steps += active.marks * job.recipe.steps // MARKS
             self._prune(active)
         elif problem is None:
-            self._advance(active, crew)
-        elif worker.had_no_room:  # the trial is as good as any, and goes on with the next command
+            self._advance(active)
+        elif ending.no_room:  # the trial is as good as any, and goes on with the next command
             raise NoRoomError(f"{active.name}: {problem}")
-        elif worker.crashed and self.attempts[job.run.path] <= RESTARTS:
+        elif again:
             self.tell(f"{active.name}: {job.run.path.name}: {problem}; it begins again")
-            self._start(active, job, crew)
         else:
             self._fail(active, f"{job.run.path.name}: {problem}; see {job.log}")
 
-    def _of(self, worker: Worker[Job]) -> Active:
-        return next(active for active in self.active if worker.job in active.jobs)
+    def _of(self, job: Job) -> Active:
+        return next(active for active in self.active if job in active.jobs)
 
     def _finish(self, active: Active) -> None:
         value = self._value(active)

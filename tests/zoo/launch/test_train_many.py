@@ -16,12 +16,13 @@ from rich.console import Console
 from catzoo.hparams import RecipeError
 from catzoo.zoo.catalogue.recipe_files import find_recipe
 from catzoo.zoo.cli.main import main
-from catzoo.zoo.environments.making import usable_cores
 from catzoo.zoo.folders.run_folder import Run
-from catzoo.zoo.launch import processes, progress_board
+from catzoo.zoo.launch import job_loop, processes, progress_board
+from catzoo.zoo.launch.jobs import Ending, Job
 from catzoo.zoo.launch.train_many import threads_each, train_many
 from catzoo.zoo.reporting.finished_runs import gather
 from catzoo.zoo.system.csv_rows import read_rows
+from catzoo.zoo.system.machine import usable_cores
 
 GAMES = '''
 """Games for a test: one that is slow enough to be interrupted, and one that breaks."""
@@ -170,7 +171,7 @@ def test_workers_share_the_cores(history):
 
 def test_finished_runs_are_only_counted(history, monkeypatch, capsys):
     monkeypatch.chdir(history["folder"])
-    monkeypatch.setattr("catzoo.zoo.launch.train_many.start", lambda *_: pytest.fail("a run began again"))
+    monkeypatch.setattr("catzoo.zoo.launch.job_loop.start", lambda *_: pytest.fail("a run began again"))
     envs = ["games_for_many:Slow-v0", "CartPole-v1"]
     done = train_many("dqn", envs, losses=["MSE"], steps=600, overrides=TINY)
     said = capsys.readouterr().out
@@ -206,7 +207,7 @@ def test_finished_runs_are_only_counted(history, monkeypatch, capsys):
 )
 def test_mistakes_are_refused_before_anything_starts(tmp_path, monkeypatch, keywords, words):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    monkeypatch.setattr("catzoo.zoo.launch.train_many.start", lambda *_: pytest.fail("a run began"))
+    monkeypatch.setattr("catzoo.zoo.launch.job_loop.start", lambda *_: pytest.fail("a run began"))
     arguments = {"agent": "dqn", "envs": "CartPole-v1,Acrobot-v1", **keywords}
     with pytest.raises(RecipeError) as caught:
         train_many(arguments.pop("agent"), arguments.pop("envs"), run_dir=tmp_path / "runs", **arguments)
@@ -233,7 +234,7 @@ def saved(path, **changes):
     ],
 )
 def test_folders_of_others_are_refused_before_anything_starts(tmp_path, monkeypatch, prepare, words):
-    monkeypatch.setattr("catzoo.zoo.launch.train_many.start", lambda *_: pytest.fail("a run began"))
+    monkeypatch.setattr("catzoo.zoo.launch.job_loop.start", lambda *_: pytest.fail("a run began"))
     prepare(tmp_path / "runs")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(RecipeError, match=words):
@@ -304,35 +305,37 @@ def test_a_share_is_at_least_one_thread(monkeypatch):
     assert [threads_each(workers) for workers in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
 
 
+def at_work(tmp_path, script, **more):
+    """A worker on a run, which does something else."""
+    command = [sys.executable, "-c", script]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, process_group=0, **more)
+    job = Job(find_recipe("dqn", "CartPole-v1"), Run(tmp_path), tmp_path / "log", {})
+    return processes.Worker(job, process, 0)
+
+
 def test_a_killed_worker_is_named(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    process.kill()
-    process.wait()
-    job = processes.Job(find_recipe("dqn", "CartPole-v1"), Run(tmp_path), tmp_path / "log", {})
-    assert processes.problem_of(processes.Worker(job, process, 0)) == "killed by SIGKILL; out of memory?"
+    worker = at_work(tmp_path, "import time; time.sleep(60)")
+    assert worker.ending() is None
+    worker.kill()
+    worker.wait()
+    assert worker.ending() == Ending("killed by SIGKILL; out of memory?", crashed=True)
 
 
 def test_a_worker_that_does_nothing_hangs(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "PATIENCE", 0.3)
-    job = processes.Job(find_recipe("dqn", "CartPole-v1"), Run(tmp_path), tmp_path / "log", {})
-    work = "import time\nwhile True: sum(range(10**5))"
-    commands = (["-c", "import time; time.sleep(60)"], ["-c", work])
-    idle, busy = (
-        processes.Worker(job, subprocess.Popen([sys.executable, *command], process_group=0), 0)
-        for command in commands
-    )
+    idle = at_work(tmp_path, "import time; time.sleep(60)")
+    busy = at_work(tmp_path, "while True: sum(range(10**5))")
     end = time.monotonic() + 20
-    while idle.process.poll() is None:
+    while idle.ending() is None:
         for worker in (idle, busy):
             worker.look_for_life(time.monotonic())
         time.sleep(0.1)
         assert time.monotonic() < end
-    assert busy.process.poll() is None
-    busy.process.kill()
-    busy.process.wait()
-    assert idle.crashed
-    assert processes.problem_of(idle) == "hung: no processor time for 0 s"
-    assert processes.problem_of(busy) == "killed by SIGKILL; out of memory?"
+    assert busy.ending() is None
+    busy.kill()
+    busy.wait()
+    assert idle.ending() == Ending("hung: no processor time for 0 s", crashed=True)
+    assert busy.ending() == Ending("killed by SIGKILL; out of memory?", crashed=True)
 
 
 CRASHING = """
@@ -373,29 +376,30 @@ def test_a_run_whose_worker_crashes_is_started_again_twice(tmp_path, monkeypatch
 
 
 def ended(tmp_path, status):
-    process = subprocess.Popen([sys.executable, "-c", f"raise SystemExit({status})"])
-    process.wait()
-    job = processes.Job(find_recipe("dqn", "CartPole-v1"), Run(tmp_path), tmp_path / "log", {})
-    return processes.Worker(job, process, 0)
+    worker = at_work(tmp_path, f"raise SystemExit({status})")
+    worker.wait()
+    return worker.ending()
 
 
 def test_a_worker_without_a_result_or_a_log_is_a_failure_and_no_crash(tmp_path):
-    assert processes.problem_of(ended(tmp_path, 0)) == "ended without a result"
+    assert ended(tmp_path, 0) == Ending("ended without a result")
     (tmp_path / "result.json").write_text("{")
-    assert processes.problem_of(ended(tmp_path, 0)) == "ended without a result"
-    assert "its log cannot be read" in processes.problem_of(ended(tmp_path, 1))
+    assert ended(tmp_path, 0) == Ending("ended without a result")
+    ending = ended(tmp_path, 1)
+    assert "its log cannot be read" in ending.problem
+    assert not ending.crashed
 
 
 def test_the_end_of_a_long_log_is_read(tmp_path):
     (tmp_path / "log").write_text("ValueError: early\n" + "x" * processes.TAIL + "\nTypeError: late\nbye\n")
-    assert processes.problem_of(ended(tmp_path, 3)) == "exit status 3: TypeError: late"
+    assert ended(tmp_path, 3) == Ending("exit status 3: TypeError: late")
 
 
 def test_a_run_that_cannot_be_started_is_one_failure(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("catzoo.zoo.launch.train_many.start", full)
+    monkeypatch.setattr("catzoo.zoo.launch.job_loop.start", full)
     monkeypatch.setattr("catzoo.zoo.launch.train_many.check_jobs", lambda *_: None)
     runs = train_many("dqn", "CartPole-v1,Acrobot-v1", run_dir=tmp_path, progress=None)
     assert len(runs) == 2
@@ -405,22 +409,21 @@ def test_a_run_that_cannot_be_started_is_one_failure(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("on_interrupt", "end"), [("SIG_DFL", signal.SIGINT), ("SIG_IGN", signal.SIGKILL)])
 def test_no_worker_outlives_an_error(on_interrupt, end, tmp_path, monkeypatch):
     """It is asked to save and end, and made to if it does not."""
-    monkeypatch.setattr(processes, "GRACE", 5.0 if end == signal.SIGINT else 0.2)
-    job = processes.Job(find_recipe("dqn", "CartPole-v1"), Run(tmp_path), tmp_path / "log", {})
+    monkeypatch.setattr(job_loop, "GRACE", 5.0 if end == signal.SIGINT else 0.2)
     script = (
         f"import signal, time; signal.signal(2, signal.{on_interrupt}); print(flush=True); time.sleep(60)"
     )
-    process = subprocess.Popen([sys.executable, "-c", script], process_group=0, stdout=subprocess.PIPE)
-    process.stdout.readline()
+    worker = at_work(tmp_path, script, stdout=subprocess.PIPE)
+    worker.process.stdout.readline()
 
     def fail():
-        with processes.crew_of_workers() as working:
-            working.append(processes.Worker(job, process, 0))
+        with job_loop.crew_of_workers() as working:
+            working.append(worker)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert process.poll() == -end
+    assert worker.process.poll() == -end
 
 
 def test_the_board_shows_every_worker_and_the_whole(tmp_path, monkeypatch):
@@ -428,16 +431,17 @@ def test_the_board_shows_every_worker_and_the_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(progress_board, "console", screen)
     run = Run(tmp_path / "dqn-CartPole-v1-mse-s0")
     run.path.mkdir()
+    job = Job(find_recipe("dqn", "CartPole-v1", overrides=[{"steps": 1_000}]), run, tmp_path / "log", {})
     lines = []
     with progress_board.Board(3, 1, 3_000, 1_000, lines.append) as shown:
-        shown.begin(run, 1_000)
+        shown.begin(job)
         run.metrics.write_text("step,time/steps_per_second,train/return\n500,250,21.5\n")
-        shown.look(run, 1_000)
+        shown.look(job)
         shown.bar.refresh()
         text = screen.file.getvalue()
         for words in (run.path.name, "500/1,000", "250 steps/s", "return 21.5", "1 of 3 runs", "1,500/3,000"):
             assert words in text
-        shown.end(run, 1_000, "it ended", finished=True)
+        shown.end(job, "it ended", finished=True)
         shown.bar.refresh()
     assert "2 of 3 runs" in screen.file.getvalue()
     assert lines == ["it ended"]

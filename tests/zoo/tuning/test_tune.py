@@ -22,6 +22,7 @@ from catzoo.zoo.catalogue.recipe_files import find_recipe
 from catzoo.zoo.folders.recipe_sources import read_source, recipes_from
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.folders.study_folder import StudyFolder
+from catzoo.zoo.launch import job_loop
 from catzoo.zoo.statistics.normalisation import Scale, scale_of, scales
 from catzoo.zoo.system.csv_rows import read_rows
 from catzoo.zoo.system.file_locks import held_path
@@ -71,8 +72,7 @@ def test_what_comes_out(study):
 
 def test_the_same_command_does_nothing_twice(study, monkeypatch):
     folder, found = study
-    monkeypatch.setattr(trial_scheduler, "start", lambda *_: pytest.fail("a run began"))
-    monkeypatch.setattr("catzoo.zoo.launch.train_many.start", lambda *_: pytest.fail("a run began"))
+    monkeypatch.setattr(job_loop, "start", lambda *_: pytest.fail("a run began"))
     assert tune("dqn", "CartPole-v1", study_dir=folder.path, **WHOLE) == found
 
 
@@ -139,7 +139,7 @@ def test_a_study_of_other_settings_is_refused(study, how, words):
     ],
 )
 def test_what_is_refused_before_anything_is_trained(how, words, tmp_path, monkeypatch):
-    monkeypatch.setattr(trial_scheduler, "start", lambda *_: pytest.fail("a run began"))
+    monkeypatch.setattr(job_loop, "start", lambda *_: pytest.fail("a run began"))
     monkeypatch.setattr("catzoo.zoo.tuning.tune.check_jobs", lambda *_: None)
     asked = {"loss": "hl_gauss", "trials": 2, "study_dir": tmp_path / "study", **TINY_STUDY, **how}
     with pytest.raises(RecipeError, match=words) as error:
