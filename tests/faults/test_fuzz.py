@@ -268,7 +268,7 @@ def test_weights(data, tiny, folder):
     run = Run(folder / "weights")
     if not run.path.exists():
         run.path.mkdir()
-        save_weights(run, tiny)
+        save_weights(run, tiny, 0)
         (run.path / "good").write_bytes(run.weights.read_bytes())
     content = data.draw(harmed_tensors((run.path / "good").read_bytes()) | st.binary(max_size=40))
     run.weights.write_bytes(content)

@@ -6,9 +6,11 @@ import re
 import pytest
 
 from catzoo.hparams import (
-    LOSS_KEYS,
+    RECIPES,
+    VALUE_LOSSES,
     Recipe,
     RecipeError,
+    build_recipe,
     keys_of,
     loss_name,
     parse_override,
@@ -118,14 +120,18 @@ def test_common_spellings(spelling):
 
 
 def test_recipes_know_the_losses_that_exist():
-    assert set(LOSS_KEYS) == set(LOSSES)
+    assert set(VALUE_LOSSES) == set(LOSSES)
+
+
+def test_every_loss_has_a_title_a_note_and_a_line_of_its_own():
+    entries = VALUE_LOSSES.values()
+    assert all(entry.title and entry.note for entry in entries)
+    assert sorted(entry.order for entry in entries) == list(range(len(entries)))
 
 
 def test_the_resolved_recipe_survives_a_round_trip():
-    from catzoo.hparams import build
-
     recipe = resolved("CartPole-v1", "c51")
-    assert build(Recipe, recipe.to_dict(), where="here") == recipe
+    assert build_recipe(recipe.to_dict(), where="here") == recipe
 
 
 @pytest.mark.parametrize("content", [b"[1, 2", b"- 1", b"\xff\xfe\x00", b"", b"[" * 5000])
@@ -152,7 +158,6 @@ def test_unknown_sections_are_named():
 
 PRESETS = {
     **SOURCE,
-    "ignores": ["double", "replay", "optimizer.eps"],
     "presets": {
         "short": {"for": "Cart*", "steps": 5, "losses": {"mse": {"gamma": 0.1}}},
         "long": {"description": "for everything", "steps": 5_000},
@@ -175,9 +180,8 @@ def test_a_preset_comes_after_the_environment_and_before_the_user():
         ({"preset": "shrt"}, "unknown preset 'shrt': dqn has short, long; did you mean short?"),
         ({"preset": "short", "env": "Other-v0"}, "preset short is for Cart*, not for Other-v0"),
         ({"overrides": [{"preset": "short"}]}, "the preset is not an override"),
-        ({"overrides": [{"double": True}]}, "double does not apply to dqn"),
-        ({"overrides": [{"replay": {"capacity": 5}}]}, "replay does not apply to dqn"),
-        ({"overrides": [{"optimizer": {"eps": 0.1}}]}, "optimizer.eps does not apply to dqn"),
+        ({"overrides": [{"epochs": 3}]}, "epochs does not apply to dqn, but to pqn (command line)"),
+        ({"overrides": [{"agent": "pqn"}]}, "the agent is not an override"),
     ],
 )
 def test_presets_and_keys_that_do_not_fit(settings, words):
@@ -185,17 +189,39 @@ def test_presets_and_keys_that_do_not_fit(settings, words):
         resolve(PRESETS, **{"env": "CartPole-v1", **settings})
 
 
-def test_what_an_agent_ignores_exists():
-    known = keys_of(Recipe)
-    for agent in agents():
-        for key in recipe_source(agent).get("ignores", []):
-            assert any(name == key or name.startswith(f"{key}.") for name in known), (agent, key)
+@pytest.mark.parametrize(
+    ("agent", "override", "words"),
+    [
+        ("pqn", "replay.capacity=5", "replay does not apply to pqn, but to dqn, rainbow, cql"),
+        ("pqn", "double=true", "double does not apply to pqn, but to dqn, rainbow, cql"),
+        ("cql", "replay.capacity=5", "replay.capacity does not apply to cql, but to dqn, rainbow"),
+        ("cql", "compute.overlap=true", "compute.overlap does not apply to cql, but to dqn, rainbow, pqn"),
+        ("rainbow", "cql_weight=1", "cql_weight does not apply to rainbow, but to cql"),
+    ],
+)
+def test_a_key_of_another_agent_says_whose_it_is(agent, override, words):
+    with pytest.raises(RecipeError, match=re.escape(words)) as error:
+        find_recipe(agent, "CartPole-v1", overrides=[parse_override(override)])
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_with_another_agents_key_is_named():
+    with pytest.raises(RecipeError, match=r"q_lambda does not apply to dqn, but to pqn \(mine.yaml\)"):
+        resolve({**SOURCE, "defaults": {"q_lambda": 0.5}}, env="X-v0", where="mine.yaml")
+    with pytest.raises(RecipeError, match=r"unknown agent 'dqm' \(mine.yaml\).*did you mean dqn"):
+        resolve({**SOURCE, "agent": "dqm"}, env="X-v0", where="mine.yaml")
+
+
+def test_recipes_have_no_key_that_no_agent_has():
+    shared = set(keys_of(Recipe))
+    for agent, schema in RECIPES.items():
+        assert shared <= set(keys_of(schema)), agent
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "Acrobot-v1", "Some-v0", "MinAtar/Breakout", "ALE/Pong-v5"])
 def test_every_recipe_of_the_zoo_resolves(env):
     for agent in agents():
-        for loss in LOSS_KEYS:
+        for loss in VALUE_LOSSES:
             assert find_recipe(agent, env, loss).agent == agent
         for name, preset in recipe_source(agent).get("presets", {}).items():
             if fnmatch.fnmatchcase(env, preset.get("for", "*")):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catzoo.hparams import Recipe, RecipeError, build, keys_of
+from catzoo.hparams import DQNRecipe, Recipe, RecipeError, build, keys_of
 from catzoo.hparams.schema import bounded
 
 
@@ -109,7 +109,7 @@ def test_a_leaf_under_the_wrong_parent_is_found():
 
 
 def test_every_key_is_listed_once():
-    keys = keys_of(Recipe)
+    keys = keys_of(DQNRecipe)
     assert len(keys) == len(set(keys))
     assert {"value_loss.num_bins", "optimizer.lr", "gamma", "replay.capacity", "eval.every"} <= set(keys)
 

@@ -20,8 +20,8 @@ from catzoo.zoo.folders.run_recipe import flat
 from catzoo.zoo.system.atomic_files import write_atomically
 from catzoo.zoo.system.file_locks import held_path
 
-FORMAT = 2
-"""Of study.yaml; in format 1 its recipes were of the runs' format 1."""
+FORMAT = 1
+"""Of study.yaml."""
 
 
 class StudyFolder:
@@ -52,15 +52,11 @@ class StudyFolder:
         if not os.path.exists(self.settings_file):
             return None
         settings = read_yaml(self.settings_file)
-        found, where = settings.pop("format", None), str(self.settings_file)
-        if found not in (1, FORMAT) or isinstance(found, bool):
-            raise RecipeError(f"{where}: study format {shown(found)}, this version reads 1 to {FORMAT}")
-        recipes = settings.get("recipes")
-        if isinstance(recipes, Mapping):
-            settings["recipes"] = {
-                env: upgraded(recipe, found, where) if isinstance(recipe, Mapping) else recipe
-                for env, recipe in recipes.items()
-            }
+        found = settings.pop("format", None)
+        if found != FORMAT:
+            raise RecipeError(
+                f"{self.settings_file}: study format {shown(found)}, this version reads {FORMAT}"
+            )
         return settings
 
     def check(self, settings: Mapping[str, Any]) -> None:
@@ -161,6 +157,10 @@ def differing(there: Mapping[str, Any], asked: Mapping[str, Any], where: str) ->
     Raises:
         RecipeError: says what differs.
     """
+    recipes = there.get("recipes")
+    if isinstance(recipes, Mapping):  # in the keys that they have now
+        upgrades = {env: upgraded(one, 1, where) for env, one in recipes.items() if isinstance(one, Mapping)}
+        there = {**there, "recipes": upgrades}
     before, now = flat(dict(there)), flat(dict(asked))
     keys = [key for key in dict.fromkeys((*before, *now)) if before.get(key) != now.get(key)]
     # Recipes differ because something else does, and the steps are an override as well.

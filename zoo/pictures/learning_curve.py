@@ -53,11 +53,8 @@ def learning_curve(run: Run, result: Mapping[str, Any] | None = None) -> Path:
         _draw_evaluations(returns, metrics)
         _draw_result(returns, result)
         _draw_loss(loss, metrics)
-        if result is None:
-            protocol = protocol_of(recipe.env, recipe.env_options).name
-        else:
-            protocol = result["protocol"]["name"]
-        _write_words(returns, loss, recipe, protocol)
+        protocol = (result or {}).get("protocol") or protocol_of(recipe.env, recipe.env_options).to_dict()
+        _write_words(returns, loss, recipe, protocol["name"])
         style.publish(figure, run.curve)
     return run.curve
 

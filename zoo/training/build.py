@@ -40,11 +40,12 @@ def build_env(recipe: Recipe, num_envs: int, protocol: Protocol | None = None, *
     return make_under(protocol or protocol_of(recipe.env, recipe.env_options), num_envs, **render)
 
 
-def build_training_env(recipe: Recipe, protocol: Protocol) -> VectorEnv:
+def build_training_env(recipe: Recipe, protocol: Protocol | None = None) -> VectorEnv:
     """The recipe's environment as it is trained on: episodes end where the recipe wants it.
 
     An agent that plays nothing gets one, for its spaces.
     """
+    protocol = protocol or protocol_of(recipe.env, recipe.env_options)
     if getattr(recipe, "life_loss_ends", False):
         if not recipe.env.startswith("ALE/"):
             raise RecipeError(f"life_loss_ends=true: {recipe.env} has no lives to lose, only ALE/ has")

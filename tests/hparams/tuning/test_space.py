@@ -88,17 +88,16 @@ def test_keys_of_another_loss_are_left_out_only_where_that_is_asked_for():
         space({"value_loss.sigma": {"low": 0.1, "high": 1}}, recipe(loss="mse"), drop=True)
 
 
-def test_keys_that_the_agent_ignores_are_left_out_only_where_that_is_asked_for():
+def test_keys_of_another_agent_are_left_out_only_where_that_is_asked_for():
     entries = {
         "optimizer.lr": RATE,
-        "n_step": {"low": 1, "high": 3},
-        "replay.capacity": {"low": 100, "high": 200},
+        "q_lambda": {"low": 0.1, "high": 0.9},
+        "cql_weight": {"low": 0.1, "high": 1},
     }
-    ignored = ["n_step", "replay"]
-    kept = resolve_space(entries, [recipe()], where="here", drop=True, ignored=ignored)
+    kept = resolve_space(entries, [recipe()], where="here", drop=True)
     assert [parameter.key for parameter in kept.parameters] == ["optimizer.lr"]
-    with pytest.raises(RecipeError, match=r"n_step does not apply to dqn \(here\)"):
-        resolve_space(entries, [recipe()], where="here", ignored=ignored)
+    with pytest.raises(RecipeError, match=r"q_lambda does not apply to dqn, but to pqn \(here\)"):
+        resolve_space(entries, [recipe()], where="here")
 
 
 def test_bounds_of_the_support_become_plain_where_it_is_one():
@@ -166,26 +165,25 @@ def test_a_grid_spans_its_bounds(low, factor, points, log):
 
 
 def test_every_space_of_the_zoo_serves_every_agent_and_loss():
-    from catzoo.hparams import LOSS_KEYS
-    from catzoo.zoo.catalogue.recipe_files import agents, recipe_source
+    from catzoo.hparams import VALUE_LOSSES
+    from catzoo.zoo.catalogue.recipe_files import agents
     from catzoo.zoo.tuning.spaces import find_space, spaces
 
     for name in spaces():
         where, entries = find_space(name)
         for agent in agents():
-            ignored = recipe_source(agent).get("ignores", ())
-            for loss in LOSS_KEYS:
+            for loss in VALUE_LOSSES:
                 own = [
                     find_recipe(agent, env, loss)
                     for env in ("CartPole-v1", "MinAtar/Breakout", "ALE/Pong-v5")
                 ]
                 if loss in ("mse", "huber") and set(entries) <= {
-                    f"value_loss.{key}" for key in LOSS_KEYS["hl_gauss"]
+                    f"value_loss.{key}" for key in VALUE_LOSSES["hl_gauss"].keys
                 }:
                     with pytest.raises(RecipeError, match="nothing to vary"):
                         resolve_space(entries, own, where=where, drop=True)
                     continue
-                found = resolve_space(entries, own, where=where, drop=True, ignored=ignored)
+                found = resolve_space(entries, own, where=where, drop=True)
                 chosen = {parameter.key: parameter.grid()[-1] for parameter in found.parameters}
                 for one in own:
                     find_recipe(agent, one.env, loss, [found.overrides(one, chosen)])

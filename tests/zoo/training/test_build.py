@@ -9,14 +9,15 @@ import psutil
 import pytest
 import torch
 
-from catzoo.agents import PQN, OffPolicyAgent, QNetwork, VectorCollector
+from catzoo.agents import PQN, QNetwork, ReplayFeed, VectorCollector
 from catzoo.agents.networks import is_noisy
 from catzoo.agents.registry import AGENTS
 from catzoo.hparams import RecipeError, parse_override
 from catzoo.zoo.catalogue.recipe_files import agents, find_recipe
 from catzoo.zoo.system import machine
 from catzoo.zoo.training import build
-from catzoo.zoo.training.build import build_env, build_trainer
+from catzoo.zoo.training.build import build_env, build_trainer, build_training_env
+from catzoo.zoo.training.compute import resolve_compute
 from catzoo.zoo.training.evaluate import evaluate_trained
 from catzoo.zoo.training.memory_checks import check_replay
 from catzoo.zoo.training.train import train
@@ -38,7 +39,7 @@ def test_every_agent_iterates(agent, tmp_path):
     if agent == "cql":
         source = build_trainer(recipe("dqn", "CartPole-v1", "record=1.0"), dataset=tmp_path / "dataset")
         source.iterate()
-        source.recorder.publish()
+        source.feed.recorder.publish()
         source.close()
     made = build_trainer(recipe(agent, "CartPole-v1", "steps=2000", *own))
     while made.steps < 600:
@@ -49,21 +50,22 @@ def test_every_agent_iterates(agent, tmp_path):
 
 def test_rainbow_is_what_its_name_says():
     made = build_trainer(recipe("rainbow"))
-    assert made.double
-    assert made.replay.prioritized
-    assert made.replay.n_step.n == 3
-    assert is_noisy(made.network)
-    assert isinstance(made.network, QNetwork)
-    assert type(made.network.head).__name__ == "DuelingHead"
+    network, replay = made.agent.network, made.feed.replay
+    assert made.recipe.double
+    assert replay.prioritized
+    assert replay.n_step.n == 3
+    assert is_noisy(network)
+    assert isinstance(network, QNetwork)
+    assert type(network.head).__name__ == "DuelingHead"
     made.close()
 
 
 def test_pqn_has_layer_norm_and_neither_replay_nor_target():
     made = build_trainer(recipe("pqn"))
-    assert isinstance(made, PQN)
-    assert not isinstance(made, OffPolicyAgent)
-    assert any(isinstance(module, torch.nn.LayerNorm) for module in made.network.modules())
-    assert not hasattr(made, "target")
+    assert isinstance(made.agent, PQN)
+    assert not isinstance(made.feed, ReplayFeed)
+    assert any(isinstance(module, torch.nn.LayerNorm) for module in made.agent.network.modules())
+    assert not hasattr(made.agent, "target")
     made.close()
 
 
@@ -99,8 +101,8 @@ def test_data_efficient_options_work_together():
     made = build_trainer(asked)
     while made.updates < 40:
         made.iterate()
-    assert {int(step) for step in made.learner.optimizer.steps} == {made.updates % 16}
-    assert made.options.random_shift == 4
+    assert {int(step) for step in made.learner.optimizers[0].steps} == {made.updates % 16}
+    assert made.recipe.random_shift == 4
     made.close()
 
 
@@ -115,7 +117,7 @@ def test_a_replay_that_does_not_fit_says_how_much_would(monkeypatch):
     assert 15_000 < fits < 20_000
     smaller = recipe("dqn", "ALE/Pong-v5", "replay.store=whole", f"replay.capacity={fits}")
     env = build_env(smaller, 1)
-    check_replay(smaller, env)
+    check_replay(smaller, env, torch.device("cpu"))
     env.close()
 
 
@@ -130,9 +132,9 @@ def test_a_replay_on_disk_is_checked_against_the_disk(tmp_path, monkeypatch):
 def test_a_lost_life_ends_an_episode_in_training_and_the_game_goes_on():
     asked = recipe("dqn", "ALE/Breakout-v5", preset="atari-100k")
     assert asked.life_loss_ends
-    ends = {}
+    one, ends = dataclasses.replace(asked, num_envs=1), {}
     for training in (True, False):
-        env = build_env(asked, 1, training=training)
+        env = build_training_env(one) if training else build_env(one, 1)
         collector = VectorCollector(env, Fire(), frames_per_batch=50, seed=1)
         steps = [collector.rollout() for _ in range(12)]
         rollout = torch.cat(steps, dim=1)
@@ -157,7 +159,7 @@ class Fire(Left):
 
 def test_no_lives_no_loss_of_them():
     with pytest.raises(RecipeError, match="life_loss_ends=true: CartPole-v1 has no lives"):
-        build_env(recipe("dqn", "CartPole-v1", "life_loss_ends=true"), 1, training=True)
+        build_training_env(recipe("dqn", "CartPole-v1", "life_loss_ends=true"))
 
 
 @pytest.mark.parametrize(
@@ -187,7 +189,7 @@ def test_a_replay_on_disk_may_write_over_its_own_files(tmp_path, monkeypatch):
     monkeypatch.setattr("catzoo.zoo.training.memory_checks.shutil.disk_usage", lambda path: usage)
     asked = recipe("dqn", "CartPole-v1", "replay.place=disk")
     env = build_env(asked, 1)
-    check_replay(asked, env, tmp_path / "replay")  # 100,000 transitions of 48 bytes
+    check_replay(asked, env, torch.device("cpu"), tmp_path / "replay")  # 100,000 transitions of 48 bytes
     env.close()
 
 
@@ -213,21 +215,24 @@ def test_overlap_follows_the_machine_where_the_recipe_leaves_it_open(monkeypatch
     asked = recipe("dqn", "CartPole-v1", "compute.overlap=null")
     for cores, expected in ((1, False), (2, True)):
         monkeypatch.setattr("catzoo.zoo.training.compute.usable_cores", lambda cores=cores: cores)
-        assert build.overlaps(asked) is expected
+        assert resolve_compute(asked).overlap is expected
         every_core = recipe("dqn", "CartPole-v1", "compute.overlap=null", "compute.threads=0")
-        assert not build.overlaps(every_core)
-    assert not build.overlaps(recipe("dqn", "CartPole-v1", "compute.overlap=false"))
+        assert not resolve_compute(every_core).overlap
+    assert not resolve_compute(recipe("dqn", "CartPole-v1", "compute.overlap=false")).overlap
 
 
 @pytest.mark.parametrize("has", [False, True])
 def test_auto_precision_is_bf16_where_the_processor_has_it(monkeypatch, has):
     monkeypatch.setattr("catzoo.zoo.training.compute.has_bf16", lambda: has)
-    options = build.training_options(recipe("dqn", "CartPole-v1", "compute.precision=auto"))
-    assert options.learner["autocast"] == (torch.bfloat16 if has else None)
+    compute = resolve_compute(recipe("dqn", "CartPole-v1", "compute.precision=auto"))
+    assert compute.precision == ("bf16" if has else "fp32")
+    made = build_trainer(recipe("dqn"), compute=compute)
+    assert isinstance(made.learner.autocast, torch.autocast) is has
+    made.close()
 
 
 def test_a_gpu_without_memory_is_one_line(tmp_path, monkeypatch):
-    def out_of_memory(*args):
+    def out_of_memory(*args, **keywords):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore lines")
 
     monkeypatch.setattr(build, "build_trainer", out_of_memory)

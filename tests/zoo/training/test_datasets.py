@@ -10,11 +10,13 @@ from safetensors.torch import load_file
 
 from catzoo.agents import Checkpoints, Dataset
 from catzoo.hparams import RecipeError
+from catzoo.zoo.environments.protocols import protocol_of
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.system.csv_rows import read_rows
-from catzoo.zoo.training import build, datasets
+from catzoo.zoo.training import datasets
 from catzoo.zoo.training.build import build_trainer
 from catzoo.zoo.training.evaluate import evaluate
+from catzoo.zoo.training.memory_checks import check_dataset
 from catzoo.zoo.training.train import recipe_of, train
 from catzoo.zoo.training.weights import load_agent
 from datasets_for_tests import same
@@ -120,8 +122,8 @@ def test_an_offline_run_is_a_run(data, tmp_path):
     assert [row["step"] for row in rows] == ["50", "100", "150", "200"]
     assert all(row["step"] == row["train/updates"] for row in rows)
     assert "support/above" in rows[-1]
-    _, agent = load_agent(run.path)
-    assert (agent.cql_weight, agent.bootstrap, agent.double) == (0.1, "max", True)
+    recipe, _ = load_agent(run.path)
+    assert (recipe.cql_weight, recipe.bootstrap, recipe.double) == (0.1, "max", True)
     assert (run.path / "learning_curve.png").exists()
 
 
@@ -136,8 +138,9 @@ def test_a_continued_offline_run_is_the_same_bit_for_bit(data, tmp_path, preset)
 
 def test_the_preset_sarsa(data):
     made = build_trainer(recipe_of("cql", "CartPole-v1", preset="sarsa", overrides=[f"dataset={data}"]))
-    assert (made.bootstrap, made.cql_weight, made.double) == ("sarsa", 0.0, False)
-    assert made.replay.sample(4)[0].next_action is not None
+    recipe = made.recipe
+    assert (recipe.bootstrap, recipe.cql_weight, recipe.double) == ("sarsa", 0.0, False)
+    assert made.feed.replay.sample(4)[0].next_action is not None
     made.close()
 
 
@@ -196,12 +199,15 @@ def test_a_changed_column_is_one_line(data, tmp_path):
 
 
 def test_too_little_memory_is_one_line(data, monkeypatch):
-    recipe = recipe_of("cql", "CartPole-v1", overrides=[f"dataset={data}"])
+    recipe, protocol = (
+        recipe_of("cql", "CartPole-v1", overrides=[f"dataset={data}"]),
+        protocol_of("CartPole-v1"),
+    )
     monkeypatch.setattr("catzoo.zoo.training.memory_checks.usable_memory", lambda: 1000)
     with pytest.raises(RecipeError, match=r"transitions need .* GB are free .*replay\.place=disk"):
-        build.check_dataset(recipe)
+        check_dataset(recipe, protocol, torch.device("cpu"))
     on_disk = dataclasses.replace(recipe, replay=dataclasses.replace(recipe.replay, place="disk"))
-    build.check_dataset(on_disk)
+    check_dataset(on_disk, protocol, torch.device("cpu"))
 
 
 def test_too_little_disk_is_one_line(tmp_path, monkeypatch):

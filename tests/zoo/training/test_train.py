@@ -94,9 +94,9 @@ def test_the_best_weights_are_loaded_when_asked_for(tmp_path):
     run = Run(tmp_path / "run")
     _, last = load_agent(run.path)
     _, best = load_agent(run.path, best=True)
-    assert last.steps >= 400
-    assert best.steps in {int(path.name[5:]) for path in run.checkpoints.glob("step-*")}
-    assert evaluate(run.path, best=True, episodes=2)["steps"] == min(best.steps, 400)
+    assert last.trained_steps >= 400
+    assert best.trained_steps in {int(path.name[5:]) for path in run.checkpoints.glob("step-*")}
+    assert evaluate(run.path, best=True, episodes=2)["steps"] == min(best.trained_steps, 400)
     run.best_weights.unlink()
     with pytest.raises(RecipeError, match=r"no weights-best\.safetensors"):
         load_agent(run.path, best=True)
@@ -307,7 +307,7 @@ def test_nothing_is_pickled(run):
 
 
 def test_a_loss_of_ones_own_needs_one_line_of_a_dict(tmp_path, monkeypatch):
-    from catzoo.hparams import LOSS_KEYS
+    from catzoo.hparams import VALUE_LOSSES
     from catzoo.losses import LOSSES, MSE
 
     class LogCosh(MSE):
@@ -315,13 +315,12 @@ def test_a_loss_of_ones_own_needs_one_line_of_a_dict(tmp_path, monkeypatch):
             return (self.decode(outputs) - target).cosh().log()
 
     monkeypatch.setitem(LOSSES, "log_cosh", LogCosh)
-    monkeypatch.setattr("catzoo.hparams.components.LOSS_KEYS", LOSS_KEYS)
     try:
         result = tiny(tmp_path / "run", steps=300, loss="log_cosh")
         assert result["loss"] == "log_cosh"
         assert evaluate(tmp_path / "run", episodes=2)["episodes"] == 2
     finally:
-        LOSS_KEYS.pop("log_cosh", None)
+        VALUE_LOSSES.pop("log_cosh", None)
 
 
 def test_rewards_that_are_not_numbers_stop_the_run(tmp_path):

@@ -54,7 +54,7 @@ def make_run(folder, env="CartPole-v1", loss="hl_gauss"):
     run.path.mkdir(parents=True, exist_ok=True)
     run.save_recipe(recipe)
     made = build_env(recipe, 1)
-    save_weights(run, build_agent(recipe, made))
+    save_weights(run, build_agent(recipe, made), 0)
     made.close()
     return run.path
 
@@ -129,8 +129,8 @@ def test_a_gif_skips_through_a_long_episode(cartpole, tmp_path, monkeypatch):
 
 def test_regression_has_curves_instead_of_a_distribution(tmp_path):
     run = make_run(tmp_path / "run", "Acrobot-v1", "mse")
-    film = watch(run, tmp_path / "film.gif", max_steps=5)
-    assert film["return"] == -5.0
+    made = watch(run, tmp_path / "film.gif", max_steps=5)
+    assert made["return"] == -5.0
     recipe, agent, episode = record(run, 5)
     shown = Picture(episode, film._caption(recipe, agent, ("-", "0", "+")))
     assert not hasattr(shown, "distribution")

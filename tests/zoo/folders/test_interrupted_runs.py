@@ -1,0 +1,74 @@
+"""Runs, studies and tasks that an earlier version began, and this one ends: `old_runs/interrupted/NAME.zip`.
+
+Each was interrupted in version 0.1.0 when runs were of format 1. It holds the command that goes on with it
+(`how.json`), and what that version made of it (`expected/`). On the processor that made them the ends are equal
+bit for bit; on others rounding differs, so here what must be equal is what was there before.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from catzoo.hparams.old_formats import FORMAT
+from catzoo.zoo.folders.run_folder import Run
+from catzoo.zoo.system.csv_rows import read_rows
+
+INTERRUPTED = Path(__file__).parents[1] / "old_runs" / "interrupted"
+
+
+def goes_on(name, folder):
+    """How it was begun, and what the command says that goes on with it."""
+    shutil.unpack_archive(INTERRUPTED / f"{name}.zip", folder)
+    how = json.loads((folder / "how.json").read_text())
+    done = subprocess.run(
+        [sys.executable, "-m", "catzoo", *how["argv"]],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return how, done.stdout
+
+
+@pytest.mark.parametrize("name", ["dqn", "rainbow", "pqn", "cql"])
+def test_a_run_goes_on_where_it_was(name, tmp_path):
+    shutil.unpack_archive(INTERRUPTED / f"run-{name}.zip", tmp_path / "before")
+    before = Run(tmp_path / "before" / "run")
+    how, said = goes_on(f"run-{name}", tmp_path / "now")
+    now, expected = Run(tmp_path / "now" / "run"), Run(tmp_path / "now" / "expected")
+    assert how["goes_on"] in said
+    assert now.result()["steps"] == expected.result()["steps"] == now.recipe().steps
+    had = read_rows(before.metrics)
+    assert len(had) > 1
+    assert read_rows(now.metrics)[: len(had)] == had
+    assert [row["step"] for row in read_rows(now.metrics)] == [
+        row["step"] for row in read_rows(expected.metrics)
+    ]
+    assert yaml.safe_load(before.recipe_file.read_text())["catzoo"]["format"] == 1
+    assert yaml.safe_load(now.recipe_file.read_text())["catzoo"]["format"] == FORMAT
+    assert now.recipe() == before.recipe()
+
+
+def test_a_study_goes_on_with_its_trials(tmp_path):
+    goes_on("study-tune", tmp_path)
+    now, expected = (read_rows(tmp_path / name / "trials.csv") for name in ("study", "expected"))
+    assert [row["trial"] for row in now] == [row["trial"] for row in expected]
+    assert now[0] == expected[0]  # it was done before
+    assert (tmp_path / "study" / "best.yaml").is_file()
+
+
+@pytest.mark.parametrize("name", ["begun", "saved"])
+def test_the_tasks_of_a_claim_go_on(name, tmp_path):
+    goes_on(f"study-reproduce-{name}", tmp_path)
+    now, expected = (read_rows(tmp_path / folder / "rows.csv") for folder in ("study", "expected"))
+    assert len(now) == len(expected)
+    assert now[0] == expected[0]  # it was done before
+    assert json.loads((tmp_path / "study" / "verdict.json").read_text())["missing"] == 0
