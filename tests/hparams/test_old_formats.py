@@ -1,7 +1,7 @@
 """Recipes that earlier versions wrote are today's: no key is lost, and none has another value.
 
-`recipes_of_format_1.json` has what every combination of agent, environment, loss and preset resolved to when all
-recipes had all keys: `first`, flat, and for each of `recipes` what it sets and lacks beside it.
+`recipes_of_format_1.json` has what every combination of agent, environment, loss and preset resolved to when
+all recipes had all keys: `first`, flat, and for each of `recipes` what it sets and lacks beside it.
 """
 
 import json

@@ -1,15 +1,13 @@
-"""The arguments of `catzoo bench kernels`, without importing what it measures: `--help` answers at once."""
+"""`catzoo bench kernels`; its words import nothing of what it measures, so that `--help` answers at once."""
 
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import RecipeError
+from catzoo.zoo.cli.parser import positive
 
 EXAMPLES = """\
   catzoo bench kernels --out results/                     CSV and pictures; goes on where it stopped
@@ -31,9 +29,9 @@ def seconds(text: str) -> float:
     return value
 
 
-def add_kernel_arguments(parser: argparse.ArgumentParser, count: Callable[[str], int]) -> None:
-    """Adds the options; `count` reads a whole number of at least 1."""
-    many: dict[str, Any] = {"nargs": "+", "type": count}
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Its words."""
+    many: dict[str, Any] = {"nargs": "+", "type": positive}
     add = parser.add_argument
     add(
         "--device", metavar="NAME", default="auto", help="cpu, cuda or cuda:1; default: a GPU if there is one"
@@ -57,7 +55,7 @@ def add_kernel_arguments(parser: argparse.ArgumentParser, count: Callable[[str],
     )
     add("--batches", metavar="B", **many, help="batches of td; default 32 128 256 1024 4096")
     add("--actions", metavar="A", **many, help="actions of td; default 6 18")
-    add("--td-bins", metavar="K", type=count, default=51, help="bins of td; default 51")
+    add("--td-bins", metavar="K", type=positive, default=51, help="bins of td; default 51")
     add(
         "--budget",
         metavar="SECONDS",
@@ -67,7 +65,7 @@ def add_kernel_arguments(parser: argparse.ArgumentParser, count: Callable[[str],
     add(
         "--limit", metavar="SECONDS", type=seconds, help="begin no cell later than this; default: measure all"
     )
-    add("--threads", metavar="N", type=count, help="PyTorch's on the CPU; default 1 when that is measured")
+    add("--threads", metavar="N", type=positive, help="PyTorch's on the CPU; default 1 when that is measured")
     add(
         "--compile",
         action=argparse.BooleanOptionalAction,
@@ -78,15 +76,14 @@ def add_kernel_arguments(parser: argparse.ArgumentParser, count: Callable[[str],
     add("--fresh", action="store_true", help="throw away what is in the CSV")
 
 
-def run_bench_kernels(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     """`catzoo bench kernels`."""
     from catzoo.kernels.bench import BenchError, table
     from catzoo.zoo.bench.kernels.measure_kernels import bench_kernels
     from catzoo.zoo.system.console import say
 
-    settings = {key: value for key, value in vars(arguments).items() if key not in ("command", "kind")}
     try:
-        rows = bench_kernels(command=shlex.join(["catzoo", *sys.argv[1:]]), progress=say, **settings)
+        rows = bench_kernels(**vars(arguments), progress=say)
     except BenchError as error:
         raise RecipeError(str(error)) from None
     say("\n" + table(rows))

@@ -1,15 +1,28 @@
-"""The words of the `catzoo` command: its parser, built without anything heavy."""
+"""What the commands share: the parser, which asks only the command in use for its words, and numbers."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
 import re
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
 from typing import Any, NoReturn
 
 
 class Parser(argparse.ArgumentParser):
     """argparse, with errors of one line that offer the nearest choice."""
+
+    def __init__(self, **about: Any) -> None:
+        """Takes argparse's own arguments."""
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **about)
+
+    def add_commands(self, dest: str, commands: dict[str, tuple[str, str]]) -> None:
+        """Lets the next word be one of `commands`, each with its module in this folder and a line of help."""
+        adding = self.add_subparsers(dest=dest, metavar=dest.upper(), required=True, parser_class=Command)
+        for name, (module, help) in commands.items():
+            adding.add_parser(name, module=module, help=help, description=f"{help[0].upper()}{help[1:]}.")
 
     def error(self, message: str) -> NoReturn:
         """Prints the message and exits with status 2."""
@@ -22,19 +35,42 @@ class Parser(argparse.ArgumentParser):
             message = f"unknown {what} {choice[2]!r}: known are {', '.join(known)}{hint}"
         unknown = re.match(r"unrecognized arguments: (--?[\w-]+)", message)
         if unknown:
-            options = [name for action in self._all_actions() for name in action.option_strings]
-            near = difflib.get_close_matches(unknown[1], options, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; see {self.prog} --help"
+            near = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1)
+            hint = f"; did you mean {near[0]}?" if near else "; see catzoo --help"
             message = f"unknown option {unknown[1]}{hint}"
         self.exit(2, f"catzoo: error: {message}\n")
 
-    def _all_actions(self) -> list[argparse.Action]:
-        actions = list(self._actions)
-        for action in self._actions:
-            if isinstance(action, argparse._SubParsersAction):
-                for parser in action.choices.values():
-                    actions += parser._all_actions() if isinstance(parser, Parser) else parser._actions
-        return actions
+
+class Command(Parser):
+    """A command's parser: it is empty until the command is called, and its module imported."""
+
+    def __init__(self, module: str, **about: Any) -> None:
+        """Takes the name of the module in this folder, and argparse's own arguments."""
+        super().__init__(**about)
+        self.module = module
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Asks the module for the words, and parses them; what is left over is an error."""
+        command = command_of(self.module)
+        if examples := getattr(command, "EXAMPLES", ""):
+            self.epilog = f"examples:\n{examples}"
+        command.add_arguments(self)
+        arguments, rest = super().parse_known_args(args, namespace)
+        if "overrides" in arguments:
+            # argparse gives up on `key=value` words between options; they are overrides all the same. (Its
+            # parse_intermixed_args takes them, but names a missing AGENT only after a missing option.)
+            arguments.overrides = [*arguments.overrides, *(word for word in rest if not word.startswith("-"))]
+            rest = [word for word in rest if word.startswith("-")]
+        if rest:
+            self.error(f"unrecognized arguments: {rest[0]}")
+        return arguments, rest
+
+
+def command_of(module: str) -> ModuleType:
+    """A module of this folder: its `add_arguments(parser)` and `run(arguments)`, and perhaps `EXAMPLES`."""
+    return import_module(f"catzoo.zoo.cli.{module}")
 
 
 def whole(text: str) -> int:
@@ -63,14 +99,3 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} must be at least 1")
     return value
-
-
-def _add(commands: Any, name: str, help: str, examples: str = "") -> Parser:
-    return commands.add_parser(  # type: ignore[no-any-return]
-        name,
-        help=help,
-        description=help[0].upper() + help[1:] + ".",
-        epilog=f"examples:\n{examples}" if examples else None,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )

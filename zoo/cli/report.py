@@ -4,35 +4,31 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-from catzoo.zoo.cli.parser import _add
+EXAMPLES = """\
+  catzoo report runs --out report
+  catzoo report runs/dqn-* runs/rainbow-* --out reports/atari
+runs of one protocol are compared by agent, loss and recipe; aggregates are over the environments
+that all of these have. DIR gets index.html, which needs nothing beside it, the pictures as PNG,
+scores.csv, aggregates.csv, per_environment.csv, and table.md for a README; it replaces an older
+report there
+"""
 
 
-def run_report(arguments: argparse.Namespace) -> None:
-    """`catzoo report`."""
-    from catzoo.zoo.reporting.report import print_report, report
-
-    print_report(report(arguments.runs, arguments.out))
-
-
-def _add_report(commands: Any) -> None:
-    report = _add(
-        commands,
-        "report",
-        "compare finished runs on one page: curves, aggregates over games with intervals, tables, pictures",
-        "  catzoo report runs --out report\n"
-        "  catzoo report runs/dqn-* runs/rainbow-* --out reports/atari\n"
-        "runs of one protocol are compared by agent, loss and recipe; aggregates are over the environments\n"
-        "that all of these have. DIR gets index.html, which needs nothing beside it, the pictures as PNG,\n"
-        "scores.csv, aggregates.csv, per_environment.csv, and table.md for a README; it replaces an older\n"
-        "report there\n",
-    )
-    report.add_argument(
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Its words."""
+    parser.add_argument(
         "runs",
         metavar="RUN",
         nargs="+",
         type=Path,
         help="run folders, or folders that hold some at any depth",
     )
-    report.add_argument("--out", metavar="DIR", type=Path, required=True, help="the folder that is written")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="the folder that is written")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """`catzoo report`."""
+    from catzoo.zoo.reporting.report import print_report, report
+
+    print_report(report(arguments.runs, arguments.out))

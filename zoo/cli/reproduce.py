@@ -1,11 +1,11 @@
-"""The words of `catzoo reproduce`. Imports nothing heavy: the parser is built for every command."""
+"""`catzoo reproduce`."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from catzoo.zoo.cli.parser import positive
 
 EXAMPLES = """\
   catzoo list --studies                          the claims, and what each study does
@@ -18,21 +18,19 @@ the same command goes on with the study
 """
 
 
-def add_reproduce_arguments(reproduce: Any, positive: Callable[[str], int]) -> None:
-    """The arguments of `catzoo reproduce`."""
-    reproduce.add_argument("study", metavar="STUDY", help="one of those that catzoo list --studies names")
-    reproduce.add_argument(
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Its words."""
+    parser.add_argument("study", metavar="STUDY", help="one of those that catzoo list --studies names")
+    parser.add_argument(
         "--budget",
         metavar="NAME",
         default="small",
         help="tiny (it runs), small (default: minutes), full (hours)",
     )
-    reproduce.add_argument("--seeds", metavar="N", type=positive, help="default: the budget's own")
-    reproduce.add_argument(
-        "--workers", metavar="N", type=positive, default=1, help="tasks at a time; default 1"
-    )
-    reproduce.add_argument("--out", metavar="DIR", type=Path, help="default reproduced/STUDY-BUDGET")
-    reproduce.add_argument(
+    parser.add_argument("--seeds", metavar="N", type=positive, help="default: the budget's own")
+    parser.add_argument("--workers", metavar="N", type=positive, default=1, help="tasks at a time; default 1")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="default reproduced/STUDY-BUDGET")
+    parser.add_argument(
         "overrides",
         metavar="key=value",
         nargs="*",
@@ -41,9 +39,8 @@ def add_reproduce_arguments(reproduce: Any, positive: Callable[[str], int]) -> N
     )
 
 
-def run_reproduce(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """`catzoo reproduce`."""
     from catzoo.zoo.studies.reproduce import reproduce
 
-    settings = {key: value for key, value in vars(arguments).items() if key != "command"}
-    return int(bool(reproduce(settings.pop("study"), **settings)["failed"]))
+    return int(bool(reproduce(**vars(arguments))["failed"]))

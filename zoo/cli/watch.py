@@ -4,9 +4,27 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
+
+from catzoo.zoo.cli.evaluate import RUN, add_best_and_trust
+from catzoo.zoo.cli.parser import natural, positive
+
+EXAMPLES = """\
+  catzoo watch runs/dqn-CartPole-v1-hl_gauss-s0 --out cartpole.mp4
+  catzoo watch runs/dqn-ALE-Pong-v5-hl_gauss-s0 --out pong.gif --max-steps 400
+"""
 
 
-def run_watch(arguments: argparse.Namespace) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Its words."""
+    parser.add_argument("run", metavar="RUN", type=Path, help=RUN)
+    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="an .mp4 or .gif file")
+    parser.add_argument("--seed", metavar="N", type=natural, default=0, help="of the episode; default 0")
+    parser.add_argument("--max-steps", metavar="N", type=positive, default=3_000, help="default 3000")
+    add_best_and_trust(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
     """`catzoo watch`."""
     # Nothing opens a window here; without a desktop pygame would complain that it cannot.
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
@@ -14,13 +32,5 @@ def run_watch(arguments: argparse.Namespace) -> None:
     from catzoo.zoo.watch.film import watch
 
     with counting("filming", arguments.max_steps) as progress:
-        film = watch(
-            arguments.run,
-            arguments.out,
-            seed=arguments.seed,
-            max_steps=arguments.max_steps,
-            progress=progress,
-            best=arguments.best,
-            trust=arguments.trust,
-        )
+        film = watch(**vars(arguments), progress=progress)
     console.print(f"{film['out']}: {film['steps']} steps, return {film['return']:g}")

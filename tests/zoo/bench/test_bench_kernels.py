@@ -14,7 +14,7 @@ from catzoo.kernels.bench.command import make_parser as make_own_parser
 from catzoo.zoo.bench.kernels import kernel_peers, kernel_pictures
 from catzoo.zoo.bench.kernels.measure_kernels import bench_kernels
 from catzoo.zoo.cli import bench_kernels as arguments
-from catzoo.zoo.cli.main import main, make_parser
+from catzoo.zoo.cli.main import main, parse
 
 CPU = torch.device("cpu")
 TINY = {"quick": True, "rows": (8, 16), "bins": (5, 7), "batches": (4, 8), "actions": (2,), "budget": 1e-4}
@@ -143,13 +143,13 @@ def options_of(parser):
 
 def test_command_and_module_take_the_same_options_and_know_the_same_names():
     kernels = argparse.ArgumentParser()
-    arguments.add_kernel_arguments(kernels, int)
+    arguments.add_arguments(kernels)
     taken = options_of(kernels)
     assert taken == options_of(make_own_parser("x"))
     assert taken.keys() == {field.name for field in dataclasses.fields(Settings)} | {"out", "fresh"}
     assert arguments.PARTS == settings.PARTS
     assert tuple(settings.DTYPES) == arguments.DTYPES
-    assert make_parser().parse_args(["bench", "kernels"]).td_bins == Settings().td_bins
+    assert parse(["bench", "kernels"]).td_bins == Settings().td_bins
 
 
 def test_help_imports_nothing_heavy():

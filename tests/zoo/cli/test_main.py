@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from catzoo.hparams import RECIPES
-from catzoo.zoo.cli.listing import field_docs
-from catzoo.zoo.cli.main import main
+from catzoo.zoo.cli.bench import KINDS
+from catzoo.zoo.cli.main import COMMANDS, main
 from catzoo.zoo.cli.parser import whole
+from catzoo.zoo.cli.show import field_docs
 
 
 def failing(capsys, *words):
@@ -33,6 +35,7 @@ def failing(capsys, *words):
         ("train dqn --env CartPole-v1 --lr 3", "unknown option --lr"),
         ("train dqn", "--env"),
         ("train", "AGENT"),
+        ("train gamma=0.9 --env CartPole-v1", "required: AGENT (or --from)"),
         ("train dqn --env CartPole-v1 --steps many", "not a whole number"),
         ("train dqn --env CartPole-v1 --steps -5", "steps=-5: must be at least 1"),
         ("train dqn --env CartPole-v1 optimizer.lrr=3", "did you mean optimizer.lr"),
@@ -74,6 +77,8 @@ def failing(capsys, *words):
         ("report nowhere --out page", "no such folder"),
         ("report . --out page", "no run in it"),
         ("reprot runs", "did you mean report"),
+        ("scores nowhere --limit 3", "unknown option --limit; see"),  # another command's
+        ("report runs --out page more", "unrecognized arguments: more"),
     ],
 )
 def test_mistakes(capsys, tmp_path, monkeypatch, command, words):
@@ -87,6 +92,18 @@ def test_overrides_may_stand_anywhere(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     line = failing(capsys, "train", "dqn", "gamma=0.9", "--env", "CartPole-v1", "gamma=7")
     assert "gamma=7: must be at least 0 and at most 1" in line
+
+
+def test_with_from_the_first_word_may_be_an_override(monkeypatch):
+    taken = []
+    monkeypatch.setattr("catzoo.zoo.training.train.train", lambda **settings: taken.append(settings))
+    monkeypatch.setattr("catzoo.zoo.reporting.result_table.print_result", lambda _: None)
+    assert main(["train", "gamma=0.9", "--from", "best.yaml", "n_step=2", "--seed", "7", "n_step=3"]) == 0
+    assert main(["train", "dqn", "--from", "best.yaml"]) == 0
+    assert [(row["agent"], row["overrides"]) for row in taken] == [
+        (None, ["gamma=0.9", "n_step=2", "n_step=3"]),
+        ("dqn", []),
+    ]
 
 
 def test_list_and_show_name_what_there_is(capsys):
@@ -114,6 +131,45 @@ def test_every_key_has_a_meaning():
 @pytest.mark.parametrize("text", ["20000", "20_000", "2e4", "20k"])
 def test_whole_numbers(text):
     assert whole(text) == 20_000
+
+
+def test_every_file_is_a_command():
+    folder = Path(sys.modules["catzoo.zoo.cli"].__path__[0])
+    files = [module for module, _ in (*COMMANDS.values(), *KINDS.values())]
+    assert sorted([*files, "__init__", "main", "parser"]) == sorted(path.stem for path in folder.glob("*.py"))
+
+
+@pytest.mark.parametrize("words", [*COMMANDS, *(f"bench {kind}" for kind in KINDS)])
+def test_every_command_has_help(capsys, words):
+    with pytest.raises(SystemExit) as stop:
+        main([*words.split(), "--help"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: catzoo {words} ")
+
+
+@pytest.mark.parametrize(
+    ("words", "imported"),
+    [
+        ("--help", set()),
+        ("--version", set()),
+        ("list", {"listing"}),
+        ("train --help", {"train"}),
+        ("bench --help", {"bench"}),
+        ("bench soak --help", {"bench", "bench_soak"}),
+    ],
+)
+def test_only_the_command_in_use_is_imported(words, imported):
+    code = (
+        "import sys\n"
+        "from catzoo.zoo.cli.main import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "print('imported', *(name for name in sys.modules if name.startswith('catzoo.zoo.cli.')))\n"
+    )
+    run = [sys.executable, "-c", code, *words.split()]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    _, *names = done.stdout.splitlines()[-1].split()
+    assert {name.rsplit(".", 1)[1] for name in names} == {"main", "parser"} | imported
 
 
 @pytest.mark.parametrize(

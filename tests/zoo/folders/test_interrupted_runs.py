@@ -1,8 +1,8 @@
 """Runs, studies and tasks that an earlier version began, and this one ends: `old_runs/interrupted/NAME.zip`.
 
 Each was interrupted in version 0.1.0 when runs were of format 1. It holds the command that goes on with it
-(`how.json`), and what that version made of it (`expected/`). On the processor that made them the ends are equal
-bit for bit; on others rounding differs, so here what must be equal is what was there before.
+(`how.json`), and what that version made of it (`expected/`). On the processor that made them the ends are
+equal bit for bit; on others rounding differs, so here what must be equal is what was there before.
 """
 
 import json

@@ -1,0 +1,52 @@
+"""`catzoo bench training`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from catzoo.zoo.cli.parser import positive
+
+EXAMPLES = """\
+  catzoo bench training
+  catzoo bench training --env ALE/Pong-v5 --steps 4000 --out results/
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Its words."""
+    parser.add_argument("--env", metavar="ID", default="CartPole-v1", help="default CartPole-v1")
+    parser.add_argument("--steps", metavar="N", type=positive, help="agent steps of each run")
+    parser.add_argument("--seeds", metavar="N", type=positive, default=5, help="runs of each side; default 5")
+    parser.add_argument(
+        "--parts",
+        metavar="PART",
+        nargs="+",
+        choices=("speed", "overhead", "learner", "share", "pipeline"),
+        default=("speed", "overhead", "learner", "share"),
+        help="speed, overhead, learner, share, pipeline; default all but the last",
+    )
+    parser.add_argument(
+        "--peers",
+        metavar="PEER",
+        nargs="+",
+        choices=("sb3", "sb3-vec", "torchrl"),
+        default=("sb3", "sb3-vec", "torchrl"),
+        help="sb3 (one environment, as its users have), sb3-vec (as many as ours), torchrl; default all",
+    )
+    parser.add_argument(
+        "--episodes", metavar="N", type=positive, default=30, help="greedy, after each run; default 30"
+    )
+    parser.add_argument("--cores", metavar="N", type=positive, default=1, help="for each side; default 1")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, help="where the CSV goes; an unfinished one goes on"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """`catzoo bench training`."""
+    from catzoo.zoo.bench.loops.training import bench_training, print_table
+
+    settings = vars(arguments)
+    del settings["command"]  # its rows name each side's own
+    print_table(bench_training(**settings))

@@ -1,0 +1,96 @@
+"""`catzoo show`: an agent's recipe, its keys and its scores. Imports no torch."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import dataclasses
+import inspect
+from itertools import pairwise
+from typing import Any
+
+import yaml
+
+from catzoo.hparams.schema import types_of
+from catzoo.zoo.catalogue.recipe_files import find_recipe, recipe_source
+from catzoo.zoo.cli.listing import print_scores
+from catzoo.zoo.system.console import console, print_table
+
+EXAMPLES = """\
+  catzoo show dqn
+  catzoo show dqn --env MinAtar/Breakout --loss c51
+  catzoo show rainbow --preset atari-100k
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Its words."""
+    parser.add_argument("agent", metavar="AGENT", help="an agent of the zoo")
+    parser.add_argument("--env", metavar="ID", help="resolve the recipe for this environment")
+    parser.add_argument("--loss", metavar="NAME", help="and this value loss")
+    parser.add_argument("--preset", metavar="NAME", help="and this preset, such as atari-100k")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """`catzoo show`."""
+    show(**vars(arguments))
+
+
+def show(agent: str, env: str | None = None, loss: str | None = None, preset: str | None = None) -> None:
+    """Prints an agent's keys with meanings, its resolved recipe for `env`, and its measured scores.
+
+    Raises:
+        RecipeError: no such agent, loss or preset.
+    """
+    source = recipe_source(agent)
+    presets = source.get("presets", {})
+    chosen = env or presets.get(preset, {}).get("for") or next(iter(source["environments"]))
+    if chosen not in source["environments"]:
+        from catzoo.zoo.environments.registry import find_spec
+
+        find_spec(chosen)
+    recipe = find_recipe(agent, chosen, loss, preset=preset)
+    console.print(f"[bold]{agent}[/]: {source.get('description', '')}\n")
+    docs = field_docs(type(recipe))
+    values = recipe.to_dict()
+    keys = sorted((key for key in docs if key not in ("agent", "env", "preset")), key=lambda key: "." in key)
+    rows = [(key, _value_at(values, key), docs[key]) for key in keys]
+    print_table(
+        f"Recipe for {chosen}" + (f", preset {preset}" if preset else ""),
+        ("key", "value", "meaning"),
+        rows,
+        note="set one: key=value after catzoo train",
+    )
+    if presets and preset is None:
+        known = ", ".join(f"{name} ({about.get('for', '*')})" for name, about in presets.items())
+        console.print(f"presets, by --preset: {known}\n")
+    print_scores(agent)
+
+
+def field_docs(schema: type, prefix: str = "") -> dict[str, str]:
+    """Dotted key of a recipe's class to the docstring under its field."""
+    found: dict[str, str] = {}
+    texts = {name: text for kind in reversed(schema.__mro__[:-1]) for name, text in _docstrings(kind).items()}
+    hints = types_of(schema)
+    for item in dataclasses.fields(schema):
+        kind, key = hints[item.name], prefix + item.name
+        inner = dataclasses.is_dataclass(kind)
+        found |= field_docs(kind, key + ".") if inner else {key: texts.get(item.name, "")}
+    return found
+
+
+def _docstrings(schema: type) -> dict[str, str]:
+    body = ast.parse(inspect.getsource(schema)).body[0].body  # type: ignore[attr-defined]
+    texts: dict[str, str] = {}
+    for statement, following in pairwise(body):
+        is_text = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+        if isinstance(statement, ast.AnnAssign) and is_text:
+            texts[statement.target.id] = following.value.value  # type: ignore[union-attr]
+    return texts
+
+
+def _value_at(values: dict[str, Any], key: str) -> str:
+    found: Any = values
+    for part in key.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return yaml.safe_dump(found, default_flow_style=True).split("\n")[0] if found is not None else "–"
