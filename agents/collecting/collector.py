@@ -52,8 +52,9 @@ class VectorCollector(BaseCollector):
     """Collects rollouts of T steps from N environments with one policy.
 
     Args:
-        env: vector environment with a discrete action space, autoreset SAME_STEP or NEXT_STEP.
-        policy: observation [N, ...] to actions [N] on the host.
+        env: vector environment with discrete or continuous actions, autoreset SAME_STEP or NEXT_STEP.
+        policy: observation [N, ...] to actions [N, ...] on the host; or to these and a mapping of more
+            columns [N, ...] that the batch is to hold, such as `log_prob`.
         frames_per_batch: steps per batch over all environments, a multiple of N.
         total_frames: stop after so many steps; -1 never stops.
         device: where the policy lives.
@@ -84,8 +85,8 @@ class VectorCollector(BaseCollector):
         mode = env.metadata.get("autoreset_mode")
         if mode not in (AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP):
             raise ValueError(f"the environment's autoreset mode is {mode}; SAME_STEP or NEXT_STEP is needed")
-        if not isinstance(env.single_action_space, gym.spaces.Discrete):
-            raise ValueError(f"a discrete action space is needed, got {env.single_action_space}")
+        if not isinstance(env.single_action_space, gym.spaces.Discrete | gym.spaces.Box):
+            raise ValueError(f"discrete or continuous actions are needed, got {env.single_action_space}")
         self.env, self.policy = env, policy
         self.same_step = mode == AutoresetMode.SAME_STEP
         self.frames_per_batch = self.requested_frames_per_batch = frames_per_batch
@@ -118,7 +119,13 @@ class VectorCollector(BaseCollector):
         for t in range(len(arrays["action"])):
             observation = self._observe(arrays, t)
             tensor = torch.from_numpy(observation).to(self.device, non_blocking=True)
-            self._step(arrays, t, self.policy(tensor))
+            chosen = self.policy(tensor)
+            action, more = chosen if isinstance(chosen, tuple) else (chosen, {})
+            for name, column in more.items():
+                arrays.setdefault(name, np.empty((len(arrays["action"]), *column.shape), column.dtype))[t] = (
+                    column
+                )
+            self._step(arrays, t, action)
         return _to_tensordict(arrays)
 
     def _begin(self) -> dict[str, np.ndarray]:
@@ -132,10 +139,12 @@ class VectorCollector(BaseCollector):
         space, shape = self.env.single_observation_space, (time, self.num_envs)
         # float32 even where the environment says float64: replay and networks work in float32.
         dtype = np.float32 if space.dtype == np.float64 else space.dtype
+        actions = self.env.single_action_space
+        discrete = isinstance(actions, gym.spaces.Discrete)
         arrays = {
             "observation": np.empty((*shape, *space.shape), dtype),
             "next_observation": np.empty((*shape, *space.shape), dtype),
-            "action": np.empty(shape, np.int64),
+            "action": np.empty((*shape, *actions.shape), np.int64 if discrete else np.float32),
             "reward": np.empty(shape, np.float32),
         }
         return arrays | {key: np.empty(shape, bool) for key in ("terminated", "truncated", "mask")}
@@ -146,7 +155,7 @@ class VectorCollector(BaseCollector):
         return arrays["observation"][t]
 
     def _step(self, arrays: dict[str, np.ndarray], t: int, action: np.ndarray) -> None:
-        """Makes step t with actions [N]."""
+        """Makes step t with actions [N, ...]."""
         following, reward, terminated, truncated, infos = self.env.step(action)
         done = terminated | truncated
         arrays["action"][t] = action
@@ -248,7 +257,8 @@ class VectorCollector(BaseCollector):
 def _to_tensordict(arrays: dict[str, np.ndarray]) -> TensorDict:
     """[T, N] arrays as a TensorDict [N, T] in TorchRL's layout, without a copy."""
     tensors = {key: torch.from_numpy(array).transpose(0, 1) for key, array in arrays.items()}
-    batch = tensors["action"].shape
+    batch = tensors["reward"].shape
+    known = ("next_observation", "reward", "terminated", "truncated", "mask")
     following = {
         "observation": tensors["next_observation"],
         "reward": tensors["reward"].unsqueeze(-1),
@@ -258,8 +268,7 @@ def _to_tensordict(arrays: dict[str, np.ndarray]) -> TensorDict:
     }
     return TensorDict(
         {
-            "observation": tensors["observation"],
-            "action": tensors["action"],
+            **{name: tensor for name, tensor in tensors.items() if name not in known},
             "next": TensorDict(following, batch_size=batch),
             "collector": TensorDict({"mask": tensors["mask"]}, batch_size=batch),
         },

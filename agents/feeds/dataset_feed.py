@@ -95,9 +95,10 @@ def check_spaces(dataset: Dataset, env: Any) -> None:
     Raises:
         ValueError: says which.
     """
-    shape, actions = tuple(env.single_observation_space.shape), int(env.single_action_space.n)
-    own = dataset.observation_shape
-    if own != shape:
-        raise ValueError(f"{dataset.folder}: its observations are {list(own)}, not {list(shape)}")
+    actions = int(getattr(env.single_action_space, "n", 0))
+    for name, space in (("observation", env.single_observation_space), ("action", env.single_action_space)):
+        own, shape = tuple(dataset.columns[name].shape[1:]), tuple(space.shape)
+        if own != shape:
+            raise ValueError(f"{dataset.folder}: its {name}s are {list(own)}, not {list(shape)}")
     if dataset.num_actions != actions:
         raise ValueError(f"{dataset.folder}: it has {dataset.num_actions} actions, not {actions}")

@@ -45,6 +45,7 @@ class ReplayFeed(PlayingFeed):
             folder=folder,
             priorities=Priorities(alpha=replay.alpha, beta=replay.beta) if replay.prioritized else None,
             observation_shape=env.single_observation_space.shape,
+            action_shape=env.single_action_space.shape,
         )
         self.bursts = Bursts(agent, learner, self.replay)
 

@@ -8,10 +8,10 @@
 | column, M transitions | what |
 |---|---|
 | observation, next_observation | [M, ...], as the environment gave them |
-| action | [M], int64 |
+| action | [M], int64; [M, ...], float32, where actions are continuous |
 | reward | [M], float32, neither clipped nor discounted |
 | terminated | [M], bool |
-| next_action | [M], int64, what the same policy did next; -1 where the episode ended or was cut |
+| next_action | as action, what the same policy did next; -1 or NaN where the episode ended or was cut |
 
 A dataset may come from anyone: it is read by its manifest alone, which is plain data, as raw numbers
 (`load_memmap` may unpickle). The CRC tells a damaged file, and not whose it is.
@@ -42,12 +42,7 @@ DTYPES = {
                   torch.float16, torch.float32)
 }  # fmt: skip
 """Of columns."""
-KINDS = {
-    "action": torch.int64,
-    "reward": torch.float32,
-    "terminated": torch.bool,
-    "next_action": torch.int64,
-}
+KINDS = {"reward": torch.float32, "terminated": torch.bool}
 """Of the columns that are one number a transition."""
 LARGEST = 1 << 24
 """Bytes of a manifest at most."""
@@ -82,7 +77,7 @@ class Dataset:
 
     @property
     def num_actions(self) -> int:
-        """A, what actions are below."""
+        """A, what actions are below; 0 where they are continuous."""
         return int(self.manifest["num_actions"])
 
     @property
@@ -108,7 +103,7 @@ class Dataset:
         for name, column in self.columns.items():
             if crc32(column) != self.manifest["columns"][name]["crc32"]:
                 raise DatasetError(f"{self.folder}: {name}.memmap is damaged")
-        for name, least in (("action", 0), ("next_action", NO_ACTION)):
+        for name, least in (("action", 0), ("next_action", NO_ACTION)) if self.num_actions else ():
             column = self.columns[name]
             if column.min() < least or column.max() >= self.num_actions:
                 raise DatasetError(f"{self.folder}: {name}.memmap holds actions beyond {self.num_actions}")
@@ -185,8 +180,13 @@ def _problem(manifest: dict[str, Any]) -> str | None:
     for name, spec in columns.items():
         if not isinstance(spec, dict) or not _is_column(name, spec):
             return f"{name} is of another kind"
-    if columns["observation"]["shape"] != columns["next_observation"]["shape"]:
-        return "next_observation is of another shape than observation"
+    for name in ("observation", "action"):
+        if columns[name]["shape"] != columns[f"next_{name}"]["shape"]:
+            return f"next_{name} is of another shape than {name}"
+    for name in ("action", "next_action"):
+        kind, discrete = columns[name]["dtype"], manifest["num_actions"] > 0
+        if kind != ("torch.int64" if discrete else "torch.float32") or (discrete and columns[name]["shape"]):
+            return f"{name} is of another kind"
     return None
 
 

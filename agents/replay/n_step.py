@@ -31,7 +31,10 @@ class NStep:
         self.waiting: TensorDictBase | None = None
 
     def __call__(self, rollout: TensorDictBase) -> TensorDict:
-        """Rollout [N, T] in TorchRL's layout to transitions [M], flat, time-major, reset steps dropped."""
+        """Rollout [N, T] in TorchRL's layout to transitions [M], flat, time-major, reset steps dropped.
+
+        Columns beside observation and action, such as `log_prob`, are those of the first step.
+        """
         if self.waiting is not None:
             rollout = torch.cat([self.waiting, rollout], dim=1)
         steps = rollout.shape[1]
@@ -45,8 +48,9 @@ class NStep:
         returns, discount, last = self._accumulate(reward, done, terminated, ready)
         rows = torch.arange(rollout.shape[0]).unsqueeze(-1)
         transitions = {
-            "observation": rollout["observation"][:, :ready],
-            "action": rollout["action"][:, :ready],
+            **{
+                name: rollout[name][:, :ready] for name in rollout.keys() if name not in ("next", "collector")
+            },
             "reward": returns,
             "discount": discount,
             "next_observation": following["observation"][rows, last]
@@ -100,4 +104,4 @@ def flat_tensors(rollout: TensorDictBase) -> dict[str, Tensor]:
 
 def nested_tensors(tensors: dict[str, Tensor]) -> TensorDict:
     """The rollout of `flat_tensors`."""
-    return TensorDict(tensors, batch_size=tensors["action"].shape).unflatten_keys(".")
+    return TensorDict(tensors, batch_size=tensors["action"].shape[:2]).unflatten_keys(".")

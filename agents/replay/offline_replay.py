@@ -68,9 +68,11 @@ class OfflineReplay:
         }
         self.usable: Tensor | None = None
         if next_actions:
-            known = dataset.columns["next_action"] >= 0
+            following = dataset.columns["next_action"]
+            missing = following.isnan() if following.is_floating_point() else following < 0
+            columns["next_action"] = following.masked_fill(missing, 0)
+            known = ~missing.flatten(1).any(1) if missing.ndim > 1 else ~missing
             self.usable = (known | terminated).nonzero().squeeze(-1)
-            columns["next_action"] = dataset.columns["next_action"].clamp(min=0)
         if place != "disk":
             columns = {name: column.to(self.device, copy=True) for name, column in columns.items()}
         self.columns = columns

@@ -40,7 +40,7 @@ class Recorder:
         folder: of the dataset; made when there is something to write, and what an earlier start left there
             is overwritten.
         share: in (0, 1].
-        num_actions: A.
+        num_actions: A; 0 where actions are continuous.
         seed: of the recorder's stream.
         about: plain data for the manifest, such as where the data is from.
 
@@ -94,14 +94,15 @@ class Recorder:
         if not len(index):
             return
         where = (index % len(steps), index // len(steps))
-        done = following["done"][where].squeeze(-1)
+        done, next_action = following["done"][where].squeeze(-1), next_action[where]
+        next_action[done] = math.nan if next_action.is_floating_point() else NO_ACTION
         self._write({
             "observation": steps["observation"][where],
             "action": steps["action"][where],
             "reward": following["reward"][where].squeeze(-1),
             "next_observation": following["observation"][where],
             "terminated": following["terminated"][where].squeeze(-1),
-            "next_action": torch.where(done, NO_ACTION, next_action[where]),
+            "next_action": next_action,
         })  # fmt: skip
 
     def _write(self, columns: dict[str, Tensor]) -> None:

@@ -18,14 +18,19 @@ class Records:
     Args:
         buffer: with a round-robin writer, written to through `extend` only.
         capacity: of its storage.
-        observation_shape: what `put` takes for an observation; None: anything.
+        observation_shape, action_shape: what `put` takes for these; None: anything.
     """
 
     def __init__(
-        self, buffer: ReplayBuffer, capacity: int, observation_shape: tuple[int, ...] | None = None
+        self,
+        buffer: ReplayBuffer,
+        capacity: int,
+        observation_shape: tuple[int, ...] | None = None,
+        action_shape: tuple[int, ...] = (),
     ) -> None:
         self.buffer, self.size, self.count = buffer, capacity, 0
-        self.observation_shape = observation_shape
+        observations = dict.fromkeys(("observation", "next_observation"), observation_shape)
+        self.shapes = {**observations, "action": action_shape, "reward": (), "discount": ()}
 
     def extend(self, records: TensorDictBase) -> None:
         """Adds at most `capacity` rows."""
@@ -68,11 +73,7 @@ class Records:
 
     def _check(self, rows: dict[str, Tensor]) -> None:
         for name, column in rows.items():
-            if name.endswith("observation"):
-                fits = self.observation_shape in (None, tuple(column.shape[1:]))
-            else:
-                fits = column.ndim == 1
-            if not fits:
+            if self.shapes.get(name) not in (None, tuple(column.shape[1:])):
                 raise ValueError(f"the saved {name} is of shape {list(column.shape[1:])}")
 
     def _columns(self, rows: slice) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class Replay:
         device: the learner's, for `place="device"`.
         folder: for `place="disk"`; what is in it is overwritten.
         priorities: None samples uniformly.
-        observation_shape: what a saved replay must hold; None takes any.
+        observation_shape, action_shape: what a saved replay must hold; None takes any observation.
 
     Raises:
         ValueError: an argument that is not one of these.
@@ -64,6 +64,7 @@ class Replay:
         folder: Path | str | None = None,
         priorities: Priorities | None = None,
         observation_shape: tuple[int, ...] | None = None,
+        action_shape: tuple[int, ...] = (),
     ) -> None:
         if capacity < 1:
             raise ValueError(f"capacity={capacity} must be at least 1")
@@ -81,7 +82,9 @@ class Replay:
         self.frames = FrameStore(ring_size(capacity), self.device, scratch) if store == "frames" else None
         self.sampler = Uniform() if priorities is None else Prioritized(capacity, priorities, self.device)
         self.buffer = ReplayBuffer(storage=self._make_storage(scratch), sampler=self.sampler)
-        self.records = Records(self.buffer, capacity, None if self.frames else observation_shape)
+        self.records = Records(
+            self.buffer, capacity, None if self.frames else observation_shape, action_shape
+        )
 
     def _make_storage(self, scratch: Path | None) -> LazyTensorStorage:
         if self.frames is not None:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from catzoo.agents.replay.frames import ring_size
 
 
-def transition_bytes(observation_shape: Sequence[int], itemsize: int) -> int:
+def transition_bytes(observation_shape: Sequence[int], itemsize: int, action_bytes: int = 8) -> int:
     """Bytes of a transition in a dataset: two observations, two actions, reward and end."""
-    return 2 * math.prod(observation_shape) * itemsize + 8 + 8 + 4 + 1
+    return 2 * math.prod(observation_shape) * itemsize + 2 * action_bytes + 4 + 1
 
 
 def replay_bytes(
@@ -21,6 +21,7 @@ def replay_bytes(
     store: str = "whole",
     stack: int | None = None,
     prioritized: bool = False,
+    action_bytes: int = 8,
 ) -> int:
     """Bytes of a full replay, within 1 %.
 
@@ -30,8 +31,9 @@ def replay_bytes(
         store: `whole` or `frames`.
         stack: frames of a stack; by default `observation_shape[0]`.
         prioritized: whether priorities are kept.
+        action_bytes: of an action.
     """
-    scalars = 8 + 4 + 4  # action, reward, discount
+    scalars = action_bytes + 4 + 4  # reward, discount
     total = capacity * 8 * 16 // 15 if prioritized else 0  # a leaf, and the sums above it
     if store == "whole":
         return total + capacity * (scalars + 2 * math.prod(observation_shape) * itemsize)

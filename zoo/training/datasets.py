@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,12 @@ def itemsize(space: Any) -> int:
     return 4 if space.dtype == "float64" else int(space.dtype.itemsize)
 
 
+def action_bytes(env: VectorEnv) -> int:
+    """Of an action as the collector stores it."""
+    space = env.single_action_space
+    return math.prod(space.shape) * itemsize(space)
+
+
 def make_recorder(recipe: Recipe, env: VectorEnv, protocol: Protocol, folder: Path) -> Recorder:
     """The recorder of a run; nothing is written yet.
 
@@ -29,7 +36,9 @@ def make_recorder(recipe: Recipe, env: VectorEnv, protocol: Protocol, folder: Pa
         RecipeError: the disk has no room for what it will write.
     """
     space = env.single_observation_space
-    needed = int(recipe.record * recipe.steps) * transition_bytes(space.shape, itemsize(space))
+    needed = int(recipe.record * recipe.steps) * transition_bytes(
+        space.shape, itemsize(space), action_bytes(env)
+    )
     there = next(path for path in folder.absolute().parents if path.exists())
     # What an earlier start left is written over.
     own = sum(file.stat().st_size for file in folder.glob("*.memmap"))
@@ -49,7 +58,7 @@ def make_recorder(recipe: Recipe, env: VectorEnv, protocol: Protocol, folder: Pa
     return Recorder(
         folder,
         recipe.record,
-        num_actions=int(env.single_action_space.n),
+        num_actions=int(getattr(env.single_action_space, "n", 0)),
         seed=stream_seed(recipe.seed, "record"),
         about=about,
     )

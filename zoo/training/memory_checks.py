@@ -16,7 +16,7 @@ from catzoo.hparams import Recipe, RecipeError
 from catzoo.losses import ValueLoss
 from catzoo.zoo.environments.protocols import Protocol
 from catzoo.zoo.system.machine import usable_memory, workers
-from catzoo.zoo.training.datasets import find_dataset, itemsize
+from catzoo.zoo.training.datasets import action_bytes, find_dataset, itemsize
 
 ACTING = 2
 """Copies of the network that an agent has: its own and the target's."""
@@ -93,8 +93,9 @@ def check_replay(recipe: Recipe, env: VectorEnv, device: torch.device, folder: P
             f"{space.dtype}: use replay.store=whole"
         )
     needed = replay_bytes(
-        replay.capacity, space.shape, itemsize(space), store=replay.store, prioritized=replay.prioritized
-    )
+        replay.capacity, space.shape, itemsize(space),
+        store=replay.store, prioritized=replay.prioritized, action_bytes=action_bytes(env),
+    )  # fmt: skip
     available, where = _room(recipe, device, folder)
     if needed > available:
         fits = int(replay.capacity * available / needed)

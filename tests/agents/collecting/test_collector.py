@@ -110,8 +110,10 @@ def test_refused(corridor):
         VectorCollector(corridor(), Left(), frames_per_batch=5)
     with pytest.raises(ValueError, match="autoreset"):
         VectorCollector(corridor(mode=AutoresetMode.DISABLED), Left(), frames_per_batch=4)
-    with pytest.raises(ValueError, match="discrete"):
-        VectorCollector(gym.make_vec("Pendulum-v1", 2), Left(), frames_per_batch=4)
+    env = corridor()
+    env.single_action_space = gym.spaces.MultiDiscrete([2, 2])
+    with pytest.raises(ValueError, match="discrete or continuous actions are needed"):
+        VectorCollector(env, Left(), frames_per_batch=4)
 
 
 def test_an_evaluation_of_endless_episodes_ends(corridor):
