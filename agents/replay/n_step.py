@@ -11,6 +11,9 @@ import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
+NESTED = ("next", "collector")
+"""What of a rollout is no column."""
+
 
 class NStep:
     """Turns rollouts into n-step transitions; the last n − 1 steps wait for the next rollout.
@@ -48,9 +51,7 @@ class NStep:
         returns, discount, last = self._accumulate(reward, done, terminated, ready)
         rows = torch.arange(rollout.shape[0]).unsqueeze(-1)
         transitions = {
-            **{
-                name: rollout[name][:, :ready] for name in rollout.keys() if name not in ("next", "collector")
-            },
+            **{name: column[:, :ready] for name, column in rollout.items() if name not in NESTED},
             "reward": returns,
             "discount": discount,
             "next_observation": following["observation"][rows, last]

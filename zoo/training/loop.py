@@ -6,6 +6,7 @@ import logging
 import signal
 import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from catzoo.hparams import RecipeError
@@ -71,11 +72,8 @@ def run_loggers(run: Run, wandb: str | None, restored: int) -> list[Any]:
 
 def check_wandb(project: str | None) -> None:
     """RecipeError if Weights & Biases is asked for and not installed."""
-    if project is not None:
-        try:
-            import wandb  # noqa: F401
-        except ImportError:
-            raise RecipeError("Weights & Biases is not installed: pip install 'catzoo[wandb]'") from None
+    if project is not None and find_spec("wandb") is None:
+        raise RecipeError("Weights & Biases is not installed: pip install 'catzoo[wandb]'")
 
 
 def quieten() -> None:
