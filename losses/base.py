@@ -87,6 +87,7 @@ class ValueLoss(nn.Module, ABC):
         For ensembles, continuous actions and SARSA: as `td` with one action to choose from. outputs and
         next_outputs [..., K]; reward, discount, weight [...]. Raises ValueError for a wrong shape or dtype.
         """
+        self._check_outputs(outputs)
         shape = outputs.shape[:-1]
         for name, tensor in (("reward", reward), ("discount", discount), ("weight", weight)):
             if tensor is not None and tensor.shape != shape:
@@ -97,9 +98,9 @@ class ValueLoss(nn.Module, ABC):
             )
         rows = math.prod(shape)
         loss_B, td_error_B = self.td(
-            outputs.reshape(rows, 1, -1),
+            outputs.reshape(rows, 1, self.num_outputs),
             torch.zeros(rows, dtype=torch.int64, device=outputs.device),
-            next_outputs.reshape(rows, 1, -1),
+            next_outputs.reshape(rows, 1, self.num_outputs),
             reward.reshape(rows),
             discount.reshape(rows),
             weight=None if weight is None else weight.reshape(rows),

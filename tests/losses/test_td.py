@@ -183,3 +183,53 @@ def test_bad_shapes_raise_one_line(key: str, shape: tuple[int, ...], message: st
     b = batch(loss) | {key: torch.zeros(shape)}
     with pytest.raises(ValueError, match=f"^{message}$"):
         td(loss, b, double=True, weighted=True)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("shape", [(5,), (2, 3), (2, 3, 4), (1,), (0,)])
+def test_a_backup_is_the_step_with_one_action(name, shape):
+    loss = make_value_loss(
+        name, **({} if name in ("mse", "huber") else {"v_min": -2.0, "v_max": 3.0, "num_bins": 11})
+    )
+    generator = torch.Generator().manual_seed(3)
+    outputs, following = (torch.randn(*shape, loss.num_outputs, generator=generator) for _ in range(2))
+    reward, discount, weight = (torch.rand(*shape, generator=generator) for _ in range(3))
+    outputs.requires_grad_()
+    loss_, td_error = loss.backup(outputs, following, reward, discount, weight=weight)
+    assert loss_.shape == td_error.shape == shape
+    # By the definition: its own decoding, and the loss against a scalar target.
+    target = reward + discount * loss.decode(following)
+    assert torch.allclose(td_error, (target - loss.decode(outputs)).detach(), atol=1e-5)
+    if name != "c51":  # C51 projects the whole distribution instead
+        expected = weight * loss(outputs, target.detach())
+        assert torch.allclose(loss_, expected, atol=1e-5)
+        ours, theirs = (
+            torch.autograd.grad(one.sum(), outputs, retain_graph=True)[0] for one in (loss_, expected)
+        )
+        assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+def test_c51s_backup_projects_the_distribution():
+    loss = make_value_loss("c51", v_min=0.0, v_max=4.0, num_bins=5)
+    following = torch.full((1, 5), -30.0)
+    following[0, [0, 2]] = 0.0  # half of 0 and half of 2
+    outputs = torch.zeros(1, 5, requires_grad=True)
+    loss_, _ = loss.backup(outputs, following, torch.tensor([1.0]), torch.tensor([1.0]))
+    gradient = torch.autograd.grad(loss_.sum(), outputs)[0]
+    label = torch.tensor([[0.0, 0.5, 0.0, 0.5, 0.0]])  # half of 1 and half of 3
+    assert torch.allclose(gradient, torch.full((1, 5), 0.2) - label, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mse", "hl_gauss"])
+@pytest.mark.parametrize("wrong", ["next_outputs", "reward", "discount", "weight"])
+def test_a_backup_of_other_shapes_is_refused(name, wrong):
+    loss = make_value_loss(name)
+    given = {
+        "next_outputs": torch.zeros(4, loss.num_outputs),
+        "reward": torch.zeros(4),
+        "discount": torch.zeros(4),
+        "weight": torch.ones(4),
+    }
+    given[wrong] = given[wrong][:3]
+    with pytest.raises(ValueError, match=f"{wrong} must have shape"):
+        loss.backup(torch.zeros(4, loss.num_outputs), **given)

@@ -166,3 +166,63 @@ def test_graphed_is_the_same_as_eager(name):
         ours, theirs = graphed.learn_once(inputs), eager.learn_once(inputs)
         assert torch.allclose(ours[0], theirs[0], atol=1e-4)
         assert torch.allclose(ours[1], theirs[1], atol=1e-4)
+
+
+def two_steps(made, every):
+    """A critic, and beside it a step of its own that pulls the same parameters to zero."""
+
+    def shrink(batch):
+        squares = sum(parameter.square().sum() for parameter in made.network.parameters())
+        return squares.expand(len(batch.action)), None
+
+    parameters = list(made.network.parameters())
+    return [
+        Step("critic", made.critic_loss, parameters, 1e-2),
+        Step("shrink", shrink, parameters, 1e-3, every),
+    ]
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+def test_a_second_step_is_taken_at_its_updates_in_any_bursts(every):
+    ends, losses = [], []
+    for bursts in ([7], [1, 4, 2]):
+        made = agent()
+        learner, done, taken = Learner(two_steps(made, every), eps=1e-5), 0, []
+        for size in bursts:
+            columns = zip(*(batch(seed=done + index) for index in range(size)), strict=True)
+            stacked = Transitions(*(None if one[0] is None else torch.stack(one) for one in columns))
+            found, td_error_KB = learner.learn(stacked, done)
+            assert td_error_KB.shape == (size, 8)
+            assert len(found["critic"]) == size
+            taken.append(found.get("shrink", torch.zeros(0)))
+            done += size
+        losses.append(torch.cat(taken))
+        ends.append(torch.cat([parameter.detach().flatten() for parameter in made.network.parameters()]))
+    assert len(losses[0]) == 7 // every
+    assert torch.equal(*losses)
+    assert torch.equal(*ends)
+
+
+def test_the_state_of_several_steps_goes_on_the_same():
+    ends = []
+    for break_at in (None, 3):
+        made = agent()
+        learner = Learner(two_steps(made, 2), eps=1e-5)
+        for update in range(6):
+            if update == break_at:
+                state, twin = learner.state_dict(), agent()
+                twin.load_state_dict(made.state_dict())
+                made, learner = twin, Learner(two_steps(twin, 2), eps=1e-5)
+                learner.load_state_dict(state)
+            learner.learn_once(batch(seed=update), update)
+        ends.append(torch.cat([parameter.detach().flatten() for parameter in made.network.parameters()]))
+    assert torch.equal(*ends)
+
+
+def test_an_optimizer_moves_nothing_that_is_frozen():
+    made = agent()
+    made.network.torso.requires_grad_(False)
+    before = {name: parameter.detach().clone() for name, parameter in made.network.named_parameters()}
+    Learner(made.steps(), eps=1e-5).learn_once(batch())
+    for name, parameter in made.network.named_parameters():
+        assert torch.equal(parameter, before[name]) == name.startswith("torso.")

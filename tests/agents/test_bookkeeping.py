@@ -1,0 +1,63 @@
+"""What is counted: rows of metrics, losses that are not finite, and progress that goes on."""
+
+import pytest
+import torch
+
+from catzoo.agents import Bookkeeping, NotFiniteError, Returns, Transitions
+
+
+def batches(number, size=2):
+    return Returns(torch.zeros(number, size, 1), torch.zeros(number, size).long(), torch.zeros(number, size))
+
+
+def booked(critic, actor=None):
+    books = Bookkeeping(Returns, torch.device("cpu"), 100)
+    books.steps = 8
+    losses = {"critic": torch.tensor(critic)} | ({} if actor is None else {"actor": torch.tensor(actor)})
+    books.learned(batches(len(critic)), losses, torch.ones(len(critic), 2))
+    return books
+
+
+def test_a_row_has_the_loss_of_every_step():
+    row = booked([1.0, 3.0], [4.0]).row({"train/epsilon": 0.5})
+    assert (row["train/loss"], row["train/actor_loss"], row["train/td_error"]) == (2.0, 4.0, 1.0)
+    assert (row["train/epsilon"], row["train/updates"]) == (0.5, 2)
+
+
+def test_losses_are_averaged_since_the_last_row():
+    books = booked([1.0, 3.0])
+    books.row({})
+    assert "train/loss" not in books.row({})
+    books.learned(batches(1), {"critic": torch.tensor([5.0])}, torch.ones(1, 2))
+    assert books.row({})["train/loss"] == 5.0
+
+
+@pytest.mark.parametrize(
+    ("critic", "actor", "update"),
+    [([1.0, float("nan")], None, 2), ([float("inf"), 1.0], [1.0], 1), ([1.0, 1.0], [float("nan")], 2)],
+)
+def test_a_loss_that_is_not_finite_is_named(critic, actor, update):
+    books = booked(critic, actor)
+    with pytest.raises(NotFiniteError, match=f"at step 8, update {update}") as caught:
+        books.check_losses()
+    assert caught.value.batch.observation.shape == (2, 1)
+    books.check_losses()  # it is said once
+
+
+def test_progress_goes_on():
+    books = booked([1.0, 3.0], [4.0])
+    again = Bookkeeping(Returns, torch.device("cpu"), 100)
+    again.load_progress(books.progress(), "critic")
+    ours, theirs = (one.row({}) for one in (books, again))
+    assert {**ours, "time/steps_per_second": 0} == {**theirs, "time/steps_per_second": 0}
+    assert isinstance(again.last_batch, Returns)
+
+
+def test_rollouts_batches_of_earlier_versions_are_read():
+    """They had the returns in the place of rewards, and columns of no meaning behind them."""
+    books = booked([1.0])
+    old = Transitions(
+        torch.ones(2, 1), torch.ones(2).long(), torch.full((2,), 7.0), torch.zeros(2), torch.ones(2, 1)
+    )
+    books.load_progress({**books.progress(), "last_batch": tuple(old)}, "critic")
+    assert (books.last_batch.returns == 7.0).all()
