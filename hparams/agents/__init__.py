@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from catzoo.hparams.agents.cql import CQLRecipe
@@ -39,11 +40,18 @@ def all_keys() -> list[str]:
 
 def agents_with(key: str) -> list[str]:
     """The agents that have a dotted key, or a group of keys of that name."""
-    return [
-        agent
-        for agent, schema in RECIPES.items()
-        if any(own == key or own.startswith(f"{key}.") for own in keys_of(schema))
-    ]
+    return _owners().get(key, [])
+
+
+@cache
+def _owners() -> dict[str, list[str]]:
+    """The agents that have each key, and each group of keys."""
+    owners: dict[str, list[str]] = {}
+    for agent, schema in RECIPES.items():
+        keys = keys_of(schema)
+        for name in dict.fromkeys([*keys, *(key.partition(".")[0] for key in keys)]):
+            owners.setdefault(name, []).append(agent)
+    return owners
 
 
 def refuse_other_agents_keys(values: Mapping[str, Any], agent: str, where: str, prefix: str = "") -> None:
