@@ -5,7 +5,7 @@
 | agent | network, target network | state |
 | learner | Adam's moments and step counts | state |
 | progress | counters, recent scores, the losses that the next row of metrics will average | state |
-| collector | counts, exploration, and the simulators where `agents/simulators.py` knows them | state |
+| collector | counts, exploration, and the simulators where `collecting/simulators.py` knows them | state |
 | rollouts | what was collected ahead | state |
 | replay | priorities, steps that wait for their n-step return, write positions; the rows | state, segments |
 | recorder | of a dataset: counts and random stream; its rows lie in the run's folder | state |
