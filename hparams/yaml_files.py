@@ -11,12 +11,8 @@ from catzoo.hparams.schema import RecipeError, brief, shown
 
 LARGEST_FILE = 10**6
 """Bytes of a recipe file at most; the zoo's own have some thousand."""
-
-
 LONGEST = 10_000
 """Characters of a value at most."""
-
-
 DEEPEST = 20
 """Levels of lists and mappings at most."""
 

@@ -17,8 +17,6 @@ from typing import Any
 SEAL = "seal.json"
 LARGEST = 1 << 24
 """Bytes of a seal that are read at most."""
-
-
 UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 """What a file system says that cannot wait for a folder."""
 

@@ -8,8 +8,6 @@ from catzoo.zoo import ROOT
 
 SCORES = ROOT / "results" / "scores.csv"
 """One row a run: env, agent, loss, seed, steps, mean_return, episodes, protocol, date, command."""
-
-
 TABLES = (SCORES, *(SCORES.with_name(f"{name}.csv") for name in ("minatar", "minatar-table", "atari-100k")))
 """The files of such rows that `catzoo list` and `show` print."""
 

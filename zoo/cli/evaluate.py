@@ -11,8 +11,6 @@ EXAMPLES = """\
   catzoo eval runs/dqn-CartPole-v1-hl_gauss-s0 --episodes 500 --seed 7
   catzoo eval dqn-CartPole-v1-hl_gauss          one of the zoo's own, see catzoo list
 """
-
-
 RUN = "a run's folder, or the name of one of the zoo's trained agents (catzoo list)"
 
 

@@ -40,11 +40,7 @@ ATARI = {
     "max_num_frames_per_episode": 4 * EPISODE_CAP,
     "reward_clipping": False,  # scores are unclipped; the agent clips for learning
 }
-
-
 CLASSIC_CONTROL = ("CartPole", "Acrobot", "MountainCar-")
-
-
 MINATAR = {"sticky_action_prob": 0.1, "difficulty_ramping": True}
 
 

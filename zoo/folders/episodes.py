@@ -13,8 +13,6 @@ from catzoo.zoo.folders.run_folder import Run
 
 POINTS = 100
 """Of a curve."""
-
-
 SHARE = 0.1
 """A point is the mean of the episodes that ended in the last tenth of the run's steps before it."""
 

@@ -20,8 +20,6 @@ MAY_DIFFER = (
     "compute.overlap",
 )
 """Keys that a continued run may change."""
-
-
 INCIDENTAL = (
     "steps",
     "eval.every",

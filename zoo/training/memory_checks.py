@@ -20,8 +20,6 @@ from catzoo.zoo.training.datasets import action_bytes, find_dataset, itemsize
 
 ACTING = 2
 """Copies of the network that an agent has: its own and the target's."""
-
-
 LEARNING = 5
 """And when it learns: the gradient and Adam's two moments too."""
 

@@ -14,8 +14,6 @@ from catzoo.zoo import ROOT
 
 SPACES = ROOT / "tuning" / "spaces.yaml"
 """The zoo's own search spaces, by name."""
-
-
 DEFAULT_SPACE = "fair"
 
 
