@@ -38,7 +38,11 @@ class Agent(nn.Module):
         """Agent steps behind its weights, where they were loaded."""
 
     def critic_loss(self, batch: Any) -> tuple[Tensor, Tensor]:
-        """A batch of the feed's family to (loss [B], TD error [B]); pure: tensors in, tensors out."""
+        """A batch of the feed's family to (loss [B], TD error [B]).
+
+        Pure: tensors in, tensors out, nothing read back, as it may be compiled and graphed. The TD error is
+        target minus value, detached. Where the batch has weights, the loss is multiplied by them here.
+        """
         raise NotImplementedError  # pragma: no cover
 
     def steps(self) -> tuple[Step, ...]:

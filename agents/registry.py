@@ -1,4 +1,7 @@
-"""The zoo's agents: names to classes. The classes of their recipes are in `catzoo.hparams.RECIPES`."""
+"""The zoo's agents: names to classes.
+
+Each has its recipe's class in `catzoo.hparams.RECIPES`, and its recipes in `zoo/recipes/NAME.yaml`.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
         "replay.alpha", "replay.beta", "compute.overlap",
     ),
 }  # fmt: skip
-"""Format 1 had every agent's keys in each recipe; these the agent had no use for."""
+"""Format 1 had every agent's keys in each recipe; what it had no use for. Later agents have no row."""
 
 
 def upgraded(values: Mapping[str, Any], found: Any, where: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The one table of value losses: names, titles, keys and looks, known without importing torch.
 
-A loss is its file in `losses/` and its row here. One that somebody added to `catzoo.losses.LOSSES` alone gets
-a row when it is asked for.
+A loss is its file in `losses/`, its class in `catzoo.losses.LOSSES`, and its row here. One that somebody added
+to `LOSSES` alone gets a row when it is asked for.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class LossEntry:
     note: str = ""
     """For `catzoo list`."""
     order: int = -1
-    """Which line of the pictures' style is its; -1: none of its own."""
+    """Which of `LINES` (`zoo/pictures/style.py`) is its, in every picture; -1: none of its own."""
 
 
 VALUE_LOSSES: dict[str, LossEntry] = {

@@ -3,7 +3,7 @@
 import difflib
 from typing import Any
 
-from catzoo.losses.base import CategoricalLoss, ValueLoss, take_action
+from catzoo.losses.base import CategoricalLoss, ScalarLoss, ValueLoss, take_action
 from catzoo.losses.c51 import C51
 from catzoo.losses.hl_gauss import HLGauss
 from catzoo.losses.huber import Huber
@@ -38,6 +38,7 @@ __all__ = [
     "CategoricalLoss",
     "HLGauss",
     "Huber",
+    "ScalarLoss",
     "SoftmaxMSE",
     "Support",
     "TwoHot",

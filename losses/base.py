@@ -23,6 +23,7 @@ from catzoo.kernels import (
     cross_entropy,
     label,
 )
+from catzoo.kernels.numerics import at_least_float32, nan_unless_finite
 from catzoo.losses.support import Support
 
 
@@ -136,6 +137,31 @@ class ValueLoss(nn.Module, ABC):
                     raise ValueError(f"{name} must be a tensor of shape {list(shape)}, got {tensor!r}")
                 if tensor is not None and tensor.shape != shape:
                     raise ValueError(f"{name} must have shape {list(shape)}, got {list(tensor.shape)}")
+
+
+class ScalarLoss(ValueLoss):
+    """A value loss whose one output is the value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_outputs = 1
+
+    def decode(self, outputs: Tensor) -> Tensor:
+        """The value [...] of outputs [..., 1]: themselves."""
+        self._check_outputs(outputs)
+        return at_least_float32(outputs[..., 0])
+
+    def error(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """The value [...] minus the target [...], NaN where either is not finite."""
+        return value_error(self.decode(outputs), target)
+
+
+def value_error(value: Tensor, target: Tensor) -> Tensor:
+    """value [...] minus the constant target [...], NaN if one is not finite; ValueError if shapes differ."""
+    if target.shape != value.shape:
+        raise ValueError(f"target must have shape {list(value.shape)}, got {list(target.shape)}")
+    error = value - target.detach()
+    return nan_unless_finite(error, error)
 
 
 class CategoricalLoss(ValueLoss):

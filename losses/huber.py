@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from catzoo.losses.mse import ScalarLoss
+from catzoo.losses.base import ScalarLoss
 
 
 class Huber(ScalarLoss):

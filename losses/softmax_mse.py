@@ -2,8 +2,7 @@
 
 from torch import Tensor
 
-from catzoo.losses.base import CategoricalLoss
-from catzoo.losses.mse import value_error
+from catzoo.losses.base import CategoricalLoss, value_error
 from catzoo.losses.support import Align, Support
 
 

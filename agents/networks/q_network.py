@@ -9,7 +9,7 @@ and channels moved to the front inside the network, so that replay keeps the sma
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,19 +20,31 @@ from catzoo.agents.networks.resnets import RESNETS, ImpalaResNet
 from catzoo.agents.networks.torsos import MLP, MinAtarCNN, NatureCNN
 from catzoo.agents.networks.transformer import Transformer
 
-TORSOS: dict[str, Callable[..., nn.Module]] = {
-    "mlp": MLP,
-    "minatar_cnn": MinAtarCNN,
-    "nature_cnn": NatureCNN,
-    "impala": ImpalaResNet,
-    **RESNETS,
-    "transformer": Transformer,
-}
 
-WITH_EXPERTS = ("minatar_cnn", "nature_cnn", "impala", *RESNETS)
-WITH_LAYER_NORM = ("mlp", "minatar_cnn", "nature_cnn", "impala")
-SMALLEST = {"minatar_cnn": 3, **dict.fromkeys(("nature_cnn", "impala", *RESNETS), 36)}
-"""Shortest side of an image, where a torso has one."""
+class Torso(NamedTuple):
+    """What turns observations into features, and what goes with it."""
+
+    build: Callable[..., nn.Module]
+    """Takes the shape, `linear`, and `hidden` (vectors) or `width` (images); has `num_features`."""
+    image: bool = True
+    """Whether observations are images; else they are vectors."""
+    smallest: int = 1
+    """Shortest side of an image."""
+    layer_norm: bool = False
+    """Whether it takes `layer_norm`."""
+    experts: bool = False
+    """Whether it takes `experts`."""
+
+
+TORSOS = {
+    "mlp": Torso(MLP, image=False, layer_norm=True),
+    "minatar_cnn": Torso(MinAtarCNN, smallest=3, layer_norm=True, experts=True),
+    "nature_cnn": Torso(NatureCNN, smallest=36, layer_norm=True, experts=True),
+    "impala": Torso(ImpalaResNet, smallest=36, layer_norm=True, experts=True),
+    **{name: Torso(resnet, smallest=36, experts=True) for name, resnet in RESNETS.items()},
+    "transformer": Torso(Transformer),
+}
+"""By name; the names are those of `NetworkConfig` too."""
 
 
 class QNetwork(nn.Module):
@@ -74,7 +86,7 @@ class QNetwork(nn.Module):
         shape = tuple(observation_shape)
         if torso == "auto":
             torso = auto_torso(shape)
-        self.is_image = torso != "mlp"
+        self.is_image = TORSOS[torso].image
         _check(torso, shape, layer_norm=layer_norm, experts=experts)
         # Frame stacks come channels first (4, 84, 84), grids channels last (10, 10, 4).
         # Grids with as many channels as rows (MinAtar/Seaquest) are grids too.
@@ -87,7 +99,7 @@ class QNetwork(nn.Module):
             options["layer_norm"] = True
         if experts:
             options["experts"] = experts
-        self.torso = TORSOS[torso](shape, linear=linear, **options)
+        self.torso = TORSOS[torso].build(shape, linear=linear, **options)
         head = DuelingHead if dueling else LinearHead
         self.head = head(int(self.torso.num_features), num_actions, num_outputs, linear=linear)
         self.channels_last = channels_last and self.is_image
@@ -131,21 +143,19 @@ def _channels_last(shape: Sequence[int]) -> bool:
 
 def _check(torso: str, shape: Sequence[int], *, layer_norm: bool, experts: int) -> None:
     """Refuses what does not fit together, in the recipe's words."""
-    if torso != "mlp":
+    kind = TORSOS[torso]
+    if kind.image:
         if len(shape) != 3:
             raise ValueError(f"network.name={torso} needs images, but observations have shape {list(shape)}")
-        smallest = SMALLEST.get(torso, 1)
-        if min(shape[:-1] if _channels_last(shape) else shape[1:]) < smallest:
-            raise ValueError(
-                f"network.name={torso} needs frames of at least {smallest}x{smallest}, got {list(shape)}"
-            )
+        if min(shape[:-1] if _channels_last(shape) else shape[1:]) < kind.smallest:
+            least = f"{kind.smallest}x{kind.smallest}"
+            raise ValueError(f"network.name={torso} needs frames of at least {least}, got {list(shape)}")
     if experts < 0:
         raise ValueError(f"network.experts={experts}: must be 0 or more")
-    if experts and torso not in WITH_EXPERTS:
-        raise ValueError(
-            f"network.experts={experts} does not fit network.name={torso}, only {', '.join(WITH_EXPERTS)}"
-        )
-    if layer_norm and torso not in WITH_LAYER_NORM:
+    if experts and not kind.experts:
+        known = ", ".join(name for name, other in TORSOS.items() if other.experts)
+        raise ValueError(f"network.experts={experts} does not fit network.name={torso}, only {known}")
+    if layer_norm and not kind.layer_norm:
         raise ValueError(
             f"network.layer_norm=true does not fit network.name={torso}, which has a normalisation of its own"
         )

@@ -18,7 +18,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "pqn": PQNRecipe,
     "cql": CQLRecipe,
 }
-"""What class each agent's recipe is of; the classes of the agents themselves are in `catzoo.agents`."""
+"""What class each agent's recipe is of. The agents' own classes are in `catzoo.agents.registry`."""
 
 
 def recipe_class(agent: Any, where: str) -> type[Recipe]:

@@ -9,7 +9,7 @@ from torch import nn
 
 from catzoo.agents import CQL, DQN, AtWork, Checkpoints, QNetwork, Transitions
 from catzoo.hparams import CQLRecipe, DQNRecipe, RecipeError, build
-from catzoo.losses import LOSSES, HLGauss, make_value_loss
+from catzoo.losses import LOSSES, HLGauss, ScalarLoss, make_value_loss
 from datasets_for_tests import Anything, Parity, recorded
 from environments_for_tests import Left
 
@@ -31,7 +31,7 @@ class Table(nn.Module):
 def made(name, **options):
     """A CQL agent on a table, whose target is another table."""
     torch.manual_seed(0)
-    loss = make_value_loss(name, **({} if name in ("mse", "huber") else SUPPORT))
+    loss = make_value_loss(name, **({} if issubclass(LOSSES[name], ScalarLoss) else SUPPORT))
     agent = CQL(Table(loss.num_outputs), loss, CQLRecipe(**options))
     nn.init.normal_(agent.target.outputs)
     return agent

@@ -46,7 +46,8 @@ def learning_curve(run: Run, result: Mapping[str, Any] | None = None) -> Path:
         figure = style.new_figure(WIDTH, HEIGHT)
         returns = style.place(figure, 84, 124, WIDTH - 124, 304)
         loss = style.place(figure, 84, 472, WIDTH - 124, 92)
-        last = max([recipe.log_every, *column(metrics, "step"), *column(episodes, "step")])
+        ends = [(result or {}).get("steps", 0), *column(metrics, "step"), *column(episodes, "step")]
+        last = max([recipe.log_every, *ends])
         for axes in (returns, loss):
             _prepare(axes, last)
         _draw_training(returns, episodes, metrics)

@@ -113,7 +113,7 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
     losses = [label.rpartition(" · ")[2] for label in labels]
     known = {entry.title: entry.order for entry in VALUE_LOSSES.values() if entry.order >= 0}
     if set(losses) <= known.keys() and len(set(losses)) == len(labels):
-        return {label: LINES[known[loss]] for label, loss in zip(labels, losses, strict=True)}
+        return {label: LINES[known[loss] % len(LINES)] for label, loss in zip(labels, losses, strict=True)}
     kinds = len(LINES)
     return {
         label: (LINES[number % kinds][0], LINES[(number + number // kinds) % kinds][1])

@@ -27,7 +27,7 @@ def test_bit_for_bit_torchs_own(device):
 @pytest.mark.parametrize("torso", TORSOS)
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_gradients_in_another_memory_order_move_the_same_weights(torso, channels_last):
-    shape = (5,) if torso == "mlp" else (4, 40, 40)
+    shape = (5,) if not TORSOS[torso].image else (4, 40, 40)
     made = [
         QNetwork(shape, 2, 3, torso=torso, width=0.125, channels_last=channels_last).double()
         for _ in range(2)

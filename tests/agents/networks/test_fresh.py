@@ -12,14 +12,14 @@ GRIDS = ("minatar_cnn", "transformer")
 CASES = [
     *((torso, {}) for torso in TORSOS),
     *((torso, {"noisy": True}) for torso in TORSOS),
-    *((torso, {"layer_norm": True}) for torso in ("mlp", "minatar_cnn", "nature_cnn", "impala")),
+    *((torso, {"layer_norm": True}) for torso in TORSOS if TORSOS[torso].layer_norm),
     *((torso, {"experts": 4}) for torso in ("nature_cnn", "impala", "resnet18")),
 ]
 
 
 @pytest.mark.parametrize(("torso", "options"), CASES)
 def test_everything_random_is_drawn_anew(torso, options):
-    shape = (4,) if torso == "mlp" else (10, 10, 4) if torso in GRIDS else (4, 84, 84)
+    shape = (4,) if not TORSOS[torso].image else (10, 10, 4) if torso in GRIDS else (4, 84, 84)
     torch.manual_seed(1)
     network = QNetwork(shape, 5, 7, torso=torso, dueling=True, width=0.25, **options)
     torch.manual_seed(2)

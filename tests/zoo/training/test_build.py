@@ -9,10 +9,10 @@ import psutil
 import pytest
 import torch
 
-from catzoo.agents import PQN, QNetwork, ReplayFeed, VectorCollector
+from catzoo.agents import PQN, Agent, QNetwork, ReplayFeed, VectorCollector
 from catzoo.agents.networks import is_noisy
 from catzoo.agents.registry import AGENTS
-from catzoo.hparams import RecipeError, parse_override
+from catzoo.hparams import RECIPES, RecipeError, parse_override
 from catzoo.zoo.catalogue.recipe_files import agents, find_recipe
 from catzoo.zoo.system import machine
 from catzoo.zoo.training import build
@@ -30,7 +30,11 @@ def recipe(agent, env="CartPole-v1", *overrides, **options):
 
 
 def test_every_recipe_has_an_agent():
-    assert set(agents()) == set(AGENTS)
+    assert set(agents()) == set(AGENTS) == set(RECIPES)
+
+
+def test_every_agent_is_a_page_with_one_ancestor():
+    assert all(kind.__bases__ == (Agent,) for kind in AGENTS.values())
 
 
 @pytest.mark.parametrize("agent", AGENTS)
