@@ -1,6 +1,6 @@
 """The one table of value losses: names, titles, keys and looks, known without importing torch.
 
-A loss is its file in `losses/`, its class in `catzoo.losses.LOSSES`, and its row here. One that somebody added
+A loss is its file in `losses/`, its class in `catzoo.losses.LOSSES`, and its row here. One that was added
 to `LOSSES` alone gets a row when it is asked for.
 """
 
