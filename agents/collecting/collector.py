@@ -115,24 +115,21 @@ class VectorCollector(BaseCollector):
 
     def rollout(self) -> TensorDict:
         """One batch [N, T]; environments go on where the last one ended."""
-        arrays = self._begin()
-        for t in range(len(arrays["action"])):
-            observation = self._observe(arrays, t)
-            tensor = torch.from_numpy(observation).to(self.device, non_blocking=True)
-            chosen = self.policy(tensor)
-            action, more = chosen if isinstance(chosen, tuple) else (chosen, {})
-            for name, column in more.items():
-                arrays.setdefault(name, np.empty((len(arrays["action"]), *column.shape), column.dtype))[t] = (
-                    column
-                )
-            self._step(arrays, t, action)
-        return _to_tensordict(arrays)
-
-    def _begin(self) -> dict[str, np.ndarray]:
-        """Arrays for a rollout; the first one resets the environments."""
         if self._observation is None:
             self.reset(self._seed)
-        return self._allocate(self.frames_per_batch // self.num_envs)
+        steps = self.frames_per_batch // self.num_envs
+        arrays = self._allocate(steps)
+        for t in range(steps):
+            arrays["observation"][t] = self._observation
+            seen = torch.from_numpy(arrays["observation"][t]).to(self.device, non_blocking=True)
+            chosen = self.policy(seen)
+            action, more = chosen if isinstance(chosen, tuple) else (chosen, {})
+            for name, column in more.items():
+                if name not in arrays:
+                    arrays[name] = np.empty((steps, *column.shape), column.dtype)
+                arrays[name][t] = column
+            self._step(arrays, t, action)
+        return _to_tensordict(arrays)
 
     def _allocate(self, time: int) -> dict[str, np.ndarray]:
         """Time-major arrays; one more observation than steps, since a step's end is the next one's start."""
@@ -148,11 +145,6 @@ class VectorCollector(BaseCollector):
             "reward": np.empty(shape, np.float32),
         }
         return arrays | {key: np.empty(shape, bool) for key in ("terminated", "truncated", "mask")}
-
-    def _observe(self, arrays: dict[str, np.ndarray], t: int) -> np.ndarray:
-        """Books and returns what the policy sees at step t, [N, ...]."""
-        arrays["observation"][t] = self._observation
-        return arrays["observation"][t]
 
     def _step(self, arrays: dict[str, np.ndarray], t: int, action: np.ndarray) -> None:
         """Makes step t with actions [N, ...]."""

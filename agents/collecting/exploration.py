@@ -53,16 +53,12 @@ class EpsilonGreedy(nn.Module):
     @torch.no_grad()
     def forward(self, observation: Tensor) -> np.ndarray:
         """Observation [N, ...] on the network's device to actions [N], int64, on the host."""
-        explore, anywhere = self.draw(len(observation))
+        explore = self.random.random(len(observation)) < self.epsilon
+        anywhere = self.random.integers(self.num_actions, size=len(observation))
         if explore.all():
             return anywhere
         greedy = self.decode(self.network(observation)).argmax(dim=-1)
         return np.where(explore, anywhere, greedy.cpu().numpy())
-
-    def draw(self, num_envs: int) -> tuple[np.ndarray, np.ndarray]:
-        """Which of N environments explore [N], and the random action [N] of each."""
-        explore = self.random.random(num_envs) < self.epsilon
-        return explore, self.random.integers(self.num_actions, size=num_envs)
 
     def get_extra_state(self) -> dict[str, Any]:
         """The positions of the random streams."""
