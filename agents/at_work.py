@@ -74,6 +74,7 @@ class AtWork(Bookkeeping):
         self.agent, self.recipe = agent.to(self.compute.device), agent.recipe
         super().__init__(agent.feed.family, self.compute.device, self.recipe.steps)
         self.learner = make_learner(agent, self.compute)
+        self.every = {step.name: step.every for step in self.learner.steps}
         settings = {"folder": folder, "recorder": recorder, "overlap": self.compute.overlap}
         self.feed = agent.feed(agent, self.learner, env, seed=seed, **settings)
         self.loggers: Sequence[Any] = ()
@@ -105,9 +106,9 @@ class AtWork(Bookkeeping):
         """What a checkpoint saves beside the agent's parameters and the progress, by name."""
         return self.feed.components()
 
-    def load_progress(self, progress: dict[str, Any], first: str = "") -> None:
+    def load_progress(self, progress: dict[str, Any]) -> None:
         """Restores `progress`."""
-        super().load_progress(progress, first or self.learner.steps[0].name)
+        super().load_progress(progress, self.learner.steps[0].name)
 
     @property
     def resumed(self) -> bool:

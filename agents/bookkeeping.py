@@ -61,6 +61,8 @@ class Bookkeeping:
         """The newest row."""
         self.last_batch: Any = None
         """[B, ...], of the newest update."""
+        self.every: dict[str, int] = {}
+        """Of the steps that are not taken at every update, at which they are."""
         self._losses: dict[str, list[Tensor]] = {}
         self._td_error_B: Tensor | None = None
         self._unchecked: tuple[Any, dict[str, Tensor], int] | None = None
@@ -113,13 +115,16 @@ class Bookkeeping:
             return
         (batches, losses, steps), self._unchecked = self._unchecked, None
         number = len(batches.action)
-        for loss_K in losses.values():
+        before, found = self.updates - number, []
+        for name, loss_K in losses.items():
             bad = (~loss_K.isfinite()).nonzero()
             if len(bad):
                 # A step that is not taken at every update has fewer losses than there were batches.
-                index = (int(bad[0]) + 1) * number // len(loss_K) - 1
-                update = self.updates - number + index + 1
-                raise NotFiniteError(steps, update, float(loss_K[bad[0]]), batches.at(index))
+                taken = [k for k in range(number) if (before + k + 1) % self.every.get(name, 1) == 0]
+                found.append((taken[int(bad[0])], float(loss_K[bad[0]])))
+        if found:
+            index, loss = min(found, key=lambda one: one[0])
+            raise NotFiniteError(steps, before + index + 1, loss, batches.at(index))
 
     def row(self, playing: dict[str, float]) -> dict[str, float]:
         """A row of metrics, which begins with what the feed says of playing; another one begins here."""

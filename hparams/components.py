@@ -100,7 +100,7 @@ class DataPlaceConfig:
     """Where the transitions of a dataset are sampled from."""
 
     place: Literal["memory", "disk", "device"] = "memory"
-    """Main memory, a memory-mapped file in the run's folder, or beside the network, on a GPU."""
+    """Main memory, memory-mapped files (a replay's in the run's folder), or beside the network, on a GPU."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +128,7 @@ class ExplorationConfig:
     end: float = bounded(0.01, at_least=0, at_most=1)
     """Epsilon after the decay."""
     decay_steps: int = bounded(250_000, at_least=0)
-    """Steps from `start` to `end`, counted from `learning_starts`."""
+    """Steps from `start` to `end`, counted from `learning_starts` where there is such a key."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -176,34 +176,37 @@ def convert(value: Any, kind: Any, metadata: Mapping[str, Any], key: str, where:
 
 
 def _convert_scalar(value: Any, kind: Any, metadata: Mapping[str, Any], key: str, where: str) -> Any:
-    wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}[kind]
-    wrong = RecipeError(f"{key}={shown(value)}: must be {wanted} ({where})")
     if kind is bool:
         if not isinstance(value, bool):
-            raise wrong
+            raise _wrong(value, kind, key, where)
         return value
     if kind is str:  # names end up in messages, and in the names of folders
         longest = metadata.get("longest", LONGEST_NAME)
         if not isinstance(value, str) or not value.isprintable() or len(value) > longest:
-            raise wrong
+            raise _wrong(value, kind, key, where)
         return value
     if isinstance(value, str):  # YAML 1.1 reads 1e-4 as a string
         try:
             value = float(value)
         except ValueError:
-            raise wrong from None
+            raise _wrong(value, kind, key, where) from None
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
-        raise wrong
+        raise _wrong(value, kind, key, where)
     if (kind is int or isinstance(value, int)) and abs(value) >= LARGEST:
         raise RecipeError(f"{key}={shown(value)}: must be a number below 2**63 ({where})")
     if kind is int:
         if value != int(value):
-            raise wrong
+            raise _wrong(value, kind, key, where)
         value = int(value)
     else:
         value = float(value)
     _check_bounds(value, metadata, key, where)
     return value
+
+
+def _wrong(value: Any, kind: Any, key: str, where: str) -> RecipeError:
+    wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}[kind]
+    return RecipeError(f"{key}={shown(value)}: must be {wanted} ({where})")
 
 
 def _check_bounds(value: float, metadata: Mapping[str, Any], key: str, where: str) -> None:

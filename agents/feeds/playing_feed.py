@@ -29,7 +29,7 @@ class PlayingFeed:
         env: a `gymnasium.vector.VectorEnv`.
         seed: of the environments and of the exploration.
         overlap: whether rollouts are collected in a thread, one iteration ahead.
-        folder: for what lies on disk.
+        folder: of feeds that store; without meaning for others.
         recorder: keeps a share of what is collected, or None.
     """
 

@@ -7,21 +7,11 @@ Legend: B batch, K batches.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from torch import Tensor
 
 T = TypeVar("T", bound=tuple[Any, ...])
-
-
-class Batch(Protocol):
-    """What the families have in common."""
-
-    action: Tensor
-
-    def at(self, which: int | slice) -> Any:
-        """Of K batches [K, B, ...], one or a few."""
-        ...
 
 
 def mapped(batch: T, change: Any) -> T:
@@ -45,10 +35,10 @@ class Transitions(NamedTuple):
     weight: Tensor | None = None
     """[B], importance weights of prioritised replay; the largest of each batch is 1."""
     next_action: Tensor | None = None
-    """[B], int64, what the data's policy did next, for SARSA; of no meaning where the episode ended."""
+    """As action, what the data's policy did next, for SARSA; of no meaning where the episode ended."""
 
     def at(self, which: int | slice) -> Transitions:
-        """See `Batch`."""
+        """Of K batches [K, B, ...], one or a few."""
         return mapped(self, lambda tensor: tensor[which])
 
 
@@ -63,5 +53,5 @@ class Returns(NamedTuple):
     """[B], discounted, bootstrapped at its end: a target as it is."""
 
     def at(self, which: int | slice) -> Returns:
-        """See `Batch`."""
+        """Of K batches [K, B, ...], one or a few."""
         return mapped(self, lambda tensor: tensor[which])

@@ -12,7 +12,7 @@ def batches(number, size=2):
 
 def booked(critic, actor=None):
     books = Bookkeeping(Returns, torch.device("cpu"), 100)
-    books.steps = 8
+    books.steps, books.every = 8, {"actor": 2}
     losses = {"critic": torch.tensor(critic)} | ({} if actor is None else {"actor": torch.tensor(actor)})
     books.learned(batches(len(critic)), losses, torch.ones(len(critic), 2))
     return books
@@ -34,7 +34,11 @@ def test_losses_are_averaged_since_the_last_row():
 
 @pytest.mark.parametrize(
     ("critic", "actor", "update"),
-    [([1.0, float("nan")], None, 2), ([float("inf"), 1.0], [1.0], 1), ([1.0, 1.0], [float("nan")], 2)],
+    [
+        ([1.0, float("nan")], None, 2),
+        ([float("inf"), 1.0], [float("nan")], 1),
+        ([1.0, 1.0], [float("nan")], 2),
+    ],
 )
 def test_a_loss_that_is_not_finite_is_named(critic, actor, update):
     books = booked(critic, actor)
@@ -61,3 +65,20 @@ def test_rollouts_batches_of_earlier_versions_are_read():
     )
     books.load_progress({**books.progress(), "last_batch": tuple(old)}, "critic")
     assert (books.last_batch.returns == 7.0).all()
+
+
+@pytest.mark.parametrize(("before", "number", "bad", "update"), [(0, 5, 3, 4), (1, 4, 2, 4), (0, 2, 1, 2)])
+def test_the_update_of_a_step_that_is_not_taken_at_each(before, number, bad, update):
+    """The actor's step, at every second update: its loss is bad at batch `bad`, counted from 0."""
+    books = Bookkeeping(Returns, torch.device("cpu"), 100)
+    books.updates, books.every = before, {"actor": 2}
+    taken = [k for k in range(number) if (before + k + 1) % 2 == 0]
+    losses = {
+        "critic": torch.ones(number),
+        "actor": torch.tensor([float("nan") if k == bad else 1.0 for k in taken]),
+    }
+    given = batches(number)._replace(observation=torch.arange(number).view(number, 1, 1))
+    books.learned(given, losses, torch.ones(number, 2))
+    with pytest.raises(NotFiniteError, match=f"update {update}$") as caught:
+        books.check_losses()
+    assert int(caught.value.batch.observation) == bad

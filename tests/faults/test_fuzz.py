@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from torchrl.checkpoint import CheckpointError
 
 from catzoo.agents import Checkpoints
-from catzoo.hparams import Recipe, RecipeError, keys_of, read_yaml, resolve
+from catzoo.hparams import RecipeError, read_yaml, resolve
+from catzoo.hparams.agents import all_keys
 from catzoo.zoo.catalogue.recipe_files import RECIPES
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.folders.run_recipe import stamped
@@ -199,7 +200,7 @@ def test_recipe_files(content, folder):
         resolve(source, env="CartPole-v1", preset=next(iter(source.get("presets") or [None]), None))
 
 
-KEYS = st.sampled_from([*keys_of(Recipe), "value_loss", "optimizer", "env_options.a", "env_options.a.b"])
+KEYS = st.sampled_from([*all_keys(), "value_loss", "optimizer", "env_options.a", "env_options.a.b"])
 HARMED_KEYS = st.tuples(KEYS, TEXT).map("".join) | KEYS.map(lambda key: key[:-1]) | TEXT
 SENSIBLE = st.sampled_from(["1", "2", "100", "0.5", "1e-3", "true", "null", "[32]", "adam", "mlp", "memory"])
 OVERRIDES = st.one_of(

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from catzoo.hparams import DQNRecipe, Recipe, RecipeError, build, keys_of
+from catzoo.hparams.agents import all_keys, build_recipe
 from catzoo.hparams.schema import bounded
 
 
@@ -122,10 +123,10 @@ json_values = st.recursive(
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(st.dictionaries(st.sampled_from([*(key.split(".")[0] for key in keys_of(Recipe)), "x"]), json_values))
+@given(st.dictionaries(st.sampled_from([*(key.split(".")[0] for key in all_keys()), "x"]), json_values))
 def test_anything_is_a_recipe_or_one_line(values):
     try:
-        made = build(Recipe, values, where="here")
+        made = build_recipe(values, where="here")
     except RecipeError as error:
         assert "\n" not in str(error)  # noqa: PT017
     else:

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from catzoo.hparams import Recipe, RecipeError
+from catzoo.hparams import Playing, Recipe, RecipeError, Replaying
 from catzoo.zoo.bench.rows import Row, stamp, write_results
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.launch.processes import last_words
@@ -114,7 +114,7 @@ def bench_soak(
         expect(process, folder, 128 + signal.SIGTERM)
         before, after = (json.loads((folder / f"{when}.json").read_text()) for when in ("before", "after"))
         evaluations = sum(bool(row.get("eval/return")) for row in read_rows(run.metrics))
-    capacity = 0 if recipe.agent == "pqn" else recipe.replay.capacity
+    capacity = recipe.replay.capacity if isinstance(recipe, Replaying) else 0
     summary = summarise(samples, capacity) | {"evaluations": evaluations, "left": left_over(before, after)}
     rows = [*samples, {"what": "before", **before["counts"]}, {"what": "after", **after["counts"]}]
     rows.append({"what": "summary", **summary, **about})
@@ -315,11 +315,12 @@ def draw(rows: Sequence[Row], file: Path, heading: str) -> None:
 
 def short(recipe: Recipe) -> Recipe:
     """The same work in miniature: what is loaded or started once is there after it."""
-    steps = max(512, 4 * recipe.num_envs * recipe.rollout_length)
+    steps = max(512, 4 * recipe.num_envs * recipe.rollout_length) if isinstance(recipe, Playing) else 512
+    if isinstance(recipe, Replaying):
+        recipe = dataclasses.replace(recipe, learning_starts=min(recipe.learning_starts, steps // 2))
     return dataclasses.replace(
         recipe,
         steps=steps,
-        learning_starts=min(recipe.learning_starts, steps // 2),
         checkpoint_every=steps // 2,
         eval=dataclasses.replace(recipe.eval, every=steps // 2, episodes=1, interim_episodes=1),
     )

@@ -1,4 +1,4 @@
-"""What is in the zoo: the agents, their recipe files and their measured scores. Imports no torch."""
+"""What is in the zoo: the agents and their recipe files. Imports no torch."""
 
 from __future__ import annotations
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import RecipeError, read_yaml
+from catzoo.hparams.old_formats import upgraded
 from catzoo.hparams.schema import brief
 from catzoo.zoo.environments.names import canonical
 from catzoo.zoo.folders.run_folder import Run
@@ -128,7 +130,9 @@ def _settings(run: Run) -> Row:
         return flat(run.recipe().to_dict())
     except RecipeError:
         values = read_yaml(run.recipe_file)
-    values.pop("catzoo", None)
+    stamp = values.pop("catzoo", None)
+    with suppress(RecipeError):  # a format of later versions is taken as it is
+        values = upgraded(values, stamp.get("format") if isinstance(stamp, dict) else None, "")
     settings = flat(values)
     steps = settings.get("steps")
     if type(steps) is not int or not 0 < steps < 2**63:

@@ -7,7 +7,10 @@ import signal
 import sys
 from collections.abc import Callable
 
-from catzoo.hparams import RecipeError
+from catzoo.hparams import NoRoomError, RecipeError
+
+NO_ROOM = 75
+"""Exit status where the disk was full, and the job can go on when it is not: EX_TEMPFAIL of sysexits.h."""
 
 
 def exit_status(action: Callable[[], int | None], command: str) -> int:
@@ -32,14 +35,8 @@ def exit_status(action: Callable[[], int | None], command: str) -> int:
     return 0
 
 
-NO_ROOM = 75
-"""Exit status where the disk was full, and the job can go on when it is not: EX_TEMPFAIL of sysexits.h."""
-
-
 def status_of(work: Callable[[], object]) -> int:
     """Works; returns the exit status: 0, or `NO_ROOM`."""
-    from catzoo.hparams import NoRoomError
-
     try:
         work()
     except NoRoomError as error:

@@ -47,7 +47,7 @@ def check_network(recipe: Recipe, env: VectorEnv, value_loss: ValueLoss, copies:
 def check_rollout(recipe: Recipe, env: VectorEnv) -> None:
     """Refuses rollouts that do not fit into memory."""
     space, steps = env.single_observation_space, recipe.num_envs * recipe.rollout_length
-    needed = steps * (2 * math.prod(space.shape) * itemsize(space) + 24)
+    needed = steps * (2 * math.prod(space.shape) * itemsize(space) + 16 + action_bytes(env))
     available = usable_memory()
     if needed > available:
         raise RecipeError(

@@ -50,10 +50,12 @@ def restore(checkpoints: Any, recipe: Recipe, run: Run) -> int:
 
 def _begin(run: Run) -> None:
     """Begins at 0, unless there should have been a checkpoint."""
+    from catzoo.agents.feeds.bursts import MAX_BURST
+
     logged = max((step_of(row) or 0 for row in read_rows(run.metrics)), default=0)
     recipe = run.recipe()
     # The first one is saved at the end of the iteration in which it is due.
-    due = max(recipe.checkpoint_every, _steps_at_once(recipe))
+    due = max(recipe.checkpoint_every, _steps_at_once(recipe) or MAX_BURST)
     missing = recipe.checkpoint_every and logged >= 2 * due
     if run.result_file.exists() or run.weights.exists() or missing:
         raise RecipeError(f"{run.path}: its checkpoints are gone; delete the folder to begin anew")

@@ -46,7 +46,7 @@ class Stopping(pl.Callback):
         if isinstance(error, KeyboardInterrupt) and self._last is not None:
             raise Stopped(self._last) from None
 
-    def on_train_start(self, trainer: pl.Trainer, agent: Any) -> None:
+    def on_train_start(self, trainer: pl.Trainer, module: Any) -> None:
         """Takes the signals from Lightning, which has its own handler of SIGTERM by now."""
         self._take()
 

@@ -16,7 +16,7 @@ from catzoo.zoo.folders.run_folder import Run
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from catzoo.agents import Agent, Batch, BestWeights
+    from catzoo.agents import Agent, BestWeights
 
 TARGET, NETWORK = "target.", "network."
 """What the names of their parameters begin with."""
@@ -83,7 +83,7 @@ def _save(run: Run, file: Path, tensors: dict[str, Tensor], steps: int) -> None:
     os.replace(temporary, file)
 
 
-def save_batch(run: Run, batch: Batch) -> Path:
+def save_batch(run: Run, batch: Any) -> Path:
     """Writes a batch, by column, to a run's not_finite.safetensors; returns the file."""
     from catzoo.agents.checkpoints.state_files import save_tensors
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from catzoo.hparams import RecipeError
-from catzoo.zoo.bench.soak import COLUMNS, COUNTS, bench_soak, fit, left_over, look, summarise
+from catzoo.zoo.bench.soak import COLUMNS, COUNTS, bench_soak, fit, left_over, look, short, summarise
+from catzoo.zoo.catalogue.recipe_files import find_recipe
 
 
 def test_rows_and_files(tmp_path):
@@ -84,3 +85,10 @@ def test_what_is_left_has_a_name():
     after = {"names": {"threads": ["python", "python"], "files": ["/a", "/c"], "processes": ["worker"]}}
     assert left_over(before, before) == ""
     assert left_over(before, after) == "threads: python; processes: worker"
+
+
+@pytest.mark.parametrize("agent", ["rainbow", "pqn", "cql"])
+def test_every_agent_has_a_miniature(agent):
+    tiny = short(find_recipe(agent, "CartPole-v1"))
+    assert tiny.eval.every == tiny.checkpoint_every == tiny.steps // 2
+    assert getattr(tiny, "learning_starts", 0) <= tiny.steps // 2

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from catzoo.agents import Checkpoints, Dataset
-from catzoo.hparams import RecipeError
+from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.zoo.environments.protocols import protocol_of
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.system.csv_rows import read_rows
@@ -221,3 +221,17 @@ def test_other_agents_take_no_dataset(data, tmp_path):
     for agent in ("dqn", "rainbow", "pqn"):
         with pytest.raises(RecipeError, match=f"dataset does not apply to {agent}"):
             train(agent, "CartPole-v1", run_dir=tmp_path / "run", overrides=[f"dataset={data}"])
+
+
+def test_an_offline_run_without_a_first_checkpoint_begins_again(data, tmp_path, monkeypatch):
+    """An iteration may pass several times `checkpoint_every` before the first one is saved."""
+
+    def full(self):
+        raise OSError(28, "No space left on device")
+
+    own = ("checkpoint_every=20", "log_every=50")
+    with monkeypatch.context() as disk:
+        disk.setattr("catzoo.agents.Checkpoints.save", full)
+        with pytest.raises(NoRoomError, match="the same command goes on"):
+            offline(tmp_path / "run", *own, data=data, steps=200)
+    assert offline(tmp_path / "run", *own, data=data, steps=200)["steps"] == 200

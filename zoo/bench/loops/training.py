@@ -3,7 +3,7 @@
 | part | what is measured |
 |---|---|
 | speed | whole training runs, libraries taking turns seed by seed: steps a second, and the greedy return |
-| overhead | Lightning's loop against a bare `while agent.steps < total: agent.iterate()`, same pieces |
+| overhead | Lightning's loop against a bare `while work.steps < total: work.iterate()`, same pieces |
 | learner | updates a second of the Nature CNN on random frames, in fp32, channels_last and bf16 |
 | share | where a run's time goes: environment, policy, replay, learner, Lightning |
 | pipeline | whole runs by threads of torch, collecting in turn with the learner and ahead of it |
