@@ -8,7 +8,7 @@ from typing import Any
 
 from catzoo.hparams import VALUE_LOSSES
 from catzoo.zoo.statistics.intervals import contrast_interval
-from catzoo.zoo.studies.study import Cell, Finding, Row, values
+from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task, values
 
 RATE = 1.0e-3
 """One learning rate for every loss: that of the zoo's MinAtar recipe, found with MSE and with HL-Gauss."""
@@ -51,6 +51,26 @@ def train_inside(
     result = train(agent, env, loss=loss, seed=seed, steps=steps, run_dir=run.path, overrides=said)
     drop_checkpoints(run)
     return {"final": float(result["mean_return"]), "auc": area(run, steps)}
+
+
+def train_dqn(
+    study: Study, task: Task, tasks: Path, loss: str, change: Mapping[str, Any] | None = None
+) -> Row:
+    """A DQN of a study's environment, steps and episodes, with what all losses share and one change.
+
+    The task is labelled with a `seed`. Returns and continues as `train_inside`.
+    """
+    settings = study.settings
+    return train_inside(
+        tasks / task.name,
+        "dqn",
+        settings.env,
+        loss=loss,
+        seed=int(task.labels["seed"]),
+        steps=settings.steps,
+        episodes=settings.episodes,
+        overrides=[matched(loss), change or {}],
+    )
 
 
 def normalised(rows: Sequence[Row], column: str) -> list[Row]:

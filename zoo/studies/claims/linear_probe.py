@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
-from catzoo.zoo.studies.training_tasks import compare, known, matched, train_inside
+from catzoo.zoo.studies.training_tasks import compare, known, matched, train_dqn
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,17 +68,7 @@ class LinearProbe(Study):
         """Trains an agent, or a head on the features of one."""
         loss, seed = str(task.labels["loss"]), int(task.labels["seed"])
         if task.labels["what"] == "agent":
-            scores = train_inside(
-                tasks / task.name,
-                "dqn",
-                self.settings.env,
-                loss=loss,
-                seed=seed,
-                steps=self.settings.steps,
-                episodes=self.settings.episodes,
-                overrides=[matched(loss)],
-            )
-            return [scores]
+            return [train_dqn(self, task, tasks, loss)]
         source = None
         if loss != UNTRAINED:
             source = tasks / Task({**task.labels, "what": "agent"}).name / "run"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
-from catzoo.zoo.studies.training_tasks import compare, known, matched, train_inside
+from catzoo.zoo.studies.training_tasks import compare, known, train_dqn
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,17 +60,7 @@ class Scaling(Study):
         label = task.labels
         size = float(label["size"])
         network = {"width": size} if label["what"] == "width" else {"experts": int(size)}
-        scores = train_inside(
-            tasks / task.name,
-            "dqn",
-            self.settings.env,
-            loss=str(label["loss"]),
-            seed=int(label["seed"]),
-            steps=self.settings.steps,
-            episodes=self.settings.episodes,
-            overrides=[matched(str(label["loss"])), {"network": network}],
-        )
-        return [dict(scores)]
+        return [train_dqn(self, task, tasks, str(label["loss"]), {"network": network})]
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
         """Growth of either loss, and the difference of the two, from the smallest size to the largest."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from catzoo.zoo.studies.study import Finding, Row, Study, Task, values
-from catzoo.zoo.studies.training_tasks import compare, known, matched, train_inside
+from catzoo.zoo.studies.training_tasks import compare, known, train_dqn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,16 +71,7 @@ class SigmaBins(Study):
             "v_min": self.settings.v_min,
             "v_max": self.settings.v_max,
         }
-        scores = train_inside(
-            tasks / task.name,
-            "dqn",
-            self.settings.env,
-            loss="hl_gauss",
-            seed=int(label["seed"]),
-            steps=self.settings.steps,
-            episodes=self.settings.episodes,
-            overrides=[matched("hl_gauss"), {"value_loss": loss}],
-        )
+        scores = train_dqn(self, task, tasks, "hl_gauss", {"value_loss": loss})
         return [{"sigma": float(label["ratio"]) * span / int(label["bins"]), **scores}]
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:

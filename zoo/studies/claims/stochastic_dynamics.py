@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
-from catzoo.zoo.studies.training_tasks import compare, known, matched, train_inside, trend
+from catzoo.zoo.studies.training_tasks import compare, known, train_dqn, trend
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,18 +57,8 @@ class StochasticDynamics(Study):
 
     def work(self, task: Task, tasks: Path) -> list[Row]:
         """One run."""
-        label = task.labels
-        scores = train_inside(
-            tasks / task.name,
-            "dqn",
-            self.settings.env,
-            loss=str(label["loss"]),
-            seed=int(label["seed"]),
-            steps=self.settings.steps,
-            episodes=self.settings.episodes,
-            overrides=[matched(str(label["loss"])), {"env_options": {"sticky_action_prob": label["sticky"]}}],
-        )
-        return [dict(scores)]
+        sticky = {"env_options": {"sticky_action_prob": task.labels["sticky"]}}
+        return [train_dqn(self, task, tasks, str(task.labels["loss"]), sticky)]
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
         """The slope of the gap, the gap at either end, and the case without chance."""
