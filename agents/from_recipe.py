@@ -5,6 +5,7 @@ from __future__ import annotations
 from gymnasium.vector import VectorEnv
 
 from catzoo.agents import QNetwork
+from catzoo.agents.networks.q_network import are_pixels
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.losses import ValueLoss, make_value_loss
 
@@ -36,6 +37,7 @@ def build_network(recipe: Recipe, env: VectorEnv, value_loss: ValueLoss) -> QNet
             layer_norm=recipe.network.layer_norm,
             experts=recipe.network.experts,
             channels_last=recipe.compute.channels_last,
+            pixels=are_pixels(env.single_observation_space),
         )
     except ValueError as error:
         raise RecipeError(f"{recipe.env}: {error}") from None

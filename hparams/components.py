@@ -143,6 +143,10 @@ class EvalConfig:
     """Episodes of each evaluation during training."""
     epsilon: float = bounded(0.0, at_least=0, at_most=1)
     """Share of random actions; in a deterministic game every episode would be the same without any."""
+    max_steps: int = bounded(27_000, at_least=1)
+    """Steps after which an episode of an evaluation is cut; it counts with what it has."""
+    share: float = bounded(4.0, above=0)
+    """Steps of an evaluation, at most, as a multiple of those trained for it: all of them, or `every`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Greedy evaluation: the scores of a fixed number of whole episodes.
+"""Greedy evaluation: the scores of a fixed number of episodes, whole unless a limit cuts them.
 
 Every environment plays the same number of episodes (give or take one), and only those count. Taking
 the first episodes to finish would favour short ones.
@@ -6,8 +6,10 @@ the first episodes to finish would favour short ones.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +17,17 @@ from gymnasium.vector import VectorEnv
 from torch import nn
 
 from catzoo.agents.agent import Agent
-from catzoo.agents.collecting.collector import VectorCollector
+from catzoo.agents.collecting.collector import Episode, VectorCollector
 
 EPISODE_CAP = 27_000
 """Agent steps after which an episode is cut: 108,000 Atari frames, half an hour of play."""
+
+
+class Scores(list[float]):
+    """Undiscounted returns of episodes, in the order in which they ended."""
+
+    cut: int = 0
+    """How many of them were cut, and count with what they had by then."""
 
 
 def evaluate_policy(
@@ -29,9 +38,10 @@ def evaluate_policy(
     seed: int,
     device: torch.device | str = "cpu",
     max_steps: int = EPISODE_CAP,
+    budget: float = math.inf,
     progress: Callable[[int], None] | None = None,
-) -> list[float]:
-    """Undiscounted returns of `episodes` whole episodes.
+) -> Scores:
+    """Undiscounted returns of `episodes` episodes.
 
     Args:
         policy: observation [N, ...] to actions [N] on the host.
@@ -39,20 +49,33 @@ def evaluate_policy(
         episodes: how many; environment i plays `episodes // N`, and one more for the first ones.
         seed: of environment 0; the others follow.
         device: where the policy lives.
-        max_steps: an episode that goes on for longer counts with what it has by then.
+        max_steps: an episode is cut after so many.
+        budget: steps of all episodes together. When they are played, those that are open are cut, and no
+            more begin.
         progress: called with the number of episodes done.
     """
     quota = np.full(env.num_envs, episodes // env.num_envs)
     quota[: episodes % env.num_envs] += 1
     collector = VectorCollector(env, policy, frames_per_batch=8 * env.num_envs, device=device, seed=seed)
-    scores: list[float] = []
-    while quota.any():
-        collector.rollout()
-        collector.cut_episodes(max_steps)
+    scores = Scores()
+
+    def take() -> list[Episode]:
+        """Episodes that ended, as far as they count."""
+        taken = []
         for episode in collector.take_finished():
             if quota[episode.env] > 0:
                 quota[episode.env] -= 1
                 scores.append(episode.score)
+                taken.append(episode)
+        return taken
+
+    spent = False
+    while quota.any() and not spent:
+        collector.rollout()
+        scores.cut += sum(episode.length >= max_steps for episode in take())
+        spent = collector.frames >= budget
+        collector.cut_episodes(1 if spent else max_steps)
+        scores.cut += len(take())
         if progress is not None:
             progress(len(scores))
     return scores
@@ -65,8 +88,8 @@ def evaluate_agent(
     *,
     seed: int,
     epsilon: float = 0.0,
-    progress: Callable[[int], None] | None = None,
-) -> list[float]:
+    **limits: Any,
+) -> Scores:
     """Returns of the agent's greedy policy, noisy layers silent; see `evaluate_policy`.
 
     `epsilon` is the share of random actions: with a little of it the episodes of a deterministic game differ.
@@ -75,7 +98,7 @@ def evaluate_agent(
     policy.epsilon = epsilon
     device = next(agent.network.parameters()).device
     with evaluation_mode(agent):
-        return evaluate_policy(policy, env, episodes, seed=seed, device=device, progress=progress)
+        return evaluate_policy(policy, env, episodes, seed=seed, device=device, **limits)
 
 
 @contextmanager

@@ -46,7 +46,7 @@ class Evaluation(EverySteps):
 
     Args:
         every: agent steps.
-        evaluate: agent to the returns of some episodes.
+        evaluate: agent to the returns of some episodes; without any there is nothing to log.
     """
 
     def __init__(self, every: int, evaluate: Callable[[Agent], Sequence[float]]) -> None:
@@ -56,6 +56,8 @@ class Evaluation(EverySteps):
     def act(self, work: AtWork) -> None:
         """Evaluates and logs."""
         scores = np.asarray(self.evaluate(work.agent))
+        if not scores.size:
+            return
         row = {"eval/return": float(scores.mean()), "eval/return_std": float(scores.std())}
         work.log(row)
 

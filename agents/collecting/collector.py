@@ -29,6 +29,8 @@ from torchrl.collectors import BaseCollector
 
 from catzoo.agents.collecting.simulators import restore_simulator, simulator_state
 
+GOES_ON = "catzoo/goes_on"
+"""Info [N] of environments in which a lost life ends an episode to learn from, but not the game."""
 OPEN = ("_observation", "_resetting", "_score", "_discounted", "_length")
 """What the collector knows of the open episodes."""
 
@@ -161,7 +163,7 @@ class VectorCollector(BaseCollector):
             for i in np.flatnonzero(done):
                 arrays["next_observation"][t, i] = final[i]
         # Where a lost life is an end to learn from, the game goes on, and so does its score.
-        self._count(reward, done & ~infos["goes_on"] if "goes_on" in infos else done)
+        self._count(reward, done & ~infos[GOES_ON] if GOES_ON in infos else done)
         self._resetting = np.zeros_like(done) if self.same_step else done
         self._observation = following
 

@@ -75,6 +75,9 @@ def _parts(env: VectorEnv) -> Iterator[tuple[str, Any]]:
         if id(thing) in seen:
             continue
         seen.add(id(thing))
+        if getattr(type(thing), "stateless", False):  # a wrapper; the path is that of what it wraps
+            waiting.append((path, thing.env))
+            continue
         if not _saves_itself(thing):
             if not f"{type(thing).__module__}.".startswith(KNOWN):
                 raise UnknownStateError(f"{type(thing).__module__}.{type(thing).__name__}")

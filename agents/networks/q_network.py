@@ -2,8 +2,8 @@
 
 Legend: B batch, A actions, K numbers per value (bins, or 1), F features, C channels, H W height, width.
 
-Observations come as the environment gives them: uint8 frames are scaled to [0, 1], booleans cast,
-and channels moved to the front inside the network, so that replay keeps the small dtype.
+Observations come as the environment gives them: pixels are scaled to [0, 1], other numbers cast, and channels
+moved to the front inside the network, so that replay keeps the small dtype.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import gymnasium as gym
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -62,6 +64,7 @@ class QNetwork(nn.Module):
         experts: number of experts in place of the hidden layer, see `SoftMoE`; 0: none.
         hidden, width: sizes, see `TORSOS`.
         channels_last: run convolutions in NHWC memory.
+        pixels: whether uint8 observations are pixels, from 0 to 255, see `are_pixels`.
 
     Raises:
         ValueError: a torso that does not fit the observation, or an option that does not fit the torso.
@@ -81,12 +84,13 @@ class QNetwork(nn.Module):
         hidden: Sequence[int] = (120, 84),
         width: float = 1.0,
         channels_last: bool = False,
+        pixels: bool = True,
     ) -> None:
         super().__init__()
         shape = tuple(observation_shape)
         if torso == "auto":
             torso = auto_torso(shape)
-        self.is_image = TORSOS[torso].image
+        self.is_image, self.pixels = TORSOS[torso].image, pixels
         _check(torso, shape, layer_norm=layer_norm, experts=experts)
         # Frame stacks come channels first (4, 84, 84), grids channels last (10, 10, 4).
         # Grids with as many channels as rows (MinAtar/Seaquest) are grids too.
@@ -121,13 +125,22 @@ class QNetwork(nn.Module):
         """Observation [B, ...] to what the head sees, [B, F]."""
         if self.move_channels:
             observation = observation.movedim(-1, -3).contiguous()  # while it is still small
-        if observation.dtype == torch.uint8:
+        if self.pixels and observation.dtype == torch.uint8:
             observation = observation.float() / 255
         elif observation.dtype != torch.float32:
             observation = observation.float()
         if self.channels_last:
             observation = observation.contiguous(memory_format=torch.channels_last)
         return self.torso(observation)
+
+
+def are_pixels(space: gym.spaces.Box) -> bool:
+    """Whether observations are images of uint8: two dimensions or more, and bounds of 0 and 255.
+
+    Symbols and grids are bytes too, and vanish when they are divided by 255.
+    """
+    is_bytes = space.dtype == np.uint8 and len(space.shape) >= 2
+    return bool(is_bytes and (space.low == 0).all() and (space.high == 255).all())
 
 
 def auto_torso(shape: Sequence[int]) -> str:

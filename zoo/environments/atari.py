@@ -47,11 +47,14 @@ class LostLives(VectorWrapper):
 
     (Its `episodic_life` begins a new game instead, so that nothing behind the first life would be seen.) ALE
     leaves `final_obs` unwritten where the game goes on; there it is the observation itself, as
-    `infos["goes_on"]` [N] says.
+    `infos[GOES_ON]` [N] says.
     """
 
     def __init__(self, env: VectorEnv) -> None:
+        from catzoo.agents.collecting.collector import GOES_ON  # brings torch
+
         super().__init__(env)
+        self.goes_on = GOES_ON
         self.frame = np.zeros(env.num_envs, np.int64)
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
@@ -61,13 +64,13 @@ class LostLives(VectorWrapper):
         return observation, infos
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        """As the environment's, with `goes_on`."""
+        """As the environment's, with `GOES_ON`."""
         observation, reward, terminated, truncated, infos = self.env.step(actions)
         frame = infos["episode_frame_number"].astype(np.int64)
-        infos["goes_on"] = terminated & ~truncated & (frame > self.frame)
+        infos[self.goes_on] = goes_on = terminated & ~truncated & (frame > self.frame)
         self.frame = frame
-        if infos["goes_on"].any():
+        if goes_on.any():
             final = np.array(infos["final_obs"])
-            final[infos["goes_on"]] = observation[infos["goes_on"]]
+            final[goes_on] = observation[goes_on]
             infos["final_obs"] = final
         return observation, reward, terminated, truncated, infos

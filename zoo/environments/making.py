@@ -22,6 +22,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from catzoo.hparams import RecipeError
 from catzoo.zoo.environments.atari import make_atari
+from catzoo.zoo.environments.plain_env import plain
 from catzoo.zoo.environments.protocols import Protocol, protocol_of
 from catzoo.zoo.environments.registry import find_spec, in_short
 
@@ -83,16 +84,17 @@ def _problem(action: gym.Space, observation: gym.Space) -> str | None:
 def _make_gymnasium(protocol: Protocol, num_envs: int, render: dict[str, Any]) -> VectorEnv:
     spec, options = find_spec(protocol.env), dict(protocol.settings)
     cap = options.pop("max_episode_steps", None)
-    native = spec.vector_entry_point is not None and not options and cap is None and not render
+    alone = spec.entry_point is None  # as a vector only
+    native = spec.vector_entry_point and not options and not render and (cap is None or alone)
     try:
         if native:
-            return gym.make_vec(spec, num_envs, vectorization_mode="vector_entry_point")
+            made = gym.make_vec(spec, num_envs, vectorization_mode="vector_entry_point")
+            if isinstance(made.single_observation_space, gym.spaces.Box) or alone:
+                return made
+            made.close()  # only one by one are they flattened
 
         def one() -> gym.Env:
-            single = gym.make(spec, max_episode_steps=cap, **render, **options)
-            if not isinstance(single.observation_space, gym.spaces.Box):
-                single = gym.wrappers.FlattenObservation(single)
-            return single
+            return plain(gym.make(spec, max_episode_steps=cap, **render, **options))
 
         return gym.vector.SyncVectorEnv([one] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
     except (gym.error.DependencyNotInstalled, ImportError) as error:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from catzoo.zoo.environments.names import canonical
+from catzoo.zoo.environments.registry import find_spec
 
 EPISODE_CAP = 27_000
 """Agent steps after which Atari and MinAtar episodes are truncated."""
@@ -55,3 +56,15 @@ def protocol_of(env: str, options: dict[str, Any] | None = None) -> Protocol:
     if env.startswith("MinAtar/"):
         return Protocol("minatar-sticky", env, {**MINATAR, "max_episode_steps": EPISODE_CAP, **options})
     return Protocol("classic-control" if env.startswith(CLASSIC_CONTROL) else "gymnasium", env, options)
+
+
+def with_limit(protocol: Protocol, most: int) -> Protocol:
+    """The same with episodes of at most `most` agent steps, where they may be longer."""
+    if protocol.name.startswith("atari"):
+        key, most = "max_num_frames_per_episode", most * protocol.frames_per_step
+        own = protocol.settings[key]
+    else:
+        key = "max_episode_steps"
+        own = protocol.settings.get(key) or find_spec(protocol.env).max_episode_steps
+    longer = own is None or own > most
+    return replace(protocol, settings={**protocol.settings, key: most}) if longer else protocol

@@ -30,6 +30,8 @@ class Result:
     episodes: int = field(metadata=COUNT)
     protocol: dict[str, Any]
     returns: list[float] = field(default_factory=list, metadata={"longest": 10**6})
+    cut: int = field(default=0, metadata=COUNT)
+    """Episodes that a limit of the evaluation cut."""
     train_return: float | None = None
     advice: str | None = field(default=None, metadata=TEXT)
     compute: dict[str, Any] = field(default_factory=dict)

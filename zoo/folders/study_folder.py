@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from catzoo.hparams import Recipe, RecipeError, read_yaml
+from catzoo.hparams import Recipe, RecipeError, build_recipe, read_yaml
 from catzoo.hparams.old_formats import upgraded
 from catzoo.hparams.schema import shown
 from catzoo.zoo.folders.run_folder import Run
@@ -158,9 +158,12 @@ def differing(there: Mapping[str, Any], asked: Mapping[str, Any], where: str) ->
         RecipeError: says what differs.
     """
     recipes = there.get("recipes")
-    if isinstance(recipes, Mapping):  # in the keys that they have now
+    if isinstance(recipes, Mapping):  # with the keys that they have now
         upgrades = {env: upgraded(one, 1, where) for env, one in recipes.items() if isinstance(one, Mapping)}
-        there = {**there, "recipes": upgrades}
+        there = {
+            **there,
+            "recipes": {env: build_recipe(one, where=where).to_dict() for env, one in upgrades.items()},
+        }
     before, now = flat(dict(there)), flat(dict(asked))
     keys = [key for key in dict.fromkeys((*before, *now)) if before.get(key) != now.get(key)]
     # Recipes differ because something else does, and the steps are an override as well.

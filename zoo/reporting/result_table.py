@@ -21,6 +21,11 @@ def print_result(result: dict[str, Any]) -> None:
     )
     columns = ("environment", "loss", "steps", "seed", "episodes", "mean return", "95 % interval")
     print_table("Greedy evaluation", columns, [row], note=f"protocol: {result['protocol']['name']}")
+    if result.get("cut"):
+        console.print(
+            f"{result['cut']} of {result['episodes']} episodes were cut, by eval.max_steps or eval.share; "
+            "they count with what they had by then"
+        )
     if result.get("advice"):
         console.print(f"support: {result['advice']}")
     if result.get("run_dir"):

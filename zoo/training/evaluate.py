@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import datetime
+import math
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from catzoo.hparams import Recipe
+from catzoo.hparams import Playing, Recipe
 from catzoo.zoo.environments.making import stream_seed
-from catzoo.zoo.environments.protocols import Protocol, protocol_of
+from catzoo.zoo.environments.protocols import Protocol, protocol_of, with_limit
 from catzoo.zoo.statistics.intervals import bootstrap_interval
 from catzoo.zoo.system.provenance import cpu_model, versions
 from catzoo.zoo.training.weights import load_agent
+
+if TYPE_CHECKING:
+    from catzoo.agents.callbacks.evaluation import Scores
 
 MAX_ENVS = 20
 """Environments that an evaluation steps together."""
@@ -33,7 +37,8 @@ def evaluate(
 
     Args:
         run: the run's folder, or the name of one of the zoo's own trained agents.
-        episodes: how many; the recipe's `eval.episodes` by default.
+        episodes: how many, whatever time they take; the recipe's `eval.episodes` by default, within its
+            `eval.share`.
         seed: of the evaluation's environments; the run's own by default, which repeats its result.
         progress: called with the number of episodes done.
         best: see `load_agent`.
@@ -46,7 +51,10 @@ def evaluate(
         RecipeError: not a finished run, or a corrupt one.
     """
     recipe, agent = load_agent(run, best=best, trust=trust)
-    scores = evaluate_trained(agent, recipe, episodes or recipe.eval.episodes, seed=seed, progress=progress)
+    scores = evaluate_trained(
+        agent, recipe, episodes or recipe.eval.episodes, seed=seed, progress=progress,
+        after=None if episodes else recipe.steps,
+    )  # fmt: skip
     # The last iteration may have gone a few steps beyond those asked for.
     return {**result_of(recipe, scores), "steps": min(agent.trained_steps or recipe.steps, recipe.steps)}
 
@@ -58,21 +66,42 @@ def evaluate_trained(
     *,
     seed: int | None = None,
     purpose: str = "evaluation",
+    after: int | None = None,
     protocol: Protocol | None = None,
     progress: Callable[[int], None] | None = None,
-) -> list[float]:
-    """Returns of `episodes` greedy episodes of an agent on its recipe's environment."""
+) -> Scores:
+    """Returns of `episodes` greedy episodes of an agent on its recipe's environment.
+
+    Args:
+        agent, recipe: who plays, and where.
+        episodes: how many.
+        seed: of the environments; the recipe's by default.
+        purpose: tells the evaluation's random streams from others.
+        after: steps of the training that this evaluation follows, of which it takes `eval.share` at most;
+            None: as many as it needs.
+        protocol: the recipe's, where it is known already.
+        progress: called with the number of episodes done.
+    """
     from catzoo.agents import evaluate_agent
     from catzoo.zoo.training.build import build_env
 
-    env = build_env(recipe, min(episodes, MAX_ENVS), protocol)
+    most = recipe.eval.max_steps
+    protocol = with_limit(protocol or protocol_of(recipe.env, recipe.env_options), most)
+    env = build_env(recipe, min(episodes, _most_envs(recipe, protocol)), protocol)
     try:
         first = stream_seed(recipe.seed if seed is None else seed, purpose)
         return evaluate_agent(
-            agent, env, episodes, seed=first, epsilon=recipe.eval.epsilon, progress=progress
-        )
+            agent, env, episodes, seed=first, epsilon=recipe.eval.epsilon, progress=progress,
+            max_steps=most, budget=math.inf if after is None else recipe.eval.share * after,
+        )  # fmt: skip
     finally:
         env.close()
+
+
+def _most_envs(recipe: Recipe, protocol: Protocol) -> int:
+    """A stranger's environment is opened as often as for training: there may be no licence for more."""
+    stranger = protocol.name == "gymnasium" and isinstance(recipe, Playing)
+    return min(recipe.num_envs, MAX_ENVS) if stranger else MAX_ENVS
 
 
 def result_of(recipe: Recipe, scores: Sequence[float], protocol: Protocol | None = None) -> dict[str, Any]:
@@ -90,6 +119,7 @@ def result_of(recipe: Recipe, scores: Sequence[float], protocol: Protocol | None
         "std_return": float(np.std(scores)),
         "episodes": len(scores),
         "returns": list(scores),
+        "cut": getattr(scores, "cut", 0),
         "policy": f"epsilon-greedy, {recipe.eval.epsilon:g}" if recipe.eval.epsilon else "greedy",
         "protocol": (protocol or protocol_of(recipe.env, recipe.env_options)).to_dict(),
         "versions": versions(),

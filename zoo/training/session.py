@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from catzoo.agents import AtWork, BestWeights, Checkpointing, Checkpoints, Evaluation, SupportMonitor
-from catzoo.hparams import Recipe
+from catzoo.agents import Agent, AtWork, BestWeights, Checkpointing, Checkpoints, Evaluation, SupportMonitor
+from catzoo.hparams import Recipe, RecipeError
 from catzoo.zoo.environments.protocols import Protocol
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.pictures.learning_curve import learning_curve
+from catzoo.zoo.system.console import say
 from catzoo.zoo.training.compute import compute_words
 from catzoo.zoo.training.evaluate import evaluate_trained, result_of
 from catzoo.zoo.training.metrics_csv import EpisodeLog
@@ -56,18 +57,24 @@ class Session:
             EpisodeLog(self.run.episodes),
             self.monitor,
             self.best,
-            Evaluation(
-                recipe.eval.every, lambda agent: self._scores(recipe.eval.interim_episodes, "interim")
-            ),
+            Evaluation(recipe.eval.every, self._interim_scores),
             Checkpointing(recipe.checkpoint_every, self.checkpoints, self.stopping),
             self.stopping,
             TrainingBar(),
         ]
 
-    def _scores(self, episodes: int, purpose: str) -> list[float]:
-        return evaluate_trained(
-            self.work.agent, self.recipe, episodes, purpose=purpose, protocol=self.protocol
-        )
+    def _interim_scores(self, agent: Agent) -> list[float]:
+        """Returns while it trains; none where no environment can be opened beside the training's."""
+        asked = self.recipe.eval
+        self.work.rest()  # what plays in a thread may draw from the same random streams
+        try:
+            return evaluate_trained(
+                agent, self.recipe, asked.interim_episodes, purpose="interim", after=asked.every,
+                protocol=self.protocol,
+            )  # fmt: skip
+        except RecipeError as error:
+            say(f"no evaluation at step {self.work.steps:,}, and the training goes on: {error}")
+            return []
 
     def save(self) -> None:
         """The last checkpoint."""
@@ -79,7 +86,14 @@ class Session:
         """Weights, greedy evaluation, picture and result; returns the content of result.json."""
         work, run = self.work, self.run
         save_weights(run, work.agent, work.steps, self.best)
-        scores = self._scores(self.recipe.eval.episodes, "evaluation")
+        work.close()  # of some simulators there can be one at a time
+        scores = evaluate_trained(
+            work.agent,
+            self.recipe,
+            self.recipe.eval.episodes,
+            after=self.recipe.steps,
+            protocol=self.protocol,
+        )
         result = {
             **result_of(self.recipe, scores, self.protocol),
             "run_dir": str(run.path),

@@ -1,0 +1,220 @@
+"""Environments of strangers: what they return is in the batch, as their space says."""
+
+import contextlib
+from fractions import Fraction
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catzoo.agents.collecting.collector import VectorCollector
+from catzoo.agents.from_recipe import build_network, build_value_loss
+from catzoo.hparams import RecipeError
+from catzoo.zoo.catalogue.recipe_files import find_recipe
+from catzoo.zoo.environments.making import make_env
+from environments_for_tests import Left
+
+LENGTH = 3
+KINDS = {
+    "array": lambda own: own,
+    "list": lambda own: own.tolist(),
+    "view": lambda own: own[...],
+    "read-only": lambda own: np.lib.stride_tricks.as_strided(own, writeable=False),
+}
+
+
+class Stranger(gym.Env):
+    """Writes the number of its step into one array, and returns that, of any kind."""
+
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, space, kind="array", reward=1.0, info=lambda t: {}, truncates=False):
+        self.observation_space = space
+        self.own = np.zeros(space.shape, space.dtype)
+        self.kind, self.reward, self.info, self.truncates = KINDS[kind], reward, info, truncates
+
+    def see(self):
+        self.own[...] = self.t
+        return self.kind(self.own)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return self.see(), self.info(self.t)
+
+    def step(self, action):
+        self.t += 1
+        done = self.t == LENGTH
+        end = (False, done) if self.truncates else (done, False)
+        return self.see(), self.reward, *end, self.info(self.t)
+
+
+@contextlib.contextmanager
+def registered(make):
+    gym.register("Stranger-v0", entry_point=make)
+    try:
+        yield "Stranger-v0"
+    finally:
+        del gym.registry["Stranger-v0"]
+
+
+def rollout(make, steps=2 * LENGTH, num_envs=2):
+    with registered(make) as name:
+        env = make_env(name, num_envs)
+        try:
+            return VectorCollector(env, Left(), frames_per_batch=steps * num_envs).rollout()
+        finally:
+            env.close()
+
+
+SHAPES = st.lists(st.integers(1, 3), min_size=0, max_size=3).map(tuple)
+DTYPES = ("bool", "uint8", "int8", "int16", "int64", "float16", "float32", "float64")
+BOUNDS = ((0, 1), (0, 255), (-1e-8, 1e-8), (-np.inf, np.inf), (-3, 100))
+
+
+def box(shape, dtype, bounds):
+    low, high = bounds
+    if np.dtype(dtype).kind != "f":
+        least, most = (0, 1) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        low = int(low) if low > least else least
+        high = int(high) if high < most else most
+    return gym.spaces.Box(low, high, shape, np.dtype(dtype))
+
+
+@given(
+    shape=SHAPES,
+    dtype=st.sampled_from(DTYPES),
+    bounds=st.sampled_from(BOUNDS),
+    kind=st.sampled_from(list(KINDS)),
+    truncates=st.booleans(),
+)
+def test_what_was_seen_is_in_the_batch_though_it_is_overwritten(shape, dtype, bounds, kind, truncates):
+    space = box(shape, dtype, bounds)
+    if shape == () and kind in ("view", "read-only"):
+        kind = "array"
+    batch = rollout(lambda: Stranger(space, kind, truncates=truncates))
+    seen = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([1, 2, 3, 1, 2, 3])
+    if dtype == "bool":
+        seen = tuple(of > 0 for of in seen)
+    for found, wanted in zip((batch["observation"], batch["next", "observation"]), seen, strict=True):
+        assert found.shape == (2, 6, *(shape or (1,)))
+        assert found.dtype == getattr(torch, "float32" if dtype == "float64" else dtype)
+        wanted = wanted.to(found.dtype).reshape(1, 6, *[1] * max(len(shape), 1))
+        assert (found == wanted).all()
+    assert batch["next", "truncated" if truncates else "terminated"].sum() == 4
+
+
+@pytest.mark.parametrize(
+    ("space", "numbers", "encoded"),
+    [
+        (gym.spaces.Discrete(5), 3, [0, 0, 0, 1, 0]),
+        (gym.spaces.Discrete(5, start=2), 3, [0, 1, 0, 0, 0]),
+        (gym.spaces.MultiDiscrete([2, 4]), [1, 3], [0, 1, 0, 0, 0, 1]),
+        (gym.spaces.MultiBinary(3), [1, 0, 1], [1, 0, 1]),
+        (gym.spaces.Box(-1, 1, (), np.float32), 0.5, [0.5]),
+        (gym.spaces.Tuple([gym.spaces.Discrete(2), gym.spaces.Box(0, 9, (1,))]), (1, [7.0]), [0, 1, 7]),
+    ],
+)
+def test_what_is_no_array_becomes_a_vector_and_discrete_numbers_one_hot(space, numbers, encoded):
+    class Fixed(gym.Env):
+        observation_space, action_space = space, gym.spaces.Discrete(2)
+        seen = tuple(map(np.array, numbers)) if isinstance(numbers, tuple) else np.array(numbers)
+
+        def reset(self, *, seed=None, options=None):
+            return self.seen, {}
+
+        def step(self, action):
+            return self.seen, 0.0, False, False, {}
+
+    assert rollout(Fixed, steps=1)["observation"][:, 0].tolist() == [encoded] * 2
+
+
+@pytest.mark.parametrize(
+    ("bounds", "shape", "divided"),
+    [
+        ((0, 255), (4, 36, 36), True),
+        ((0, 255), (5, 5), True),
+        ((0, 1), (10, 10, 4), False),
+        ((0, 254), (10, 10, 4), False),
+        ((0, 1), (6,), False),
+        ((0, 255), (6,), False),
+    ],
+)
+def test_only_images_are_divided_by_255(bounds, shape, divided):
+    space = gym.spaces.Box(*bounds, shape, np.uint8)
+    recipe = find_recipe("dqn", "CartPole-v1", "mse", ())
+    with registered(lambda: Stranger(space)) as name:
+        env = make_env(name, 1)
+    network = build_network(recipe, env, build_value_loss(recipe))
+    byte = torch.randint(0, 2, (3, *shape), dtype=torch.uint8)
+    wanted = network(byte.float() / 255 if divided else byte.float())
+    assert torch.allclose(network(byte), wanted)
+    assert not torch.allclose(network(byte), network(byte.float() if divided else byte.float() / 255))
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        lambda t: {"moves": np.arange(t + 1)},
+        lambda t: {"winner": None if t % 2 else 1},
+        lambda t: {"winner": [1.0] * t, "other": {"deep": "x" * t}},
+        lambda t: {"goes_on": True, "catzoo/goes_on": [True], "final_obs": 3, "final_info": {}},
+    ],
+)
+@pytest.mark.parametrize("num_envs", [1, 3])
+def test_infos_are_nobodys_business(info, num_envs):
+    space = gym.spaces.Box(0, 9, (1,), np.float32)
+    batch = rollout(lambda: Stranger(space, info=info), num_envs=num_envs)
+    assert batch["next", "observation"][0].flatten().tolist() == [1, 2, 3, 1, 2, 3]
+    assert batch["next", "done"][0].flatten().tolist() == [False, False, True] * 2
+
+
+@pytest.mark.parametrize(
+    "reward",
+    [2, True, np.float64(2), np.int8(2), np.array(2.0), np.array([2]), np.array([[2.0]]), Fraction(2), "2"],
+)
+def test_a_reward_is_a_number(reward):
+    batch = rollout(lambda: Stranger(gym.spaces.Box(0, 9, (1,)), reward=reward))
+    assert (batch["next", "reward"] == (1.0 if reward is True else 2.0)).all()
+
+
+@pytest.mark.parametrize("reward", [None, np.zeros(2), {}, "two"])
+def test_what_is_no_reward_is_refused_in_one_line(reward):
+    with pytest.raises(RecipeError, match="Stranger-v0: gave a reward that is no number"):
+        rollout(lambda: Stranger(gym.spaces.Box(0, 9, (1,)), reward=reward))
+
+
+def test_an_observation_of_another_shape_is_refused_in_one_line():
+    class Grows(Stranger):
+        def see(self):
+            return np.zeros(2 + self.t, np.float32)
+
+    with pytest.raises(RecipeError, match=r"shape \[3\], where its space says \[2\]"):
+        rollout(lambda: Grows(gym.spaces.Box(0, 9, (2,))))
+
+
+def test_a_reset_that_takes_no_seed(capsys):
+    class Old(Stranger):
+        def reset(self):
+            return super().reset()
+
+    class OldWrapper(gym.Wrapper):
+        def reset(self):
+            return self.env.reset()
+
+    class Seeded(Stranger):
+        def reset(self, seed=None):
+            self.seeds = [*getattr(self, "seeds", []), seed]
+            return super().reset(seed=seed)
+
+    space = gym.spaces.Box(0, 9, (1,))
+    for make in (lambda: Old(space), lambda: OldWrapper(Stranger(space)), lambda: OldWrapper(Old(space))):
+        assert rollout(make)["observation"][0].flatten().tolist() == [0, 1, 2, 0, 1, 2]
+    assert "Stranger-v0: its reset takes no seed" in capsys.readouterr().out
+    with registered(lambda: Seeded(space)) as name:
+        env = make_env(name, 2)
+        env.reset(seed=5)
+    assert [one.unwrapped.seeds for one in env.envs] == [[5], [6]]
