@@ -351,6 +351,14 @@ def test_rewards_that_are_not_numbers_stop_the_run(tmp_path, rewarding, reward):
     assert not (tmp_path / "run" / "result.json").exists()
 
 
+@pytest.mark.parametrize("steps", [100, 104])
+def test_a_run_that_learns_nothing_says_so(tmp_path, capsys, steps):
+    tiny(tmp_path / "run", steps=steps)
+    assert ("learning_starts=100 of 100 steps: nothing will be learned" in capsys.readouterr().out) == (
+        steps == 100
+    )
+
+
 def test_large_returns_are_read_again_to_the_last_digit(tmp_path, rewarding):
     result = tiny(tmp_path / "run", steps=300, env=rewarding(123_456.75))
     run = Run(tmp_path / "run")
