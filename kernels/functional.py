@@ -18,7 +18,7 @@ from catzoo.kernels import autograd, plain
 from catzoo.kernels.backend import Choice, choose, run
 from catzoo.kernels.bins import Bins
 from catzoo.kernels.check import check_outputs, check_target, check_td
-from catzoo.kernels.numerics import compute_dtype
+from catzoo.kernels.numerics import compute_dtype, is_recorded
 from catzoo.kernels.rules import (
     GaussianLabel,
     GivenLabel,
@@ -43,7 +43,7 @@ def cross_entropy(
     """
     check_target(logits, target, rule, weight)
     choice = choose(backend, logits.device, rule, logits.shape[-1], logits.dtype)
-    if torch.compiler.is_compiling():
+    if is_recorded():
         if choice.name == "torch":  # the compiler fuses and derives the plain formula
             return plain.cross_entropy(logits, plain.label(target, rule, compute_dtype(logits)), weight)
         from catzoo.kernels import compiled
@@ -89,7 +89,7 @@ def categorical_td(
     """
     inputs = TDInputs(outputs, action, next_outputs, reward, discount, next_online_outputs, weight)
     choice = _td_choice(inputs, rule, backend)
-    if torch.compiler.is_compiling():
+    if is_recorded():
         if choice.name == "torch":
             return plain.categorical_td(inputs, rule)
         from catzoo.kernels import compiled
@@ -127,7 +127,7 @@ def categorical_value(logits: Tensor, bins: Bins, *, backend: str = "auto") -> T
     choice = choose(backend, logits.device, None, bins.num_bins, logits.dtype)
     if choice.name == "torch":
         return plain.categorical_value(logits, bins)
-    if torch.compiler.is_compiling():
+    if is_recorded():
         from catzoo.kernels import compiled
 
         return compiled.categorical_value(choice, logits, bins)
@@ -138,7 +138,7 @@ def categorical_value(logits: Tensor, bins: Bins, *, backend: str = "auto") -> T
 def greedy_action(logits: Tensor, bins: Bins, *, backend: str = "auto") -> Tensor:
     """The action [...] whose logits [..., A, K] have the largest mean; the first of several, a NaN first."""
     check_outputs("logits", logits, bins.num_bins, dims=2)
-    if torch.compiler.is_compiling():
+    if is_recorded():
         return categorical_value(logits, bins, backend=backend).argmax(dim=-1)
     choice = choose(backend, logits.device, None, bins.num_bins, logits.dtype)
     action: Tensor = run(choice, "greedy_action", logits.device, logits, bins)

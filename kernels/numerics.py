@@ -26,7 +26,9 @@ def position_dtype(device: torch.device) -> torch.dtype:
 
 def nan_unless_finite(x: Tensor, witness: Tensor) -> Tensor:
     """x, but NaN where the witness is NaN or infinite, without a branch: 0 * inf is NaN, 0 * finite is 0."""
-    return torch.add(x, witness.detach() if witness.requires_grad else witness, alpha=0)
+    if witness.requires_grad or is_recorded():  # a trace with gradients is checked against one without
+        witness = witness.detach()
+    return torch.add(x, witness, alpha=0)
 
 
 def clamp_or_nan(x: Tensor, low: float, high: float) -> Tensor:
@@ -39,16 +41,17 @@ def counted(n: int, device: torch.device, dtype: torch.dtype = torch.int64) -> T
     return _kept_count(n, dtype) if may_keep(device) else torch.arange(n, dtype=dtype, device=device)
 
 
+def is_recorded() -> bool:
+    """Whether `torch.compile`, `torch.export` or `torch.jit.trace` makes a graph of what is called."""
+    return torch.compiler.is_compiling() or torch._C._is_tracing()
+
+
 def may_keep(device: torch.device) -> bool:
     """Whether a constant tensor may be kept for later calls: a CPU's, and none from inside a trace or mode.
 
     What is made while a CUDA graph is captured belongs to that graph, and what has no data to its mode.
     """
-    return (
-        device.type == "cpu"
-        and not torch.compiler.is_compiling()
-        and not torch._C._len_torch_dispatch_stack()
-    )
+    return device.type == "cpu" and not is_recorded() and not torch._C._len_torch_dispatch_stack()
 
 
 @functools.lru_cache(maxsize=64)

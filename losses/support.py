@@ -57,13 +57,18 @@ class Support(nn.Module):
         return self.bins.edge_tensor(dtype, device).clone(), self.bins.center_tensor(dtype, device).clone()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Follow a change of device, not one of dtype: a bfloat16 support has steps of 1/32 at 10."""
+        """Follow a change of device, not one of dtype: a bfloat16 support has steps of 1/32 at 10.
+
+        Filled anew from the exact numbers, since `to_empty` brings no content along.
+        """
         before = dict(self._buffers)
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for name, buffer in before.items():
+        for name, exact in zip(
+            ("edges", "centers"), self.grid(torch.float64, torch.device("cpu")), strict=True
+        ):
             moved = self._buffers[name]
-            if buffer is not None and moved is not None and moved.dtype != buffer.dtype:
-                self._buffers[name] = buffer.to(moved.device)
+            if moved is not None and moved is not before[name]:
+                self._buffers[name] = exact.float().to(moved.device)
         return self
 
     def extra_repr(self) -> str:

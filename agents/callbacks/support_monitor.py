@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,12 @@ from catzoo.losses import CategoricalLoss, ValueLoss
 
 SEEN = 100_000
 """Targets that the advice on a support goes by."""
+ROUNDING = 1e-5
+"""Share of the larger end by which a target beyond an end is still at it."""
+FARTHEST = 1e30
+"""What a recipe takes for an end."""
+RARE = 0.001
+"""Share of the targets that a good support may clip at an end."""
 
 
 @dataclass
@@ -29,35 +36,50 @@ class SupportReport:
     """The newest `SEEN` of those that were looked at."""
     returns: np.ndarray = field(default_factory=lambda: np.zeros(0))
     """Of episodes, discounted; as many."""
+    sigma: float | None = None
+    """HL-Gauss's, where the recipe has it in units of value: a wider support needs a wider one."""
 
     def add(self, targets: np.ndarray, returns: Sequence[float]) -> None:
         """Takes more of both."""
         self.targets = np.concatenate([self.targets, targets])[-SEEN:]
         self.returns = np.concatenate([self.returns, returns])[-SEEN:]
 
-    def clipped(self) -> tuple[float, float]:
-        """Share of the targets below v_min and above v_max."""
-        if not len(self.targets):
+    def clipped(self, targets: np.ndarray | None = None) -> tuple[float, float]:
+        """Share of the targets, of those seen by default, below v_min and above v_max."""
+        targets = self.targets if targets is None else targets
+        if not len(targets):
             return 0.0, 0.0
-        return float((self.targets < self.v_min).mean()), float((self.targets > self.v_max).mean())
+        # They are sums of float32 values, and one at an end may come out beyond it.
+        rounding = ROUNDING * max(abs(self.v_min), abs(self.v_max))
+        below, above = targets < self.v_min - rounding, targets > self.v_max + rounding
+        return float(below.mean()), float(above.mean())
 
     def advice(self) -> str | None:
-        """One line with a better v_min and v_max if more than 1 % was clipped."""
+        """One line with a wider support if more than 1 % was clipped; it only moves ends that clip."""
         below, above = self.clipped()
         if below + above <= 0.01:
             return None
         # A clipped target says only that the support is too short, not by how much: the next values are
         # confined to it too. Episode returns are not.
-        seen = np.concatenate([self.targets, self.returns])
-        low, high = float(np.quantile(seen, 0.001)), float(np.quantile(seen, 0.999))
-        margin = 0.1 * max(high - low, 1e-3)
+        seen = [kind[np.isfinite(kind)].astype(float) for kind in (self.targets, self.returns)]
+        seen = [kind for kind in seen if len(kind)]
+        low = min([self.v_min, *(float(np.quantile(kind, RARE, method="lower")) for kind in seen)])
+        high = max([self.v_max, *(float(np.quantile(kind, 1 - RARE, method="higher")) for kind in seen)])
+        margin, v_min, v_max = 0.1 * (high - low), self.v_min, self.v_max
         parts, change = [], []
-        if below > 0.001:
+        if below > RARE and v_min > -FARTHEST:
+            v_min = max(_rounded(low - margin, margin, math.floor), -FARTHEST)
             parts.append(f"{below:.1%} of the targets fell below v_min={self.v_min:g}")
-            change.append(f"value_loss.v_min={_round(low - margin):g}")
-        if above > 0.001:
+            change.append(f"value_loss.v_min={v_min:.12g}")
+        if above > RARE and v_max < FARTHEST:
+            v_max = min(_rounded(high + margin, margin, math.ceil), FARTHEST)
             parts.append(f"{above:.1%} of the targets rose above v_max={self.v_max:g}")
-            change.append(f"value_loss.v_max={_round(high + margin):g}")
+            change.append(f"value_loss.v_max={v_max:.12g}")
+        if not change:
+            return None
+        if self.sigma is not None:
+            wider = (v_max - v_min) / (self.v_max - self.v_min)
+            change.append(f"value_loss.sigma={self.sigma * wider:.3g}")
         return f"{' and '.join(parts)}: try {' '.join(change)}"
 
 
@@ -67,13 +89,17 @@ class SupportMonitor(pl.Callback):
     Logs, at every row of metrics and from its last batch: `support/below` and `support/above`, the share
     of targets clipped at each end, and `support/low_mass` and `support/high_mass`, the probability that
     the network gives to the two end bins.
+
+    Args:
+        value_loss: with the support, if it has one.
+        sigma: see `SupportReport`.
     """
 
-    def __init__(self, value_loss: ValueLoss) -> None:
+    def __init__(self, value_loss: ValueLoss, sigma: float | None = None) -> None:
         self.support = value_loss.support if isinstance(value_loss, CategoricalLoss) else None
         self.report: SupportReport | None = None
         if self.support is not None:
-            self.report = SupportReport(float(self.support.v_min), float(self.support.v_max))
+            self.report = SupportReport(self.support.v_min, self.support.v_max, sigma=sigma)
         self._seen: dict[str, float] = {}
 
     def on_train_start(self, trainer: pl.Trainer, module: LightningAgent) -> None:
@@ -103,9 +129,10 @@ class SupportMonitor(pl.Callback):
         targets = target_B.float().cpu().numpy()
         self.report.add(targets, [episode.discounted for episode in work.recent])
         mass_K = chosen_BK.float().softmax(-1).mean(0)
+        below, above = self.report.clipped(targets)
         return {
-            "support/below": float((targets < self.report.v_min).mean()),
-            "support/above": float((targets > self.report.v_max).mean()),
+            "support/below": below,
+            "support/above": above,
             "support/low_mass": mass_K[0].item(),
             "support/high_mass": mass_K[-1].item(),
         }
@@ -124,6 +151,8 @@ class SupportMonitor(pl.Callback):
         return self.report.advice() if self.report is not None else None
 
 
-def _round(value: float) -> float:
-    """To two significant digits: advice, not a measurement."""
-    return float(f"{value:.2g}")
+def _rounded(value: float, margin: float, outwards: Callable[[float], int]) -> float:
+    """To the first digit of the margin: advice, not a measurement."""
+    place = math.floor(math.log10(margin))
+    step = 10.0**place
+    return round(outwards(value / step) * step, -place)

@@ -8,6 +8,7 @@ anything else is refused when it is saved, and reading runs nothing.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -39,7 +40,7 @@ def write_state(folder: Path, state: Any) -> None:
     """
     tensors: dict[str, torch.Tensor] = {}
     tree = _encode(state, tensors)
-    text = json.dumps(tree).encode()
+    text = json.dumps(tree, allow_nan=False).encode()
     if len(text) > LARGEST:
         raise ValueError(f"a state of {len(text) >> 20} MB of JSON cannot be saved: keep it in arrays")
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,6 +109,8 @@ class StateFiles(CheckpointAdapter):
 
 
 def _encode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    if type(value) is float and not math.isfinite(value):
+        return {f"{MARK}float": str(value)}
     if value is None or isinstance(value, bool | str) or type(value) in (int, float):
         return value
     if isinstance(value, torch.Tensor):
@@ -159,6 +162,8 @@ def _decode(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
         return tuple(_decode(item, tensors) for item in held)
     if kind == "mapping":
         return {_decode(key, tensors): _decode(item, tensors) for key, item in held}
+    if kind == "float":
+        return float(held)
     if kind == "tensor":
         return tensors[held]
     if kind == "list":

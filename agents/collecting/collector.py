@@ -27,6 +27,7 @@ from tensordict import TensorDict, TensorDictBase
 from torch import nn
 from torchrl.collectors import BaseCollector
 
+from catzoo.agents.collecting.finite import check_rollout
 from catzoo.agents.collecting.simulators import restore_simulator, simulator_state
 
 GOES_ON = "catzoo/goes_on"
@@ -52,6 +53,8 @@ class Episode(NamedTuple):
 
 class VectorCollector(BaseCollector):
     """Collects rollouts of T steps from N environments with one policy.
+
+    A rollout raises FloatingPointError if a reward or an observation is not finite in float32.
 
     Args:
         env: vector environment with discrete or continuous actions, autoreset SAME_STEP or NEXT_STEP.
@@ -119,7 +122,7 @@ class VectorCollector(BaseCollector):
         """One batch [N, T]; environments go on where the last one ended."""
         if self._observation is None:
             self.reset(self._seed)
-        steps = self.frames_per_batch // self.num_envs
+        steps, before = self.frames_per_batch // self.num_envs, self.frames
         arrays = self._allocate(steps)
         for t in range(steps):
             arrays["observation"][t] = self._observation
@@ -131,6 +134,7 @@ class VectorCollector(BaseCollector):
                     arrays[name] = np.empty((steps, *column.shape), column.dtype)
                 arrays[name][t] = column
             self._step(arrays, t, action)
+        check_rollout(self.env, arrays, before)
         return _to_tensordict(arrays)
 
     def _allocate(self, time: int) -> dict[str, np.ndarray]:
@@ -144,7 +148,7 @@ class VectorCollector(BaseCollector):
             "observation": np.empty((*shape, *space.shape), dtype),
             "next_observation": np.empty((*shape, *space.shape), dtype),
             "action": np.empty((*shape, *actions.shape), np.int64 if discrete else np.float32),
-            "reward": np.empty(shape, np.float32),
+            "reward": np.empty(shape),
         }
         return arrays | {key: np.empty(shape, bool) for key in ("terminated", "truncated", "mask")}
 
@@ -249,13 +253,13 @@ class VectorCollector(BaseCollector):
 
 
 def _to_tensordict(arrays: dict[str, np.ndarray]) -> TensorDict:
-    """[T, N] arrays as a TensorDict [N, T] in TorchRL's layout, without a copy."""
+    """[T, N] arrays as a TensorDict [N, T] in TorchRL's layout; but for the rewards, without a copy."""
     tensors = {key: torch.from_numpy(array).transpose(0, 1) for key, array in arrays.items()}
     batch = tensors["reward"].shape
     known = ("next_observation", "reward", "terminated", "truncated", "mask")
     following = {
         "observation": tensors["next_observation"],
-        "reward": tensors["reward"].unsqueeze(-1),
+        "reward": tensors["reward"].float().unsqueeze(-1),
         "terminated": tensors["terminated"].unsqueeze(-1),
         "truncated": tensors["truncated"].unsqueeze(-1),
         "done": (tensors["terminated"] | tensors["truncated"]).unsqueeze(-1),

@@ -94,7 +94,7 @@ class QNetwork(nn.Module):
         _check(torso, shape, layer_norm=layer_norm, experts=experts)
         # Frame stacks come channels first (4, 84, 84), grids channels last (10, 10, 4).
         # Grids with as many channels as rows (MinAtar/Seaquest) are grids too.
-        self.move_channels = self.is_image and _channels_last(shape)
+        self.move_channels = self.is_image and is_channels_last(shape)
         if self.move_channels:
             shape = (shape[-1], *shape[:-1])
         linear = NoisyLinear if noisy else nn.Linear
@@ -150,7 +150,8 @@ def auto_torso(shape: Sequence[int]) -> str:
     return "nature_cnn" if min(sorted(shape)[1:]) >= 36 else "minatar_cnn"
 
 
-def _channels_last(shape: Sequence[int]) -> bool:
+def is_channels_last(shape: Sequence[int]) -> bool:
+    """Whether an image's shape ends with its channels, as that of a grid or of a picture in colour."""
     return shape[-1] <= shape[0]
 
 
@@ -160,7 +161,7 @@ def _check(torso: str, shape: Sequence[int], *, layer_norm: bool, experts: int) 
     if kind.image:
         if len(shape) != 3:
             raise ValueError(f"network.name={torso} needs images, but observations have shape {list(shape)}")
-        if min(shape[:-1] if _channels_last(shape) else shape[1:]) < kind.smallest:
+        if min(shape[:-1] if is_channels_last(shape) else shape[1:]) < kind.smallest:
             least = f"{kind.smallest}x{kind.smallest}"
             raise ValueError(f"network.name={torso} needs frames of at least {least}, got {list(shape)}")
     if experts < 0:

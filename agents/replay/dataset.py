@@ -19,7 +19,6 @@ A dataset may come from anyone: it is read by its manifest alone, which is plain
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import zlib
@@ -29,6 +28,8 @@ from typing import Any
 import torch
 from tensordict import TensorDict
 from torch import Tensor
+
+from catzoo.hparams.json_text import from_json, to_json
 
 FORMAT = 1
 """Version of the folder's layout."""
@@ -134,7 +135,7 @@ def write_json(path: Path, content: Any) -> None:
     """Publishes a JSON file by rename."""
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
+        file.write(to_json(content))
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
@@ -152,8 +153,8 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         content = file.read(LARGEST + 1)
     try:
-        manifest = json.loads(content) if len(content) <= LARGEST else None
-    except (ValueError, RecursionError):
+        manifest = from_json(content) if len(content) <= LARGEST else None
+    except ValueError:
         manifest = None
     if not isinstance(manifest, dict):
         raise DatasetError(f"{path}: damaged: not JSON, or not a manifest")

@@ -4,6 +4,7 @@ A space is a mapping from the recipe's own keys:
 
     optimizer.lr: {low: 1.0e-4, high: 1.0e-2, log: true}
     value_loss.num_bins: {choices: [21, 51, 101, 201]}
+    network.hidden: {choices: [[120, 84], [256, 256]]}
     value_loss.sigma: {low: 0.002, high: 0.2, log: true, of: support}
 
 Whole numbers and numbers follow from the key. `of: support` gives bounds in shares of v_max - v_min, and
@@ -14,6 +15,7 @@ is how many values a grid takes between the bounds.
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import types
 import typing
@@ -50,6 +52,7 @@ class Parameter:
     high: float = 0.0
     log: bool = False
     choices: tuple[Any, ...] = ()
+    """Names, numbers, true and false, which is all that Optuna keeps: a list is its text, `[120, 84]`."""
     of: Literal["support", "recipe"] | None = None
     """What the bounds are multiples of, where environments differ in it."""
     points: int = POINTS
@@ -88,6 +91,8 @@ class Space:
         nested: dict[str, Any] = {}
         for parameter in self.parameters:
             value = values[parameter.key]
+            if _is_list(parameter.key, type(recipe)):
+                value = json.loads(value)
             if parameter.of is not None:
                 value *= scale_of(recipe, parameter.key, parameter.of)
                 value = round(value) if _kind(parameter.key, type(recipe)) == "int" else value
@@ -102,7 +107,7 @@ class Space:
         """The recipe's own values, None where they are outside of the space."""
         values = {}
         for parameter in self.parameters:
-            value = value_of(recipe, parameter.key)
+            value = _plain(value_of(recipe, parameter.key))
             if parameter.of is not None and value is not None:
                 value /= scale_of(recipe, parameter.key, parameter.of)
             if not parameter.contains(value):
@@ -209,7 +214,7 @@ def _choice(key: str, entry: Mapping[str, Any], schema: type, where: str) -> Par
     choices = entry["choices"]
     if not isinstance(choices, list) or len(entry) > 1:
         raise RecipeError(f"{key}: choices must be a list, and stand alone ({where})")
-    values = tuple(_check_value(key, value, schema, where) for value in choices)
+    values = tuple(_plain(_check_value(key, value, schema, where)) for value in choices)
     if len(set(values)) < 2:
         raise RecipeError(f"{key}: {len(set(values))} choice: nothing to vary ({where})")
     if len(set(values)) < len(values):
@@ -232,10 +237,19 @@ def _kind(key: str, schema: type) -> Literal["int", "float"] | None:
     return "int" if int in options else "float" if float in options else None
 
 
+def _is_list(key: str, schema: type) -> bool:
+    return typing.get_origin(_field(key, schema)[0]) is tuple
+
+
+def _plain(value: Any) -> Any:
+    """A value as `Parameter.choices` has it."""
+    return json.dumps(value) if isinstance(value, tuple) else value
+
+
 def _check_value(key: str, value: Any, schema: type, where: str) -> Any:
     kind, metadata = _field(key, schema)
-    if isinstance(value, list | dict):
-        raise RecipeError(f"{key}={shown(value)}: a list cannot be tuned ({where})")
+    if isinstance(value, dict):
+        raise RecipeError(f"{key}={shown(value)}: a mapping cannot be tuned ({where})")
     return convert(value, kind, metadata, key, where)
 
 

@@ -1,5 +1,7 @@
 """What every value loss promises, and each one's formula."""
 
+import copy
+import io
 import math
 from typing import Any
 
@@ -225,3 +227,50 @@ def test_nothing_is_read_back_from_the_device(loss: Any, shape: tuple[int, ...])
     more, _ = loss.td(outputs, scalar.long(), outputs, scalar, scalar, next_online_outputs=outputs)
     (grad,) = torch.autograd.grad((scores + more).sum(), outputs)
     assert grad.shape == outputs.shape
+
+
+class Whole(torch.nn.Module):
+    """All that a loss computes, as one module to trace."""
+
+    def __init__(self, loss: Any) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, outputs: torch.Tensor, action: torch.Tensor, reward: torch.Tensor) -> Any:
+        chosen = outputs[:, 0]
+        return self.loss(chosen, reward), *self.loss.td(outputs, action, outputs, reward, reward.abs())
+
+
+@pytest.mark.filterwarnings("ignore")  # tracing is deprecated, and says that it does not follow the checks
+@pytest.mark.parametrize("rows", [6, 2_000])
+@pytest.mark.parametrize("grad", [False, True])
+def test_a_trace_computes_the_same(loss: Any, rows: int, grad: bool) -> None:
+    def inputs(seed: int) -> tuple[torch.Tensor, ...]:
+        random = torch.Generator().manual_seed(seed)
+        outputs = torch.randn(rows, 2, loss.num_outputs, generator=random).requires_grad_(grad)
+        return outputs, torch.randint(2, (rows,), generator=random), torch.randn(rows, generator=random)
+
+    module = Whole(loss)
+    traced = torch.jit.trace(module, inputs(0))
+    given = inputs(1)
+    expected, found = module(*given), traced(*given)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+    if grad:
+        one, other = (torch.autograd.grad((out[0] + out[1]).sum(), given[0])[0] for out in (found, expected))
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+def test_a_loss_is_the_same_after_any_move(loss: Any) -> None:
+    outputs, target = torch.randn(5, loss.num_outputs), torch.linspace(-1, 1, 5)
+    stored = io.BytesIO()
+    torch.save(loss, stored)
+    stored.seek(0)
+    moved = [torch.load(stored, weights_only=False), copy.deepcopy(loss).double(), copy.deepcopy(loss).half()]
+    moved.append(copy.deepcopy(loss).to("meta").to_empty(device="cpu"))
+    for other in moved:
+        assert torch.equal(other(outputs, target), loss(outputs, target))
+        for one, own in zip(other.buffers(), loss.buffers(), strict=True):
+            assert one.dtype == own.dtype
+            assert torch.equal(one, own)
+    assert torch.equal(torch.func.functional_call(loss, {}, (outputs, target)), loss(outputs, target))

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from catzoo.losses import HLGauss, Support, TwoHot
 
@@ -82,3 +83,14 @@ def test_the_support_follows_a_change_of_device() -> None:
 def test_float64_centers_are_not_rounded() -> None:
     exact = Support(-10, 10, 51, "centers").grid(torch.float64)[1]
     assert torch.allclose(exact, torch.linspace(-10, 10, 51, dtype=torch.float64), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("built_on", ["cpu", "meta"])
+@pytest.mark.parametrize("align", ["edges", "centers"])
+def test_to_empty_leaves_no_support_empty(built_on, align):
+    whole = Support(-3, 7, 11, align, padding=0.5)
+    with torch.device(built_on):
+        loss = nn.Sequential(Support(-3, 7, 11, align, padding=0.5))
+    found = loss.to_empty(device="cpu")[0]
+    assert torch.equal(found.edges, whole.edges)
+    assert torch.equal(found.centers, whole.centers)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from catzoo.zoo.folders.run_folder import Run
+from catzoo.zoo.system.csv_rows import LARGEST_RETURN
 
 POINTS = 100
 """Of a curve."""
@@ -28,7 +29,7 @@ def curve(run: Run, total: int, points: int = POINTS) -> tuple[np.ndarray, np.nd
         points: P.
     """
     ends, scores = _episodes(run.episodes)
-    whole = np.isfinite(ends) & np.isfinite(scores)
+    whole = (abs(ends) <= LARGEST_RETURN) & (abs(scores) <= LARGEST_RETURN)
     order = np.argsort(ends[whole], kind="stable")
     ends, scores = ends[whole][order], scores[whole][order]
     steps = np.linspace(0, total, points + 1)[1:]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import RecipeError, build
+from catzoo.hparams.json_text import from_json
 from catzoo.hparams.schema import convert
+from catzoo.zoo.system.csv_rows import LARGEST_RETURN
 
 LARGEST = 1 << 26
 """Bytes that are read."""
 COUNT = {"at_least": 0}
 TEXT = {"longest": 1_000}
+NUMBER = {"at_least": -LARGEST_RETURN, "at_most": LARGEST_RETURN}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,14 +27,14 @@ class Result:
     loss: str = field(metadata=TEXT)
     seed: int = field(metadata=COUNT)
     steps: int = field(metadata=COUNT)
-    mean_return: float
-    interval_95: list[float]
+    mean_return: float = field(metadata=NUMBER)
+    interval_95: list[float] = field(metadata=NUMBER)
     episodes: int = field(metadata=COUNT)
     protocol: dict[str, Any]
-    returns: list[float] = field(default_factory=list, metadata={"longest": 10**6})
+    returns: list[float] = field(default_factory=list, metadata=NUMBER | {"longest": 10**6})
     cut: int = field(default=0, metadata=COUNT)
     """Episodes that a limit of the evaluation cut."""
-    train_return: float | None = None
+    train_return: float | None = field(default=None, metadata=NUMBER)
     advice: str | None = field(default=None, metadata=TEXT)
     compute: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict, metadata=TEXT)
@@ -60,8 +62,8 @@ def read_result(path: Path) -> dict[str, Any]:
             content = file.read(LARGEST + 1)
         if len(content) > LARGEST:
             raise ValueError
-        return checked(json.loads(content))
-    except (OSError, ValueError, RecursionError):
+        return checked(from_json(content))
+    except (OSError, ValueError):
         raise RecipeError(f"{path}: corrupt; delete it to evaluate again") from None
 
 

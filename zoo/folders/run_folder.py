@@ -16,7 +16,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from typing import Any
 import yaml
 
 from catzoo.hparams import Recipe, RecipeError, build_recipe, read_yaml
+from catzoo.hparams.json_text import to_json
 from catzoo.hparams.old_formats import upgraded
 from catzoo.zoo.catalogue.recipe_files import know_losses
 from catzoo.zoo.environments.protocols import Protocol
@@ -142,7 +142,7 @@ class Run:
 
     def save_result(self, result: dict[str, Any]) -> None:
         """Publishes result.json by rename."""
-        write_atomically(self.result_file, json.dumps(result, indent=1) + "\n")
+        write_atomically(self.result_file, to_json(result))
 
     def drop_scratch(self) -> None:
         """Removes the replay that lay on disk while the run trained."""

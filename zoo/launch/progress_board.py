@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from catzoo.zoo.launch.jobs import Job
 from catzoo.zoo.system.console import console
-from catzoo.zoo.system.csv_rows import newest_row
+from catzoo.zoo.system.csv_rows import newest_row, number_of, step_of
 
 
 class Board:
@@ -71,14 +72,14 @@ class Board:
         row = newest_row(job.run.metrics, "time/steps_per_second")
         if not self.live or not row:
             return
-        done, rate = min(int(row["step"]), steps), float(row["time/steps_per_second"])
-        score = row.get("train/return")
+        done, rate = min(step_of(row) or 0, steps), number_of(row["time/steps_per_second"])
+        score = number_of(row.get("train/return"))
         self.bar.update(
             self.lines[name],
             completed=done,
             count=f"{done:,}/{steps:,}",
             rate=f"{rate:,.0f} steps/s",
-            score=f"return {float(score):.4g}" if score else "",
+            score="" if math.isnan(score) else f"return {score:.4g}",
         )
         self.rates[name] = rate
         self._sum()

@@ -15,7 +15,7 @@ from catzoo.version import __version__
 from catzoo.zoo.environments.protocols import protocol_of
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.pictures import style
-from catzoo.zoo.system.csv_rows import read_rows
+from catzoo.zoo.system.csv_rows import number_of, read_rows
 
 WINDOW = 100
 """Training episodes that the running mean takes in."""
@@ -47,7 +47,7 @@ def learning_curve(run: Run, result: Mapping[str, Any] | None = None) -> Path:
         returns = style.place(figure, 84, 124, WIDTH - 124, 304)
         loss = style.place(figure, 84, 472, WIDTH - 124, 92)
         ends = [(result or {}).get("steps", 0), *column(metrics, "step"), *column(episodes, "step")]
-        last = max([recipe.log_every, *ends])
+        last = np.nanmax([recipe.log_every, *ends])
         for axes in (returns, loss):
             _prepare(axes, last)
         _draw_training(returns, episodes, metrics)
@@ -61,8 +61,8 @@ def learning_curve(run: Run, result: Mapping[str, Any] | None = None) -> Path:
 
 
 def column(rows: list[dict[str, str]], name: str) -> np.ndarray:
-    """A column [N] of CSV rows as floats; NaN where a cell is missing, empty or cut off in writing."""
-    return np.array([_number(row.get(name)) for row in rows], dtype=np.float64)
+    """A column [N] of CSV rows as floats; NaN where a cell is missing or no number, see `number_of`."""
+    return np.array([number_of(row.get(name)) for row in rows], dtype=np.float64)
 
 
 def running_mean(values: np.ndarray, window: int) -> np.ndarray:
@@ -71,13 +71,6 @@ def running_mean(values: np.ndarray, window: int) -> np.ndarray:
     end = np.arange(1, len(values) + 1)
     start = np.maximum(end - window, 0)
     return (sums[end] - sums[start]) / (end - start)
-
-
-def _number(cell: str | None) -> float:
-    try:
-        return float(cell or "nan")
-    except ValueError:
-        return float("nan")
 
 
 def _present(*columns: np.ndarray) -> list[np.ndarray]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import VALUE_LOSSES, RecipeError, build, parse_override
+from catzoo.hparams.json_text import to_json
 from catzoo.hparams.schema import check_name
 from catzoo.zoo.studies.results_folder import ResultsFolder, save_rows
 from catzoo.zoo.studies.study import Row, Study, Verdict, find_study
@@ -116,7 +117,7 @@ def publish(study: Study, folder: ResultsFolder, failures: dict[str, str]) -> di
     missing = sum(not folder.rows_file(task).exists() for task in tasks)
     said = conclude(study, rows, missing, failures)
     said["made"] = {"date": date.today().isoformat(), "cpu": cpu_model(), "versions": versions()}
-    write_atomically(folder.verdict, json.dumps(said, indent=1, allow_nan=False) + "\n")
+    write_atomically(folder.verdict, to_json(said))
     if rows:
         draw(study, rows, folder.picture)
     return said

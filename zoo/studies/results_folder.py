@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import RecipeError
+from catzoo.hparams.json_text import from_json, to_json
 from catzoo.zoo.studies.study import Cell, Row, Study, Task, find_study
 from catzoo.zoo.system.atomic_files import write_atomically
 from catzoo.zoo.system.csv_rows import read_rows, write_rows
@@ -45,7 +46,7 @@ class ResultsFolder:
         if not self.about_file.exists():
             return None
         try:
-            about = json.loads(self.about_file.read_text(encoding="utf-8"))
+            about = from_json(self.about_file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RecipeError(f"{self.about_file}: cannot be read: {error}") from None
         if not isinstance(about, dict):
@@ -92,7 +93,7 @@ class ResultsFolder:
         self.check(study)
         try:  # what it is comes first, so that an interruption leaves a folder that is known
             self.path.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.about_file, json.dumps(described(study), indent=1) + "\n")
+            write_atomically(self.about_file, to_json(described(study)))
             for folder in (self.tasks, self.logs):
                 folder.mkdir(exist_ok=True)
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from collections.abc import Collection
 from contextlib import suppress
@@ -10,6 +11,8 @@ from pathlib import Path
 
 EPISODE = ("step", "return", "length")
 """What is known of a training episode."""
+LARGEST_RETURN = 1e100
+"""No sum of rewards that float32 holds comes near it, and its square is finite."""
 TAIL = 8192
 """Bytes at the end of a file in which its newest rows are looked for."""
 
@@ -38,6 +41,15 @@ def step_of(row: dict[str, str]) -> int | None:
     step = row.get("step") or ""
     whole = None not in row.values() and None not in row
     return int(step) if whole and step.isascii() and step.isdecimal() and len(step) < 19 else None
+
+
+def number_of(cell: str | None) -> float:
+    """The number in a cell; NaN where it is missing, torn, or none that a run could have written."""
+    try:
+        number = float(cell or "nan")
+    except ValueError:
+        return math.nan
+    return number if abs(number) <= LARGEST_RETURN else math.nan
 
 
 def put_aside(path: Path, columns: Collection[str]) -> Path | None:

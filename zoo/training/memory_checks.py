@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from gymnasium import Space
 from gymnasium.vector import VectorEnv
 
 from catzoo.agents import replay_bytes
 from catzoo.agents.from_recipe import build_network
+from catzoo.agents.networks.q_network import is_channels_last
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.losses import ValueLoss
 from catzoo.zoo.environments.protocols import Protocol
@@ -85,10 +87,10 @@ def check_replay(recipe: Recipe, env: VectorEnv, device: torch.device, folder: P
         raise RecipeError(
             f"replay.capacity={replay.capacity} must be at least batch_size={recipe.batch_size}"
         )
-    if replay.store == "frames" and (len(space.shape) != 3 or space.dtype != np.uint8):
+    if replay.store == "frames" and not _is_stack(space):
         raise RecipeError(
-            f"replay.store=frames needs stacks of uint8 frames; {recipe.env} has {list(space.shape)} of "
-            f"{space.dtype}: use replay.store=whole"
+            f"replay.store=frames needs stacks of uint8 frames, such as [4, 84, 84]; {recipe.env} has "
+            f"{list(space.shape)} of {space.dtype}: use replay.store=whole"
         )
     needed = replay_bytes(
         replay.capacity, space.shape, itemsize(space),
@@ -97,12 +99,17 @@ def check_replay(recipe: Recipe, env: VectorEnv, device: torch.device, folder: P
     available, where = _room(recipe, device, folder)
     if needed > available:
         fits = int(replay.capacity * available / needed)
-        frames = len(space.shape) == 3 and space.dtype == np.uint8 and replay.store == "whole"
+        frames = replay.store == "whole" and _is_stack(space)
         hint = "; replay.store=frames takes an eighth of it" if frames else ""
         raise RecipeError(
             f"replay.capacity={replay.capacity} needs {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are "
             f"free {where}: at most {fits} transitions fit{hint}"
         )
+
+
+def _is_stack(space: Space) -> bool:
+    """Whether observations are frames, one upon the other: a picture in colour is not."""
+    return len(space.shape) == 3 and space.dtype == np.uint8 and not is_channels_last(space.shape)
 
 
 def _room(recipe: Recipe, device: torch.device, folder: Path | None) -> tuple[int, str]:

@@ -88,4 +88,4 @@ class EpisodeLog(pl.Callback):
             writer = csv.writer(file)
             if fresh:
                 writer.writerow(EPISODE)
-            writer.writerows((episode.step, f"{episode.score:g}", episode.length) for episode in finished)
+            writer.writerows((episode.step, episode.score, episode.length) for episode in finished)

@@ -34,7 +34,7 @@ class Session:
         self, run: Run, recipe: Recipe, work: AtWork, protocol: Protocol, stopping: Stopping
     ) -> None:
         self.run, self.recipe, self.work, self.protocol, self.stopping = run, recipe, work, protocol, stopping
-        self.monitor = SupportMonitor(work.agent.value_loss)
+        self.monitor = SupportMonitor(work.agent.value_loss, recipe.value_loss.sigma)
         self.best = BestWeights(recipe.checkpoint_every)
         also = {"support": self.monitor, "best": self.best}
         self.checkpoints = Checkpoints(run.checkpoints, work, run=identity(recipe), also=also)

@@ -142,6 +142,8 @@ def _train_recipe(recipe: Recipe, run: Run, wandb: str | None) -> dict[str, Any]
 
     quieten()
     check_wandb(wandb)
+    if getattr(recipe, "learning_starts", 0) >= recipe.steps:
+        say(f"learning_starts={recipe.learning_starts:,} of {recipe.steps:,} steps: nothing will be learned")
     protocol, stopping = protocol_of(recipe.env, recipe.env_options), Stopping()
     work = build_trainer(recipe, run.scratch, run.dataset, protocol=protocol)
     with sigterm_raises(), contextlib.closing(work), run.training(recipe, protocol):

@@ -5,7 +5,6 @@ The best of many trials is partly the luckiest: its value in the study promises 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from catzoo.hparams.json_text import from_json, to_json
 from catzoo.zoo.folders.run_folder import finished_result
 from catzoo.zoo.folders.study_folder import StudyFolder
 from catzoo.zoo.launch.jobs import Job
@@ -81,7 +81,7 @@ def confirm_best(
 def standing_verdict(folder: StudyFolder, best: int) -> dict[str, Any] | None:
     """What an earlier command found out about the best trial; forgotten, if another is the best by now."""
     try:
-        there = json.loads(folder.verdict.read_text(encoding="utf-8"))
+        there = from_json(folder.verdict.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         there = None
     if not isinstance(there, dict) or there.get("trial") != best:
@@ -136,6 +136,6 @@ def _scores(plan: Plan, jobs: Sequence[Job]) -> list[list[float]]:
 
 
 def _write(folder: StudyFolder, verdict: dict[str, Any], tell: Callable[[str], None]) -> dict[str, Any]:
-    write_atomically(folder.verdict, json.dumps(verdict, indent=1) + "\n")
+    write_atomically(folder.verdict, to_json(verdict))
     tell(verdict["words"])
     return verdict

@@ -13,7 +13,7 @@ from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.statistics.aggregates import interval, iqm, mean
 from catzoo.zoo.statistics.intervals import mean_interval
 from catzoo.zoo.statistics.normalisation import Scale
-from catzoo.zoo.system.csv_rows import read_rows
+from catzoo.zoo.system.csv_rows import number_of, read_rows
 
 OBJECTIVES = {
     "final": "greedy return after training",
@@ -38,8 +38,8 @@ def run_score(run: Run, result: Mapping[str, Any], objective: str) -> float:
     else:
         value = float(result["mean_return"])
         if objective == "best":
-            rows = [row.get("eval/return") for row in read_rows(run.metrics)]
-            value = max([value, *(float(score) for score in rows if score)])
+            scores = [number_of(row.get("eval/return")) for row in read_rows(run.metrics)]
+            value = max([value, *(score for score in scores if not math.isnan(score))])
     if not math.isfinite(value):
         raise ValueError(f"{objective} is {value}: no episode ended, or rewards are not finite")
     return value

@@ -64,7 +64,9 @@ class Rendered(View):
 
     def __init__(self, name: str, env: VectorEnv) -> None:
         self.name, self.env = name, env
-        self.fps = int(env.metadata.get("render_fps") or 30)
+        self.fps = max(int(env.metadata.get("render_fps") or 30), 1)
+        self.white = 1.0
+        """What white is in pictures of floats."""
         single = env.envs[0].unwrapped
         if hasattr(single, "get_action_meanings"):
             self.actions = [short_name(str(name)) for name in single.get_action_meanings()]
@@ -75,9 +77,29 @@ class Rendered(View):
             frame = self.env.render()[0]
         except (NotImplementedError, ImportError, TypeError, gym.error.Error) as error:
             raise _cannot_draw(self.name, error) from None
-        if not isinstance(frame, np.ndarray) or frame.ndim != 3 or frame.shape[2] != 3:
-            raise _cannot_draw(self.name, "its render() gives no picture of shape [H, W, 3]")
-        return frame if frame.dtype == np.uint8 else (255 * frame).clip(0, 255).astype(np.uint8)
+        if isinstance(frame, list | tuple) and frame:  # all that was drawn since the last one
+            frame = frame[-1]
+        if not _is_picture(frame):
+            what = (
+                f"{list(frame.shape)} of {frame.dtype}"
+                if isinstance(frame, np.ndarray)
+                else type(frame).__name__
+            )
+            wanted = "[H, W], [H, W, 3] or [H, W, 4] of numbers"
+            raise _cannot_draw(self.name, f"its render() gives {what}, not {wanted}")
+        return self._rgb(frame)
+
+    def _rgb(self, frame: np.ndarray) -> np.ndarray:
+        """A picture of any kind of numbers as uint8 [H, W, 3]; an alpha channel is left out."""
+        if frame.dtype.kind == "f":
+            frame = np.nan_to_num(frame)
+            if frame.max() > 1:  # an environment whose white is 1 never does that
+                self.white = 255.0
+            frame = np.rint(frame * (255 / self.white))
+        elif frame.dtype.kind == "b":
+            frame = 255 * frame.astype(np.uint8)
+        frame = np.atleast_3d(frame)[:, :, :3].clip(0, 255).astype(np.uint8)
+        return np.broadcast_to(frame, (*frame.shape[:2], 3))
 
 
 class Grid(View):
@@ -177,6 +199,12 @@ def known_names(env: str) -> tuple[str, ...] | None:
     """The names of the actions of a well-known environment."""
     name = env.rpartition(":")[2]
     return next((words for key, words in ACTIONS.items() if name.startswith(key)), None)
+
+
+def _is_picture(frame: object) -> bool:
+    if not isinstance(frame, np.ndarray) or frame.dtype.kind not in "buif" or not frame.size:
+        return False
+    return frame.ndim == 2 or (frame.ndim == 3 and frame.shape[2] in (1, 3, 4))
 
 
 def _cannot_draw(env: str, why: object) -> RecipeError:

@@ -12,6 +12,7 @@ import torch
 from gymnasium.vector import VectorEnv
 from PIL import Image
 
+from catzoo.agents.collecting.finite import check_finite
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.zoo.environments.making import stream_seed
 from catzoo.zoo.environments.names import canonical
@@ -99,6 +100,8 @@ def play(agent: Any, env: VectorEnv, view: View, seed: int, max_steps: int) -> E
         values_A = agent.value_loss.decode(outputs_AK)
         action = int(values_A.argmax())
         observation, reward, terminated, truncated, _ = env.step(np.array([action]))
+        check_finite(env, "reward", reward[None], [len(episode) + 1])
+        check_finite(env, "observation", observation[None], [len(episode) + 1])
         view.follow(action, float(reward[0]))
         episode.outputs.append(outputs_AK.cpu().numpy())
         episode.values.append(values_A.cpu().numpy())

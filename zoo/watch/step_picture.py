@@ -37,8 +37,10 @@ KNOWN_TAIL = 0.02
 class Episode:
     """One greedy episode: T frames, outputs [T, A, K], Q [T, A], actions and rewards [T]."""
 
-    frames: list[bytes] = field(default_factory=list)
+    frames: list[tuple[tuple[int, ...], bytes]] = field(default_factory=list)
+    """Of each its shape, and what it is packed."""
     shape: tuple[int, ...] = ()
+    """[H, W, 3] that holds each of them."""
     outputs: list[np.ndarray] = field(default_factory=list)
     values: list[np.ndarray] = field(default_factory=list)
     actions: list[int] = field(default_factory=list)
@@ -47,12 +49,16 @@ class Episode:
 
     def add_frame(self, frame: np.ndarray) -> None:
         """Keeps a frame, packed: three thousand raw ones would be gigabytes."""
-        self.shape = frame.shape
-        self.frames.append(zlib.compress(np.ascontiguousarray(frame).tobytes(), 1))
+        self.shape = tuple(map(max, self.shape or frame.shape, frame.shape))
+        self.frames.append((frame.shape, zlib.compress(np.ascontiguousarray(frame).tobytes(), 1)))
 
     def frame(self, t: int) -> np.ndarray:
-        """The frame [H, W, 3] before action t."""
-        return np.frombuffer(zlib.decompress(self.frames[t]), np.uint8).reshape(self.shape)
+        """The frame [H, W, 3] before action t; one that is smaller than others in the middle, on white."""
+        shape, packed = self.frames[t]
+        frame = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(shape)
+        before = [(most - own) // 2 for most, own in zip(self.shape, shape, strict=True)]
+        after = [most - own - some for most, own, some in zip(self.shape, shape, before, strict=True)]
+        return np.pad(frame, list(zip(before, after, strict=True)), constant_values=255)
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -136,7 +142,7 @@ class Picture:
         zoom = min(FRAME_BOX[0] / width, FRAME_BOX[1] / height)
         column = max(width * zoom, 0.8 * FRAME_BOX[0])
         box = (MARGIN + (column - width * zoom) / 2, TOP, width * zoom, height * zoom)
-        self.box = tuple(round(self.scale * length) for length in box)
+        self.box = tuple(max(round(self.scale * length), 1) for length in box)
         """The frame's place in pixels: left, top, width, height."""
         right = MARGIN + column + 84
         rest = WIDTH - right - MARGIN

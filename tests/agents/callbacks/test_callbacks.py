@@ -5,6 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from catzoo.agents import DQN, BestWeights, QNetwork, SupportMonitor, SupportReport, Transitions
 from catzoo.hparams import DQNRecipe
@@ -40,6 +42,64 @@ def test_advice_for_both_ends():
     advice = report([-20.0] * 10 + [0.0] * 80 + [30.0] * 10).advice()
     assert float(advice.split("value_loss.v_min=")[1].split()[0]) <= -20
     assert float(advice.split("value_loss.v_max=")[1]) >= 30
+
+
+def ends(advice, v_min=-10.0, v_max=10.0):
+    """The support that an advice names."""
+    named = dict(word.split("=") for word in advice.split(": try ")[1].split())
+    return float(named.get("value_loss.v_min", v_min)), float(named.get("value_loss.v_max", v_max))
+
+
+NUMBERS = st.floats(-12, 12, width=32) | st.floats(-(2.0**90), 2.0**90, width=32)
+
+
+@given(
+    st.lists(NUMBERS, max_size=300),
+    st.lists(NUMBERS, max_size=50),
+    st.sampled_from([(-10.0, 10.0), (0.0, 1e-6), (1e5, 1e5 + 10)]),
+)
+@example([11.0] * 100, [0.0] * 10_000, (-10.0, 10.0))  # more returns than targets
+@example([1.05e5] * 20, [], (1e5, 1e5 + 10))
+def test_advice_clips_less_and_moves_no_end_inwards(targets, returns, support):
+    before = report(targets, returns, *support)
+    advice = before.advice()
+    if advice is None:
+        assert sum(before.clipped()) <= 0.01
+        return
+    v_min, v_max = ends(advice, *support)
+    assert v_min <= support[0] < support[1] <= v_max
+    after = report(targets, returns, v_min, v_max).clipped()
+    for old, new, end, own in zip(before.clipped(), after, (v_min, v_max), support, strict=True):
+        assert (new < old and new <= 0.001) if end != own else old <= 0.001
+
+
+@pytest.mark.parametrize("kind", [HLGauss, TwoHot, C51])
+@pytest.mark.parametrize("support", [(0, 1), (-1, 0), (-0.3, 7.7), (1000, 1003)])
+def test_a_target_at_an_end_is_not_beyond_it(kind, support):
+    torch.manual_seed(0)
+    loss, batch = kind(*support, 51), 1000
+    outputs, action = torch.randn(batch, 2, 51), torch.zeros(batch).long()
+    reward = torch.tensor(support, dtype=torch.float32).repeat(batch // 2)
+    _, error = loss.td(outputs, action, outputs, reward, torch.zeros(batch))
+    assert report(loss.decode(outputs[:, 0]) + error, (), *support).clipped() == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("value", [-10.0, 0.0, 10.0])
+def test_one_return_and_no_other(value):
+    assert report([value] * 100, [value] * 100).advice() is None
+
+
+def test_no_end_that_a_recipe_refuses():
+    assert ends(report([3e38] * 100).advice()) == (-10.0, 1e30)
+    assert report([3e38] * 100, v_max=1e30).advice() is None
+
+
+def test_a_given_sigma_widens_with_the_support():
+    before = report([29.0] * 100)
+    before.sigma = 0.5
+    advice = before.advice()
+    wider = (ends(advice)[1] + 10) / 20
+    assert float(advice.split("value_loss.sigma=")[1]) == pytest.approx(0.5 * wider, rel=0.01)
 
 
 class Work:

@@ -106,6 +106,13 @@ def test_long_lists_of_numbers_come_back_as_they_were(values, tmp_path):
     assert list(map(repr, found)) == list(map(repr, values))
 
 
+@pytest.mark.parametrize("value", [float("inf"), -float("inf"), float("nan")])
+def test_what_json_has_no_number_for(value, tmp_path):
+    write_state(tmp_path, {"value": value})
+    assert repr(read_state(tmp_path)["value"]) == repr(value)
+    assert "$float" in (tmp_path / "state.json").read_text()
+
+
 def test_what_could_not_be_read_is_not_written(tmp_path, monkeypatch):
     monkeypatch.setattr("catzoo.agents.checkpoints.state_files.LARGEST", 1000)
     with pytest.raises(ValueError, match="cannot be saved"):

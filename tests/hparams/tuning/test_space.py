@@ -66,7 +66,13 @@ def test_kinds_follow_from_the_keys():
         ({"exploration.end": {"low": 0.5, "high": 1.5}}, "at most 1"),
         ({"network.name": {"low": 1, "high": 2}}, "name its choices"),
         ({"network.name": {"choices": ["mlp", "cnn"]}}, "must be one of"),
-        ({"network.hidden": {"choices": [[64], [128]]}}, "a list cannot be tuned"),
+        ({"network.hidden": {"choices": [[64], [64.0]]}}, "1 choice: nothing to vary"),
+        ({"network.hidden": {"choices": [[64], [64], [8]]}}, "stands twice"),
+        ({"network.hidden": {"choices": [[64], 128]}}, "must be a list such as"),
+        ({"network.hidden": {"choices": [[64], ["x"]]}}, "must be a whole number"),
+        ({"network.hidden": {"choices": [[64], [0]]}}, "must be at least 1"),
+        ({"network.hidden": {"low": 8, "high": 64}}, "name its choices"),
+        ({"env_options": {"choices": [{}, {"a": 1}]}}, "a mapping cannot be tuned"),
         ({"steps": {"low": 1000, "high": 2000}}, "steps cannot be tuned"),
         ({"eval.epsilon": {"low": 0, "high": 0.1}}, "eval.epsilon cannot be tuned"),
         ({"value_loss.delta": {"low": 0.1, "high": 2}}, "does not apply to hl_gauss"),
@@ -78,6 +84,15 @@ def test_what_is_refused(entries, words):
     with pytest.raises(RecipeError, match=words) as error:
         space(entries)
     assert "\n" not in str(error.value)
+
+
+def test_lists_are_choices():
+    lists = space({"network.hidden": {"choices": [[256, 256], [64], []]}})
+    (parameter,) = lists.parameters
+    assert lists.defaults(recipe()) == {"network.hidden": "[256, 256]"}
+    assert lists.defaults(recipe(network={"hidden": [8]})) is None
+    made = [lists.overrides(recipe(), {parameter.key: choice}) for choice in parameter.grid()]
+    assert [recipe(**one).network.hidden for one in made] == [(256, 256), (64,), ()]
 
 
 def test_keys_of_another_loss_are_left_out_only_where_that_is_asked_for():

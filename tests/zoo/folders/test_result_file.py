@@ -32,6 +32,8 @@ def test_a_good_one(tmp_path):
         {"env": "a\x1b[2J"}, {"mean_return": 10**400}, {"mean_return": float("nan")}, {"mean_return": True},
         {"steps": -1}, {"seed": 1.5}, {"seed": "1"}, {"returns": ["x"]}, {"date": 5}, {"cpu": "c" * 1_001},
         {"versions": {"torch": []}}, {"compute": None}, {"advice": "a\nb"},
+        {"median_return": float("nan")}, {"later": [float("inf")]}, {"returns": [1e101]},
+        {"mean_return": "9.5"}, {"interval_95": [-1e300, 0]}, {"train_return": 1e300},
     ],
 )  # fmt: skip
 def test_what_none_of_ours_would_say(change, tmp_path):

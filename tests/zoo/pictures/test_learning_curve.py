@@ -128,3 +128,22 @@ def test_running_mean_equals_its_definition():
 def test_columns_with_holes():
     rows = [{"a": "1"}, {"a": ""}, {"b": "2"}, {"a": None}, {"a": "1e"}]
     np.testing.assert_array_equal(column(rows, "a"), [1, np.nan, np.nan, np.nan, np.nan])
+
+
+def test_cells_that_no_run_wrote_are_left_out(run):
+    fill(run)
+    plain = learning_curve(run).read_bytes()
+    for step, score in (
+        ("1e400", "5"),
+        ("nan", "5"),
+        ("-inf", "5"),
+        ("10", "1e300"),
+        ("10", "nan"),
+        ("x", "5"),
+    ):
+        for table, columns in ((run.metrics, ["", ""]), (run.episodes, ["9"])):
+            with table.open("a", newline="") as file:
+                csv.writer(file).writerow([step, score, *columns])
+    with_more = learning_curve(run).read_bytes()
+    assert pixels(run.curve, "blue") > 500
+    assert with_more == plain

@@ -3,7 +3,9 @@
 import dataclasses
 import itertools
 import re
+from types import SimpleNamespace
 
+import gymnasium as gym
 import numpy as np
 import psutil
 import pytest
@@ -173,7 +175,7 @@ def test_no_lives_no_loss_of_them():
             "dqn",
             "CartPole-v1",
             ["replay.store=frames"],
-            "replay.store=frames needs stacks of uint8 frames; Cart",
+            "replay.store=frames needs stacks of uint8 frames, such as [4, 84, 84]; CartPole-v1 has [4]",
         ),
         ("dqn", "CartPole-v1", ["random_shift=1"], "random_shift=1 needs images with their channels first"),
         ("dqn", "MinAtar/Breakout", ["random_shift=1"], "MinAtar/Breakout has [10, 10, 4]"),
@@ -184,6 +186,18 @@ def test_what_does_not_fit_together_is_one_line(agent, env, overrides, words):
     with pytest.raises(RecipeError, match=re.escape(words)) as error:
         build_trainer(recipe(agent, env, *overrides))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("shape", "fits"), [((4, 36, 36), True), ((36, 36, 3), False), ((36, 40, 1), False)])
+def test_pictures_in_colour_are_no_stacks(shape, fits):
+    space = gym.spaces.Box(0, 255, shape, np.uint8)
+    env = SimpleNamespace(single_observation_space=space, single_action_space=gym.spaces.Discrete(2))
+    asked = recipe("dqn", "CartPole-v1", "replay.store=frames")
+    if fits:
+        check_replay(asked, env, torch.device("cpu"))
+    else:
+        with pytest.raises(RecipeError, match=r"has \[36, .* of uint8: use replay.store=whole"):
+            check_replay(asked, env, torch.device("cpu"))
 
 
 def test_a_replay_on_disk_may_write_over_its_own_files(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from catzoo.hparams import RecipeError
 from catzoo.zoo.folders.run_folder import Run
-from catzoo.zoo.system.csv_rows import cut_after, put_aside, read_rows
+from catzoo.zoo.system.csv_rows import cut_after, number_of, put_aside, read_rows
 from catzoo.zoo.training.evaluate import bootstrap_interval, evaluate
 from catzoo.zoo.training.metrics_csv import CSVMetrics
 from catzoo.zoo.training.train import recipe_of, train
@@ -323,21 +323,58 @@ def test_a_loss_of_ones_own_needs_one_line_of_a_dict(tmp_path, monkeypatch):
         VALUE_LOSSES.pop("somebodys_own", None)
 
 
-def test_rewards_that_are_not_numbers_stop_the_run(tmp_path):
-    class Nan(gym.Wrapper):
+@pytest.fixture
+def rewarding():
+    """Registers CartPole with one reward, and says its name."""
+
+    class Rewarding(gym.Wrapper):
+        def __init__(self, reward):
+            super().__init__(gym.make("CartPole-v1"))
+            self.reward = reward
+
         def step(self, action):
             observation, _, *rest = self.env.step(action)
-            return observation, float("nan"), *rest
+            return observation, self.reward, *rest
 
-    gym.register("Nan-v0", entry_point=lambda: Nan(gym.make("CartPole-v1")))
-    try:
-        with pytest.raises(FloatingPointError, match=r"nan at step \d+, update 1: the batch is in"):
-            tiny(tmp_path / "run", steps=1000, env="Nan-v0")
-    finally:
-        del gym.registry["Nan-v0"]
+    def register(reward):
+        gym.register("Rewarding-v0", entry_point=lambda: Rewarding(reward), disable_env_checker=True)
+        return "Rewarding-v0"
+
+    yield register
+    del gym.registry["Rewarding-v0"]
+
+
+@pytest.mark.parametrize("reward", [float("nan"), 1e300])
+def test_rewards_that_are_not_numbers_stop_the_run(tmp_path, rewarding, reward):
+    with pytest.raises(FloatingPointError, match=r"^Rewarding-v0: reward (nan|1e\+300) at step 4: "):
+        tiny(tmp_path / "run", steps=1000, env=rewarding(reward))
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+@pytest.mark.parametrize("steps", [100, 104])
+def test_a_run_that_learns_nothing_says_so(tmp_path, capsys, steps):
+    tiny(tmp_path / "run", steps=steps)
+    assert ("learning_starts=100 of 100 steps: nothing will be learned" in capsys.readouterr().out) == (
+        steps == 100
+    )
+
+
+def test_large_returns_are_read_again_to_the_last_digit(tmp_path, rewarding):
+    result = tiny(tmp_path / "run", steps=300, env=rewarding(123_456.75))
+    run = Run(tmp_path / "run")
+    assert run.result() == result
+    rows = read_rows(run.episodes)
+    assert rows
+    for row in rows:
+        assert number_of(row["return"]) == 123_456.75 * int(row["length"])
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path, rewarding):
+    with pytest.raises(FloatingPointError, match=r"the loss is \w+ at step \d+, update 1: the batch is in"):
+        tiny(tmp_path / "run", steps=1000, env=rewarding(3e38), loss="mse")  # its square is too large
     assert not (tmp_path / "run" / "result.json").exists()
     batch = load_file(tmp_path / "run" / "not_finite.safetensors")
-    assert batch["reward"].isnan().all()
+    assert (batch["reward"] > 1e38).all()
     assert batch["observation"].shape == (16, 4)
 
 

@@ -1,6 +1,7 @@
 """Films: a file that decodes, pictures that show what happened, and nothing left behind on failure."""
 
 import os
+from types import SimpleNamespace
 
 import gymnasium as gym
 import imageio.v3 as iio
@@ -17,7 +18,7 @@ from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.training.build import build_agent, build_env
 from catzoo.zoo.training.weights import load_agent, save_weights
 from catzoo.zoo.watch import film
-from catzoo.zoo.watch.environment_views import SCREEN, open_view, short_name
+from catzoo.zoo.watch.environment_views import SCREEN, Rendered, open_view, short_name
 from catzoo.zoo.watch.film import play, watch
 from catzoo.zoo.watch.step_picture import Caption, Episode, Picture, softmax, visible_bins
 
@@ -348,6 +349,60 @@ def test_environments_that_cannot_draw(kind, tmp_path):
         del gym.registry[name]
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def views_of(frames):
+    """What a film shows of an environment that renders these, one after another."""
+    single = SimpleNamespace(unwrapped=None)
+    left = list(frames)
+    view = Rendered("env", SimpleNamespace(metadata={}, envs=[single], render=lambda: (left.pop(0),)))
+    return [view.frame(None) for _ in frames]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (5, 7, 3), (5, 7, 4)])
+def test_a_grey_of_100_is_shown_as_it_is(kind, shape):
+    for frame in (np.full(shape, 100, kind), [np.zeros(shape, kind), np.full(shape, 100, kind)]):
+        (seen,) = views_of([frame])
+        assert seen.shape == (5, 7, 3)
+        assert seen.dtype == np.uint8
+        assert (seen == 100).all()
+
+
+def test_what_white_is():
+    bright, dark = np.full((2, 2, 3), 0.4), np.full((2, 2, 3), 200.0)
+    assert [int(seen[0, 0, 0]) for seen in views_of([bright, bright])] == [102, 102]
+    assert [int(seen[0, 0, 0]) for seen in views_of([dark, bright])] == [200, 0]  # white is 255 there
+    assert views_of([np.array([[True, False]])])[0][0, :, 1].tolist() == [255, 0]
+    assert views_of([np.array([[np.nan, np.inf, -5.0]])])[0][0, :, 1].tolist() == [0, 255, 0]
+
+
+@pytest.mark.parametrize(
+    "frame", [None, [], "text", np.zeros(5), np.zeros((5, 0, 3)), np.zeros((5, 5, 2)), np.zeros((2, 2), "O")]
+)
+def test_what_is_no_picture(frame):
+    with pytest.raises(RecipeError, match=r"env: cannot draw itself.*render\(\) gives") as caught:
+        views_of([frame])
+    assert "\n" not in str(caught.value)
+
+
+def test_frames_that_change_their_size(synthetic):
+    episode = synthetic.episode
+    episode.frames.clear()
+    episode.shape = ()
+    for height, width in ((1, 301), (11, 5), (40, 60)):
+        episode.add_frame(np.zeros((height, width, 3), np.uint8))
+    assert episode.shape == (40, 301, 3)
+    for t, (height, width) in enumerate(((1, 301), (11, 5), (40, 60))):
+        assert (episode.frame(t) == 0).sum() == height * width * 3
+    assert (episode.frame(1)[14:25, 148:153] == 0).all()
+    assert Picture(episode, synthetic.caption)(1).shape == (720, 1280, 3)
+
+
+def test_a_line_has_a_film():
+    episode = Episode(outputs=[np.zeros((2, 1))], values=[np.zeros(2)], actions=[0], rewards=[1.0])
+    episode.add_frame(np.zeros((1, 3001, 3), np.uint8))
+    assert Picture(episode, Caption("DQN", "test", ("a", "b"), gamma=0.5))(0).shape == (720, 1280, 3)
 
 
 def test_the_own_style_does_not_leak(synthetic):

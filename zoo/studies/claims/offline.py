@@ -6,6 +6,7 @@ classification copes with, its gain should be there with the former and not with
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,13 +147,10 @@ def decays(rows: Sequence[Row]) -> list[tuple[Row, float]]:
 def evaluations(run: Path) -> dict[int, float]:
     """The interim evaluations of a run, by step."""
     from catzoo.zoo.folders.run_folder import Run
-    from catzoo.zoo.system.csv_rows import read_rows
+    from catzoo.zoo.system.csv_rows import number_of, read_rows, step_of
 
-    return {
-        int(row["step"]): float(row["eval/return"])
-        for row in read_rows(Run(run).metrics)
-        if row.get("eval/return")
-    }
+    found = {step_of(row): number_of(row.get("eval/return")) for row in read_rows(Run(run).metrics)}
+    return {step: score for step, score in found.items() if step is not None and not math.isnan(score)}
 
 
 STUDY = Offline
