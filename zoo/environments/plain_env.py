@@ -55,7 +55,7 @@ class PlainEnv(gym.Wrapper):
     def _number(self, reward: Any) -> float:
         try:
             return float(reward.item() if isinstance(reward, np.ndarray) else reward)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise RecipeError(f"{self.name}: gave a reward that is no number: {reward!r:.80}") from None
 
 
