@@ -30,6 +30,8 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
+from catzoo.hparams.paths import path_of
+
 FORMAT = 1
 """Version of the folder's layout."""
 MANIFEST, META = "manifest.json", "meta.json"
@@ -63,7 +65,7 @@ class Dataset:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
+        self.folder = path_of(folder)
         try:
             if not (self.folder / MANIFEST).is_file() and (self.folder / "dataset" / MANIFEST).is_file():
                 self.folder = self.folder / "dataset"

@@ -74,7 +74,7 @@ def shown_url(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     login, at, host = rest.partition("?")[0].rpartition("@")  # a query may have a password as well
     user = login.partition(":")[0]
-    return brief(f"{scheme}{separator}{user}{at}{host}" if separator else url, 200)
+    return brief(f"{scheme}{separator}{user}{at}{host}" if separator else url, 4_096)
 
 
 def first_line(error: BaseException) -> str:

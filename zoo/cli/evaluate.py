@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from catzoo.zoo.cli.parser import natural, positive
+from catzoo.zoo.cli.parser import natural, path, positive
 
 EXAMPLES = """\
   catzoo eval runs/dqn-CartPole-v1-hl_gauss-s0 --episodes 500 --seed 7
@@ -16,7 +15,7 @@ RUN = "a run's folder, or the name of one of the zoo's trained agents (catzoo li
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its words."""
-    parser.add_argument("run", metavar="RUN", type=Path, help=RUN)
+    parser.add_argument("run", metavar="RUN", type=path, help=RUN)
     parser.add_argument("--episodes", metavar="N", type=positive, help="default: the recipe's eval.episodes")
     parser.add_argument("--seed", metavar="N", type=natural, help="of the environments; default: the run's")
     add_best_and_trust(parser)

@@ -12,7 +12,7 @@ from catzoo.zoo.catalogue.recipe_files import agents, recipe_source
 from catzoo.zoo.catalogue.score_tables import SCORES, scores
 from catzoo.zoo.folders.result_file import read_result
 from catzoo.zoo.studies.claim_names import STUDIES
-from catzoo.zoo.system.console import console, print_table
+from catzoo.zoo.system.console import print_table, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +60,7 @@ def print_scores(agent: str | None = None) -> None:
         key = (row["env"], row["agent"], row["loss"], row["steps"], row["protocol"], said)
         groups.setdefault(key, []).append(row)
     if not groups:
-        console.print("No scores measured yet.")
+        say("No scores measured yet.")
         return
     rows = []
     for (env, name, loss, steps, protocol, said), runs in sorted(groups.items()):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from catzoo.hparams import VALUE_LOSSES, RecipeError
-from catzoo.zoo.cli.parser import positive, whole
+from catzoo.zoo.cli.parser import path, positive, whole
 from catzoo.zoo.environments.names import SETS, is_list
 
 EXAMPLES = f"""\
@@ -58,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--run-dir",
         metavar="DIR",
-        type=Path,
+        type=path,
         help="default runs/AGENT-ENV[-PRESET]-LOSS-sSEED; of several runs the folder they are in: runs",
     )
     parser.add_argument("--wandb", metavar="PROJECT", help="log to this Weights & Biases project as well")

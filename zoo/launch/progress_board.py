@@ -7,7 +7,7 @@ from collections.abc import Callable
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from catzoo.zoo.launch.jobs import Job
-from catzoo.zoo.system.console import console
+from catzoo.zoo.system.console import console, has_bars
 from catzoo.zoo.system.csv_rows import newest_row
 
 
@@ -27,7 +27,7 @@ class Board:
     ) -> None:
         self.runs, self.done, self.begun, self.steps_done = runs, done, done, steps_done
         self.tell = tell or (lambda line: None)
-        self.live = tell is not None and console.is_terminal
+        self.live = tell is not None and has_bars()
         self.bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),

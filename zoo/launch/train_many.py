@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import RecipeError, loss_name
+from catzoo.hparams.paths import Typed, path_of
 from catzoo.zoo.catalogue.recipe_files import find_recipe, know_losses, recipe_source
 from catzoo.zoo.environments.selection import expand
 from catzoo.zoo.folders.recipe_sources import Source, Sourced, recipes_from
@@ -43,7 +44,7 @@ def train_many(
     seeds: int = 1,
     seed: int | None = None,
     workers: int = 1,
-    run_dir: str | os.PathLike[str] | None = None,
+    run_dir: Typed | None = None,
     overrides: Overrides = (),
     wandb: str | None = None,
     progress: Callable[[str], None] | None = say,
@@ -89,7 +90,7 @@ def train_many(
         raise RecipeError("name an agent and environments, or recipes with --from")
     else:
         recipes = _recipes(agent, envs, losses, preset, steps, seeds, seed, overrides)
-    parent = Path("runs" if run_dir is None else run_dir)
+    parent = path_of("runs" if run_dir is None else run_dir)
     said = {"overrides": overrides, "wandb": wandb, "source": None if source is None else os.fspath(source)}
     jobs = [_job(one, parent, said) for one in recipes]
     todo = _unfinished(jobs, parent)
@@ -173,8 +174,8 @@ def _unfinished(jobs: Sequence[Job], parent: Path) -> list[Job]:
     """The jobs that are left to do; refuses folders that are somebody else's, or are two jobs' at once."""
     try:
         is_run = (parent / "recipe.yaml").exists()
-    except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
-        raise RecipeError(f"{str(parent)[:80]!r}: cannot be used: {error}") from None
+    except OSError as error:  # no leave to look, or too many names in it
+        raise RecipeError(f"{parent}: cannot be used: {error.strerror or error}") from None
     if is_run:
         raise RecipeError(
             f"{parent} is a run folder: --run-dir of several runs is the folder that holds them"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from catzoo.zoo.system.console import console, print_table
+from catzoo.zoo.system.console import print_table, say
 
 
 def print_result(result: dict[str, Any]) -> None:
@@ -22,6 +22,6 @@ def print_result(result: dict[str, Any]) -> None:
     columns = ("environment", "loss", "steps", "seed", "episodes", "mean return", "95 % interval")
     print_table("Greedy evaluation", columns, [row], note=f"protocol: {result['protocol']['name']}")
     if result.get("advice"):
-        console.print(f"support: {result['advice']}")
+        say(f"support: {result['advice']}")
     if result.get("run_dir"):
-        console.print(f"run folder: {result['run_dir']}")
+        say(f"run folder: {result['run_dir']}")

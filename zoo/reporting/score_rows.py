@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from catzoo.hparams import Recipe, RecipeError
+from catzoo.hparams.paths import Typed
 from catzoo.zoo.catalogue.recipe_files import find_recipe
 from catzoo.zoo.catalogue.score_tables import SCORES
 from catzoo.zoo.environments.names import canonical
@@ -98,7 +99,7 @@ def command_of(recipe: Recipe) -> str:
     return shlex.join(words)
 
 
-def record(runs: Sequence[Path], file: Path = SCORES) -> int:
+def record(runs: Sequence[Typed], file: Path = SCORES) -> int:
     """Adds the runs to `file`, sorted; returns the number of rows."""
     rows = {tuple(row[key] for key in KEY): row for row in read_rows(file)}
     for path in runs:
@@ -110,6 +111,6 @@ def record(runs: Sequence[Path], file: Path = SCORES) -> int:
 
 if __name__ == "__main__":
     try:
-        print(f"{SCORES}: {record([Path(word) for word in sys.argv[1:]])} rows")
+        print(f"{SCORES}: {record(sys.argv[1:])} rows")
     except RecipeError as error:
         raise SystemExit(f"catzoo: error: {error}") from None

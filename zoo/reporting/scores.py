@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from catzoo.hparams import RecipeError
+from catzoo.hparams.paths import Typed, path_of
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.reporting.finished_runs import (
     Folders,
@@ -22,7 +23,7 @@ from catzoo.zoo.system.console import print_table, say
 from catzoo.zoo.system.csv_rows import write_rows
 
 
-def print_scores(folders: Folders, out: Path | None = None, curves: Path | None = None) -> list[Row]:
+def print_scores(folders: Folders, out: Typed | None = None, curves: Typed | None = None) -> list[Row]:
     """Prints what `gather` finds, and how many runs are not finished.
 
     Args:
@@ -33,6 +34,8 @@ def print_scores(folders: Folders, out: Path | None = None, curves: Path | None 
     Raises:
         RecipeError: see `gather`, or a file cannot be written.
     """
+    out = None if out is None else path_of(out)
+    curves = None if curves is None else path_of(curves)
     if curves is not None and curves.suffix.lower() != ".png":
         raise RecipeError(f"{curves}: the picture of the curves must be a .png file")
     runs = find_runs(folders)

@@ -9,10 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from catzoo.agents import LightningAgent
 from catzoo.zoo.system.csv_rows import EPISODE, read_rows, write_rows
+
+
+class Events(TensorBoardLogger):
+    """Lightning's logger for TensorBoard, in the very folder that it is given."""
+
+    @property
+    def log_dir(self) -> str:
+        """Lightning's would put the environment's variables into a name such as `a$HOME`."""
+        return self.root_dir
 
 
 class CSVMetrics(Logger):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from catzoo.hparams import Recipe, RecipeError, parse_override
+from catzoo.hparams.paths import Typed
 from catzoo.zoo.catalogue.recipe_files import find_recipe
 from catzoo.zoo.folders.recipe_sources import Source, recipes_from
 from catzoo.zoo.folders.run_folder import Run, default_folder, finished_result
@@ -26,7 +26,7 @@ def train(
     preset: str | None = None,
     steps: int | None = None,
     seed: int | None = None,
-    run_dir: str | os.PathLike[str] | None = None,
+    run_dir: Typed | None = None,
     overrides: Iterable[str | Mapping[str, Any]] = (),
     wandb: str | None = None,
 ) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -77,7 +76,7 @@ def write_best(
     plan: Plan,
     found: Mapping[str, Any],
     folder: StudyFolder,
-    out: str | os.PathLike[str] | None,
+    out: Path | None,
 ) -> None:
     """Publishes best.yaml, in the study's folder and where else it is wanted.
 
@@ -103,7 +102,7 @@ def write_best(
             {key: value for key, value in whole.items() if key != "catzoo"} for whole in protocols
         ]}  # fmt: skip
     text = yaml.safe_dump(content, sort_keys=False)
-    for file in (folder.best, *([Path(out)] if out is not None else [])):
+    for file in (folder.best, *([out] if out is not None else [])):
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(file, text)

@@ -9,8 +9,8 @@ from typing import Any
 
 from catzoo.zoo.bench.rows import Row
 from catzoo.zoo.statistics.intervals import student_interval
-from catzoo.zoo.system.console import console
 from catzoo.zoo.system.console import print_table as print_columns
+from catzoo.zoo.system.console import say
 
 
 def compare(rows: Sequence[Row], library: str, loss: str, base: str, base_loss: str) -> list[float]:
@@ -117,7 +117,7 @@ def _print_overhead(sides: Sequence[Row]) -> None:
     for side in sides:
         if side["library"] == "catzoo" and "ratio" in side:
             costs = [100 * (1 / side[key] - 1) for key in ("ratio", "ratio_high", "ratio_low")]
-            console.print(
+            say(
                 f"Lightning against the bare loop, {side['env']}, {side['runs']} pairs: "
                 f"{costs[0]:+.1f} % time ({costs[1]:+.1f} to {costs[2]:+.1f} %)"
             )

@@ -43,7 +43,7 @@ from catzoo.hparams.schema import check_name
 from catzoo.zoo.bench.loops.job import KEY, Job
 from catzoo.zoo.bench.loops.loop_summary import print_table, summarise
 from catzoo.zoo.bench.rows import Row, append_results, stamp, whole
-from catzoo.zoo.system.console import say
+from catzoo.zoo.system.console import pasteable, say
 
 __all__ = ["COLUMNS", "bench_training", "print_table", "summarise"]
 
@@ -121,9 +121,10 @@ def bench_training(
     jobs = list(_jobs(env, steps, seeds, able, parts, episodes, compile, cores))
     file = _csv_file(out, env)
     done = _read(file)
-    command = (
-        f"catzoo bench training --env {env} --steps {steps} --seeds {seeds} --cores {cores} "
-        f"--episodes {episodes} --parts {' '.join(parts)} --peers {' '.join(peers)}"
+    counts = {"--steps": steps, "--seeds": seeds, "--cores": cores, "--episodes": episodes}
+    counted = [str(word) for pair in counts.items() for word in pair]
+    command = pasteable(
+        "catzoo", "bench", "training", "--env", env, *counted, "--parts", *parts, "--peers", *peers
     )
     rows: list[Row] = []
     for number, job in enumerate(jobs, 1):
