@@ -7,6 +7,7 @@ from collections.abc import Callable
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from catzoo.zoo.launch.jobs import Job
+from catzoo.zoo.system import digits
 from catzoo.zoo.system.console import console, has_bars
 from catzoo.zoo.system.csv_rows import newest_row
 
@@ -78,7 +79,7 @@ class Board:
             completed=done,
             count=f"{done:,}/{steps:,}",
             rate=f"{rate:,.0f} steps/s",
-            score=f"return {float(score):.4g}" if score else "",
+            score=f"return {digits.score(float(score))}" if score else "",
         )
         self.rates[name] = rate
         self._sum()

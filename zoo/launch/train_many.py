@@ -26,6 +26,7 @@ from catzoo.zoo.launch.processes import environment, last_words, threads_each
 from catzoo.zoo.launch.progress_board import Board
 from catzoo.zoo.reporting.scores import print_scores
 from catzoo.zoo.system.console import say
+from catzoo.zoo.system.digits import with_interval
 from catzoo.zoo.system.signals import sigterm_raises
 from catzoo.zoo.training.loop import check_wandb
 from catzoo.zoo.training.train import said_of
@@ -261,8 +262,7 @@ def _line(job: Job, problem: str | None) -> str:
     if problem is not None:
         return f"{name}: failed: {problem}"
     result = job.run.result() or {}
-    low, high = result["interval_95"]
-    return f"{name}: greedy return {result['mean_return']:.1f} [{low:.1f}, {high:.1f}]"
+    return f"{name}: greedy return {' '.join(with_interval(result['mean_return'], *result['interval_95']))}"
 
 
 def _report(jobs: Sequence[Job], failures: Mapping[Path, str], tell: Callable[[str], None]) -> None:

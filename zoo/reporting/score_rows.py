@@ -22,6 +22,7 @@ from catzoo.zoo.environments.names import canonical
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.folders.run_recipe import INCIDENTAL, compare
 from catzoo.zoo.system.csv_rows import read_rows, write_rows
+from catzoo.zoo.system.digits import exact
 
 ORDER = ("env", "agent", "loss", "seed", "steps", "protocol")
 KEY = ("command",)
@@ -55,10 +56,10 @@ def score_of(run: Run) -> dict[str, str]:
         "env": canonical(result["env"]),
         "date": result.get("date", ""),
         "protocol": result["protocol"]["name"],
-        "mean_return": f"{result['mean_return']:.2f}",
-        "low_95": f"{low:.2f}",
-        "high_95": f"{high:.2f}",
-        "train_return": f"{result['train_return']:.2f}" if result.get("train_return") is not None else "",
+        "mean_return": exact(result["mean_return"]),
+        "low_95": exact(low),
+        "high_95": exact(high),
+        "train_return": exact(result["train_return"]) if result.get("train_return") is not None else "",
         "versions": " ".join(
             f"{name}-{result.get('versions', {}).get(name, '?')}"
             for name in ("catzoo", "torch", "torchrl", "gymnasium")

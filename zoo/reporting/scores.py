@@ -21,6 +21,7 @@ from catzoo.zoo.statistics.intervals import FEW
 from catzoo.zoo.system.atomic_files import writing
 from catzoo.zoo.system.console import print_table, say
 from catzoo.zoo.system.csv_rows import write_rows
+from catzoo.zoo.system.digits import with_interval
 
 
 def print_scores(folders: Folders, out: Typed | None = None, curves: Typed | None = None) -> list[Row]:
@@ -66,12 +67,11 @@ def _print(rows: Sequence[Row]) -> None:
                "mean return", "95 % over seeds", "protocol"]  # fmt: skip
     cells = []
     for row in rows:
-        interval = (
-            f"[{row['low_95']:.1f}, {row['high_95']:.1f}]{'*' if row['interval'] == 'episodes' else ''}"
-        )
+        mean, interval = with_interval(row["mean_return"], row["low_95"], row["high_95"])
+        interval += "*" if row["interval"] == "episodes" else ""
         cells.append([row["env"], row["agent"], row["loss"], f"{row['steps']:,}",
-                      *([row["differs"]] if differs else []), row["seeds"], f"{row['mean_return']:.1f}",
-                      interval, row["protocol"]])  # fmt: skip
+                      *([row["differs"]] if differs else []), row["seeds"], mean, interval,
+                      row["protocol"]])  # fmt: skip
     few = any(1 < row["seeds"] < FEW for row in rows)
     notes = [f"over fewer than {FEW} seeds: Student's t; else a bootstrap"] if few else []
     notes += (

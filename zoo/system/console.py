@@ -22,7 +22,7 @@ from rich.text import Text
 
 from catzoo.hparams.schema import brief
 from catzoo.zoo.system.streams import STDOUT
-from catzoo.zoo.system.table_layout import fit, is_words
+from catzoo.zoo.system.table_layout import fit, is_words, wrapped
 
 LONGEST = 300
 """Characters of a table's cell."""
@@ -103,7 +103,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
         side: JustifyMethod = "left" if is_words(index, columns[index]) else "right"
         table.add_column(Text(columns[index]), justify=side, overflow="fold", width=own)
     for row in cells:
-        table.add_row(*(Text(row[index]) for index, _ in widths))
+        table.add_row(*(Text(wrapped(row[index], own)) for index, own in widths))
     console.print(Text(title, "bold"))
     console.print(table, soft_wrap=False)
     left_out = [column for index, column in enumerate(columns) if index not in dict(widths)]

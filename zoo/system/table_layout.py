@@ -51,6 +51,13 @@ def fit(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> li
     return list(widths.items())
 
 
+def wrapped(text: str, width: int) -> str:
+    """A text whose values have lines of their own where a key and its value have no place on one."""
+    return " ".join(
+        word.replace("=", "=\n", 1) if cell_len(word) > width else word for word in text.split(" ")
+    )
+
+
 def _spare(widths: Sequence[int], width: int) -> int:
     return width - sum(widths) - FRAME * len(widths) - 1
 

@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from catzoo.agents import LightningAgent
 from catzoo.zoo.system.csv_rows import EPISODE, read_rows, write_rows
+from catzoo.zoo.system.digits import exact
 
 
 class Events(TensorBoardLogger):
@@ -97,4 +98,4 @@ class EpisodeLog(pl.Callback):
             writer = csv.writer(file)
             if fresh:
                 writer.writerow(EPISODE)
-            writer.writerows((episode.step, f"{episode.score:g}", episode.length) for episode in finished)
+            writer.writerows((episode.step, exact(episode.score), episode.length) for episode in finished)

@@ -44,6 +44,7 @@ from catzoo.zoo.bench.loops.job import KEY, Job
 from catzoo.zoo.bench.loops.loop_summary import print_table, summarise
 from catzoo.zoo.bench.rows import Row, append_results, stamp, whole
 from catzoo.zoo.system.console import pasteable, say
+from catzoo.zoo.system.digits import score
 
 __all__ = ["COLUMNS", "bench_training", "print_table", "summarise"]
 
@@ -269,9 +270,9 @@ def _line(job: Job, rows: Sequence[Row]) -> str:
         return f"{what}, steps/s: {rates}"
     if job.part == "share":
         return f"{what}: " + ", ".join(f"{row['variant']} {row['share']:.0%}" for row in rows)
-    score = rows[0]["mean_return"]
+    mean = rows[0]["mean_return"]
     rate = f"{rows[0]['steps_per_second']:,.0f} steps/s"
-    return f"{what}: {rate}" + (f", return {score:.1f}" if score != "" else "")
+    return f"{what}: {rate}" + (f", return {score(mean)}" if mean != "" else "")
 
 
 def _check(names: Sequence[str], known: Sequence[str], what: str) -> None:
