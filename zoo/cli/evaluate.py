@@ -40,8 +40,10 @@ def run(arguments: argparse.Namespace) -> None:
     from catzoo.zoo.catalogue.pretrained import find_run
     from catzoo.zoo.folders.run_folder import Run
     from catzoo.zoo.reporting.result_table import print_result
-    from catzoo.zoo.system.console import counting
-    from catzoo.zoo.training.evaluate import evaluate
+    from catzoo.zoo.system.console import counting, waiting
+
+    with waiting("loading"):
+        from catzoo.zoo.training.evaluate import evaluate
 
     arguments.episodes = arguments.episodes or Run(find_run(arguments.run)).recipe().eval.episodes
     with counting("evaluating", arguments.episodes) as progress:

@@ -30,6 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`catzoo report`."""
-    from catzoo.zoo.reporting.report import print_report, report
+    from catzoo.zoo.system.console import waiting
 
-    print_report(report(arguments.runs, arguments.out))
+    with waiting("comparing runs"):
+        from catzoo.zoo.reporting.report import print_report, report
+
+        made = report(arguments.runs, arguments.out)
+    print_report(made)

@@ -40,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """`catzoo reproduce`."""
-    from catzoo.zoo.studies.reproduce import reproduce
+    from catzoo.zoo.system.console import waiting
+
+    with waiting("loading"):
+        from catzoo.zoo.studies.reproduce import reproduce
 
     return int(bool(reproduce(**vars(arguments))["failed"]))

@@ -68,17 +68,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """`catzoo train`: one run in this process, or many in others."""
+    from catzoo.zoo.system.console import waiting
+
     _settle_agent(arguments)
     settings = vars(arguments)
     seeds, workers = settings.pop("seeds"), settings.pop("workers")
     if seeds or workers or is_list(arguments.env or "") or "," in (arguments.loss or ""):
-        from catzoo.zoo.launch.train_many import train_many
+        with waiting("loading"):
+            from catzoo.zoo.launch.train_many import train_many
 
         envs, losses = settings.pop("env"), settings.pop("loss")
         outcomes = train_many(envs=envs, losses=losses, seeds=seeds or 1, workers=workers or 1, **settings)
         return int(any("error" in outcome for outcome in outcomes))
-    from catzoo.zoo.reporting.result_table import print_result
-    from catzoo.zoo.training.train import train
+    with waiting("loading"):
+        from catzoo.zoo.reporting.result_table import print_result
+        from catzoo.zoo.training.train import train
 
     print_result(train(**settings))
     return 0

@@ -78,6 +78,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`catzoo tune`."""
-    from catzoo.zoo.tuning.tune import tune
+    from catzoo.zoo.system.console import waiting
+
+    with waiting("loading"):
+        from catzoo.zoo.tuning.tune import tune
 
     tune(**vars(arguments))

@@ -27,10 +27,11 @@ def run(arguments: argparse.Namespace) -> None:
     """`catzoo watch`."""
     # Nothing opens a window here; without a desktop pygame would complain that it cannot.
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-    from catzoo.zoo.system.console import counting, say
+    from catzoo.zoo.system.console import counting, say, waiting
     from catzoo.zoo.system.digits import exact
-    from catzoo.zoo.watch.film import watch
 
+    with waiting("loading"):
+        from catzoo.zoo.watch.film import watch
     with counting("filming", arguments.max_steps) as progress:
         film = watch(**vars(arguments), progress=progress)
     say(f"{film['out']}: {film['steps']} steps, return {exact(film['return'])}")

@@ -25,7 +25,7 @@ from catzoo.zoo.launch.jobs import COMMAND, Ending, Job
 from catzoo.zoo.launch.processes import environment, last_words, threads_each
 from catzoo.zoo.launch.progress_board import Board
 from catzoo.zoo.reporting.scores import print_scores
-from catzoo.zoo.system.console import say
+from catzoo.zoo.system.console import say, waiting
 from catzoo.zoo.system.digits import with_interval
 from catzoo.zoo.system.signals import sigterm_raises
 from catzoo.zoo.training.loop import check_wandb
@@ -95,7 +95,7 @@ def train_many(
     said = {"overrides": overrides, "wandb": wandb, "source": None if source is None else os.fspath(source)}
     jobs = [_job(one, parent, said) for one in recipes]
     todo = _unfinished(jobs, parent)
-    check_jobs(todo, workers)
+    check_jobs(todo, workers, progress)
     _make_logs(parent, todo)
     failures = train_jobs(jobs, todo, workers, progress)
     if progress is not None:
@@ -192,10 +192,10 @@ def _unfinished(jobs: Sequence[Job], parent: Path) -> list[Job]:
     return [job for job in jobs if finished_result(job.run, job.recipe) is None]
 
 
-def check_jobs(jobs: Sequence[Job], workers: int) -> None:
+def check_jobs(jobs: Sequence[Job], workers: int, tell: Callable[[str], None] | None) -> None:
     """Builds the first run of each family in a worker, so that what cannot work is refused now, and once.
 
-    Games of one family take the same options and have the same kinds of spaces.
+    Games of one family take the same options and have the same kinds of spaces. Without `tell` no bar is shown.
     """
     from catzoo.zoo.environments.protocols import protocol_of
 
@@ -208,7 +208,7 @@ def check_jobs(jobs: Sequence[Job], workers: int) -> None:
         return
     words = [{**job.arguments, "wandb": None} for job in first.values()]
     workers = min(workers, len(jobs))
-    with sigterm_raises():
+    with sigterm_raises(), waiting("checking what can be trained", shown=tell is not None):
         done = subprocess.run(
             [*COMMAND, "check"],
             input=json.dumps(words) + "\n",

@@ -19,7 +19,7 @@ from catzoo.zoo.reporting.finished_runs import (
 )
 from catzoo.zoo.statistics.intervals import FEW
 from catzoo.zoo.system.atomic_files import writing
-from catzoo.zoo.system.console import print_table, say
+from catzoo.zoo.system.console import print_table, say, waiting
 from catzoo.zoo.system.csv_rows import write_rows
 from catzoo.zoo.system.digits import with_interval
 
@@ -39,10 +39,11 @@ def print_scores(folders: Folders, out: Typed | None = None, curves: Typed | Non
     curves = None if curves is None else path_of(curves)
     if curves is not None and curves.suffix.lower() != ".png":
         raise RecipeError(f"{curves}: the picture of the curves must be a .png file")
-    runs = find_runs(folders)
-    found = sort_runs(runs)
-    finished, unfinished = found.finished, len(found.unfinished)
-    rows = _summarise(finished)
+    with waiting("reading runs"):
+        runs = find_runs(folders)
+        found = sort_runs(runs)
+        finished, unfinished = found.finished, len(found.unfinished)
+        rows = _summarise(finished)
     if rows:
         _print(rows)
     if unfinished:
@@ -55,7 +56,8 @@ def print_scores(folders: Folders, out: Typed | None = None, curves: Typed | Non
         _write(finished, out)
         say(f"{out}: a row for each of {len(finished)} finished runs")
     if curves is not None:
-        _draw(finished, curves)
+        with waiting("drawing curves"):
+            _draw(finished, curves)
         say(f"{curves}: learning curves of {len(finished)} finished runs")
     return rows
 

@@ -40,6 +40,10 @@ class TrainingBar(pl.Callback):
         scores = "  ".join(f"{name} {score(seen[key])}" for name, key in named if key in seen)
         self.bar.update(self.task, completed=min(work.steps, work.total_steps), rate=rate, scores=scores)
 
+    def evaluating(self, episodes: int) -> None:
+        """Says how far an evaluation is, in whose time no step is made."""
+        self.bar.update(self.task, scores=f"evaluating, {episodes} episodes done")
+
     def on_train_end(self, trainer: pl.Trainer, module: Any) -> None:
         """Leaves the bar full."""
         self.bar.update(self.task, completed=min(module.work.steps, module.work.total_steps))

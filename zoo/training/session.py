@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from catzoo.agents import AtWork, BestWeights, Checkpointing, Checkpoints, Evaluation, SupportMonitor
@@ -9,6 +10,7 @@ from catzoo.hparams import Recipe
 from catzoo.zoo.environments.protocols import Protocol
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.pictures.learning_curve import learning_curve
+from catzoo.zoo.system.console import counting, waiting
 from catzoo.zoo.training.compute import compute_words
 from catzoo.zoo.training.evaluate import evaluate_trained, result_of
 from catzoo.zoo.training.metrics_csv import EpisodeLog
@@ -33,6 +35,7 @@ class Session:
         self, run: Run, recipe: Recipe, work: AtWork, protocol: Protocol, stopping: Stopping
     ) -> None:
         self.run, self.recipe, self.work, self.protocol, self.stopping = run, recipe, work, protocol, stopping
+        self.bar = TrainingBar()
         self.monitor = SupportMonitor(work.agent.value_loss)
         self.best = BestWeights(recipe.checkpoint_every)
         also = {"support": self.monitor, "best": self.best}
@@ -44,7 +47,8 @@ class Session:
         Raises:
             RecipeError: see `restore`.
         """
-        restored = restore(self.checkpoints, self.recipe, self.run)
+        with waiting("looking for a checkpoint"):
+            restored = restore(self.checkpoints, self.recipe, self.run)
         # With what may differ from before, such as more steps.
         self.run.save_recipe(self.recipe, self.protocol)
         return restored
@@ -57,16 +61,22 @@ class Session:
             self.monitor,
             self.best,
             Evaluation(
-                recipe.eval.every, lambda agent: self._scores(recipe.eval.interim_episodes, "interim")
+                recipe.eval.every,
+                lambda agent: self._scores(recipe.eval.interim_episodes, "interim", self.bar.evaluating),
             ),
             Checkpointing(recipe.checkpoint_every, self.checkpoints, self.stopping),
             self.stopping,
-            TrainingBar(),
+            self.bar,
         ]
 
-    def _scores(self, episodes: int, purpose: str) -> list[float]:
+    def _scores(self, episodes: int, purpose: str, progress: Callable[[int], None]) -> list[float]:
         return evaluate_trained(
-            self.work.agent, self.recipe, episodes, purpose=purpose, protocol=self.protocol
+            self.work.agent,
+            self.recipe,
+            episodes,
+            purpose=purpose,
+            protocol=self.protocol,
+            progress=progress,
         )
 
     def save(self) -> None:
@@ -79,7 +89,8 @@ class Session:
         """Weights, greedy evaluation, picture and result; returns the content of result.json."""
         work, run = self.work, self.run
         save_weights(run, work.agent, work.steps, self.best)
-        scores = self._scores(self.recipe.eval.episodes, "evaluation")
+        with counting("evaluating", self.recipe.eval.episodes) as progress:
+            scores = self._scores(self.recipe.eval.episodes, "evaluation", progress)
         result = {
             **result_of(self.recipe, scores, self.protocol),
             "run_dir": str(run.path),

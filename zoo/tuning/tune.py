@@ -12,7 +12,7 @@ from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.hparams.paths import Typed, path_of
 from catzoo.zoo.folders.study_folder import StudyFolder, differing
 from catzoo.zoo.launch.train_many import check_jobs
-from catzoo.zoo.system.console import pasteable, say
+from catzoo.zoo.system.console import pasteable, say, waiting
 from catzoo.zoo.system.disk_space import check_writable
 from catzoo.zoo.system.file_locks import held_path
 from catzoo.zoo.tuning.confirmation import confirm_best, standing_verdict
@@ -107,7 +107,7 @@ def tune(
     )
     folder = StudyFolder(study_dir if study_dir is not None else default_folder(plan))
     folder.check(plan.settings())
-    check_jobs(plan.jobs(folder.trial(0), 0, {}), workers)
+    check_jobs(plan.jobs(folder.trial(0), 0, {}), workers, progress)
     out = None if out is None else path_of(out)
     if out is not None:
         check_writable(out)
@@ -123,7 +123,8 @@ def tune(
         found = found_by(plan, trials_made, folder)
         found["verdict"] = standing_verdict(folder, found["best"]["number"])
         write_best(plan, found, folder, out)
-        draw_study(plan, study, folder)
+        with waiting("drawing pictures", shown=progress is not None):
+            draw_study(plan, study, folder)
         if progress is not None:
             print_trials(plan, trials_made)
         if confirm:

@@ -88,7 +88,7 @@ def test_rows_by_environment(comparison):
     ]
     assert (rows[3]["mean_return"], rows[3]["std"], rows[3]["seeds"]) == ("401", "1", "3")
     assert float(rows[3]["normalised"]) == pytest.approx((401 - 21.6) / (500 - 21.6))
-    assert (rows[4]["mean_return"], rows[4]["low_95"]) == ("488.6900", "")
+    assert (rows[4]["mean_return"], rows[4]["low_95"]) == ("488.69", "")
 
 
 def test_rows_over_environments(comparison):
