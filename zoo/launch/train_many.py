@@ -195,7 +195,7 @@ def _unfinished(jobs: Sequence[Job], parent: Path) -> list[Job]:
 def check_jobs(jobs: Sequence[Job], workers: int, tell: Callable[[str], None] | None) -> None:
     """Builds the first run of each family in a worker, so that what cannot work is refused now, and once.
 
-    Games of one family take the same options and have the same kinds of spaces. Without `tell` no bar is shown.
+    Games of one family take the same options and have the same kinds of spaces. A bar is shown if `tell` is.
     """
     from catzoo.zoo.environments.protocols import protocol_of
 
