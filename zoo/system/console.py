@@ -96,7 +96,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
     """
     columns = [STDOUT.readable(column) for column in columns]
     # A cell is no markup, and what a stranger's file says ends no line and moves no cursor.
-    cells = [[brief(STDOUT.readable(str(cell)), LONGEST) for cell in row] for row in rows]
+    cells = [[STDOUT.readable(brief(str(cell), LONGEST)) for cell in row] for row in rows]
     widths = fit(columns, cells, console.width)
     table = Table()
     for index, own in widths:
