@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -29,7 +30,9 @@ WARM_UP = 3
 
 def say(text: str) -> None:
     """A line on standard output, at once."""
-    print(text, flush=True)
+    if sys.stdout is not None:  # a service has none
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
 
 
 def run_bench(
