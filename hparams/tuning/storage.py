@@ -16,6 +16,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
+from catzoo.hparams.paths import path_of
 from catzoo.hparams.schema import RecipeError, brief
 from catzoo.hparams.tuning.samplers import DEFAULT, ERROR, SeededSampler
 
@@ -43,7 +44,7 @@ def open_storage(where: str | os.PathLike[str]) -> BaseStorage:
     text = os.fspath(where)
     with reachable(text):
         if "://" not in text:
-            return _journal(Path(text))
+            return _journal(path_of(text))
         if text.startswith("grpc://"):
             return _proxy(text.removeprefix("grpc://"))
         return _database(text)

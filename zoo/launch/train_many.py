@@ -213,7 +213,8 @@ def check_jobs(jobs: Sequence[Job], workers: int, tell: Callable[[str], None] | 
             [*COMMAND, "check"],
             input=json.dumps(words) + "\n",
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             env=environment(threads_each(workers), workers),
             check=False,
         )

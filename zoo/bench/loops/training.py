@@ -39,6 +39,7 @@ from importlib import util
 from pathlib import Path
 
 from catzoo.hparams import RecipeError
+from catzoo.hparams.paths import path_of
 from catzoo.hparams.schema import check_name
 from catzoo.zoo.bench.loops.job import KEY, Job
 from catzoo.zoo.bench.loops.loop_summary import print_table, summarise
@@ -242,7 +243,7 @@ def _in_fresh_process(job: Job) -> list[Row]:
 def _csv_file(out: Path | None, env: str) -> Path | None:
     if out is None:
         return None
-    out = Path(out)
+    out = path_of(out)
     return out if out.suffix == ".csv" else out / f"training-{env.replace('/', '-').replace(':', '-')}.csv"
 
 
