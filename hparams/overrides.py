@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import yaml
 
-from catzoo.hparams.agents import all_keys
-from catzoo.hparams.schema import RecipeError, brief, keys_of, shown, unknown_key
+from catzoo.hparams.agents import RECIPES, all_keys
+from catzoo.hparams.schema import RecipeError, brief, keys_of, shown, types_of, unknown_key
 from catzoo.hparams.yaml_files import LONGEST, plain_yaml
 
 
 def parse_override(text: str, schema: type | None = None) -> dict[str, Any]:
-    """`a.b=value` as a nested mapping; the value is read as YAML, so `[64, 64]` and `null` work.
+    """`a.b=value` as a nested mapping; the value is read as YAML, so `[64, 64]` and `null` work; names,
+    such as a dataset's, are taken as they stand.
 
     Args:
         text: as the command line has it.
@@ -33,19 +36,37 @@ def parse_override(text: str, schema: type | None = None) -> dict[str, Any]:
     own = key.startswith("env_options.") and not key.endswith(".")
     if not own and key not in known and not any(name.startswith(key + ".") for name in known):
         raise RecipeError(unknown_key(key, known, "command line"))
+    if len(value) > LONGEST:
+        raise RecipeError(f"{brief(key)}: a value of more than {LONGEST} characters (command line)")
     try:
-        parsed: Any = plain_yaml(value) if len(value) <= LONGEST else None
+        parsed: Any = _name(value) if key in _names(schema) else plain_yaml(value)
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         problem = getattr(error, "problem", None)
         why = f": {brief(problem)}" if problem else ""
         raise RecipeError(
             f"{brief(key)}={shown(value)}: not a value that YAML can read{why} (command line)"
         ) from None
-    if len(value) > LONGEST:
-        raise RecipeError(f"{brief(key)}: a value of more than {LONGEST} characters (command line)")
     for part in reversed(key.split(".")):
         parsed = {part: parsed}
     return parsed  # type: ignore[no-any-return]
+
+
+@cache
+def _names(schema: type | None) -> set[str]:
+    """The keys whose values are names, such as a folder's."""
+    schemas = RECIPES.values() if schema is None else (schema,)
+    return {key for one in schemas for key, kind in types_of(one).items() if kind in (str, str | None)}
+
+
+def _name(value: str) -> str | None:
+    """A name as it was typed, whatever YAML would make of it, but for quotes around it."""
+    if value.lower() in ("", "~", "null"):
+        return None
+    if value[0] in "\"'":
+        with suppress(yaml.YAMLError):
+            quoted = plain_yaml(value)
+            return quoted if isinstance(quoted, str) else value
+    return value
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,9 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
+from catzoo.hparams import RecipeError
 from catzoo.hparams.json_text import from_json, to_json
+from catzoo.hparams.paths import path_of
 
 FORMAT = 1
 """Version of the folder's layout."""
@@ -64,12 +66,14 @@ class Dataset:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
         try:
+            self.folder = path_of(folder)
             if not (self.folder / MANIFEST).is_file() and (self.folder / "dataset" / MANIFEST).is_file():
                 self.folder = self.folder / "dataset"
             self.manifest = _read_manifest(self.folder / MANIFEST)
             self.columns = {name: self._map(name) for name in COLUMNS}
+        except RecipeError as error:  # no name
+            raise DatasetError(str(error)) from None
         except OSError as error:
             raise DatasetError(f"{self.folder}: {error.strerror or error}") from None
 

@@ -16,6 +16,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
+from catzoo.hparams.paths import path_of
 from catzoo.hparams.schema import RecipeError, brief
 from catzoo.hparams.tuning.samplers import DEFAULT, ERROR, SeededSampler
 
@@ -43,7 +44,7 @@ def open_storage(where: str | os.PathLike[str]) -> BaseStorage:
     text = os.fspath(where)
     with reachable(text):
         if "://" not in text:
-            return _journal(Path(text))
+            return _journal(path_of(text))
         if text.startswith("grpc://"):
             return _proxy(text.removeprefix("grpc://"))
         return _database(text)
@@ -74,7 +75,7 @@ def shown_url(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     login, at, host = rest.partition("?")[0].rpartition("@")  # a query may have a password as well
     user = login.partition(":")[0]
-    return brief(f"{scheme}{separator}{user}{at}{host}" if separator else url, 200)
+    return brief(f"{scheme}{separator}{user}{at}{host}" if separator else url, 4_096)
 
 
 def first_line(error: BaseException) -> str:

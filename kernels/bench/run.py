@@ -30,8 +30,9 @@ WARM_UP = 3
 
 def say(text: str) -> None:
     """A line on standard output, at once."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    if sys.stdout is not None:  # a service has none
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
 
 
 def run_bench(

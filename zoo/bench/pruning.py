@@ -14,16 +14,16 @@ import os
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from catzoo.hparams import RecipeError
+from catzoo.hparams.paths import path_of
 from catzoo.zoo.bench.rows import Row, stamp, whole, write_results
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.folders.study_folder import StudyFolder
 from catzoo.zoo.statistics.intervals import student_interval
-from catzoo.zoo.system.console import print_table
+from catzoo.zoo.system.console import pasteable, print_table
 from catzoo.zoo.system.csv_rows import read_rows
 from catzoo.zoo.tuning.objective import MARKS, progress_at
 
@@ -146,7 +146,7 @@ def bench_pruning(study: str | os.PathLike[str], out: str | os.PathLike[str], co
             "best": f"{best:.3f}", "best_half_width": f"{half:.3f}", "best_left": f"{left.mean():.3f}",
             "best_kept": f"{(left == best).mean():.3f}", "orders": str(ORDERS),
         }))  # fmt: skip
-    write_results(Path(out), COLUMNS, rows)
+    write_results(path_of(out), COLUMNS, rows)
     return rows
 
 
@@ -156,7 +156,7 @@ def main() -> None:
     parser.add_argument("study", help="folder of a study with --pruner none, on one environment")
     parser.add_argument("--out", default="pruning.csv", help="default pruning.csv")
     arguments = parser.parse_args()
-    command = f"python -m catzoo.zoo.bench.pruning {Path(arguments.study).name}"
+    command = pasteable("python", "-m", "catzoo.zoo.bench.pruning", path_of(arguments.study))
     rows = bench_pruning(arguments.study, arguments.out, command)
     columns = ("pruner", "saved", "saved_low", "saved_high", "best", "best_left", "best_kept")
     print_table("Steps saved by pruning", columns, [[row[column] for column in columns] for row in rows])

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from catzoo.hparams import RecipeError, nearest
+from catzoo.hparams.paths import Typed, path_of
 from catzoo.hparams.schema import brief
 from catzoo.zoo import ROOT
 
@@ -21,13 +22,13 @@ def pretrained() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(PRETRAINED.glob("*/recipe.yaml"))}
 
 
-def find_run(run: str | os.PathLike[str]) -> Path:
+def find_run(run: Typed) -> Path:
     """A run's folder: the path, or the zoo's own trained agent where there is no such path.
 
     Raises:
         RecipeError: neither is there.
     """
-    path, known = Path(run), pretrained()
+    path, known = path_of(run), pretrained()
     if os.path.lexists(path):
         return path
     name = os.fspath(run)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from catzoo.zoo.cli.parser import positive
+from catzoo.zoo.cli.parser import path, positive
 
 EXAMPLES = """\
   catzoo bench checkpoint --out results/
@@ -32,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="in the replay; default 100k 1M, which takes 7.2 GB of memory and 15 GB of disk",
     )
     parser.add_argument(
-        "--scratch", metavar="DIR", type=Path, help="a folder on the disk to measure; default a temporary one"
+        "--scratch", metavar="DIR", type=path, help="a folder on the disk to measure; default a temporary one"
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, help="where checkpoint.csv goes, written anew")
+    parser.add_argument("--out", metavar="DIR", type=path, help="where checkpoint.csv goes, written anew")
 
 
 def run(arguments: argparse.Namespace) -> None:

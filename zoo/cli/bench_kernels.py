@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import RecipeError
-from catzoo.zoo.cli.parser import positive
+from catzoo.zoo.cli.parser import path, positive
 
 EXAMPLES = """\
   catzoo bench kernels --out results/                     CSV and pictures; goes on where it stopped
@@ -72,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="torch.compile as a side; default: on a GPU only",
     )
     add("--quick", action="store_true", help="sizes that take seconds, to see that it runs")
-    add("--out", metavar="DIR", type=Path, help="where CSV and pictures go; an unfinished CSV goes on")
+    add("--out", metavar="DIR", type=path, help="where CSV and pictures go; an unfinished CSV goes on")
     add("--fresh", action="store_true", help="throw away what is in the CSV")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+
+from catzoo.zoo.cli.parser import path
 
 EXAMPLES = """\
   catzoo bench replay --out results/
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=("priorities", "store", "memory"),
         help="priorities, store, memory; default all; memory takes 7.2 GB",
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, help="where replay.csv goes, written anew")
+    parser.add_argument("--out", metavar="DIR", type=path, help="where replay.csv goes, written anew")
 
 
 def run(arguments: argparse.Namespace) -> None:

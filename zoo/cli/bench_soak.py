@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
-from pathlib import Path
+
+from catzoo.zoo.cli.parser import path
 
 EXAMPLES = """\
   catzoo bench soak --minutes 60 --out results/
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--env", metavar="ID", default="MinAtar/Breakout", help="default MinAtar/Breakout")
     parser.add_argument("--loss", metavar="NAME", default="hl_gauss", help="default hl_gauss")
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, help="where soak.csv and soak.png go, written anew"
+        "--out", metavar="DIR", type=path, help="where soak.csv and soak.png go, written anew"
     )
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from catzoo.zoo.cli.parser import positive
+from catzoo.zoo.cli.parser import path, positive
 
 EXAMPLES = """\
   catzoo bench training
@@ -39,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cores", metavar="N", type=positive, default=1, help="for each side; default 1")
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, help="where the CSV goes; an unfinished one goes on"
+        "--out", metavar="DIR", type=path, help="where the CSV goes; an unfinished one goes on"
     )
 
 

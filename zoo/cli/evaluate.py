@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from catzoo.zoo.cli.parser import natural, positive
+from catzoo.zoo.cli.parser import natural, path, positive
 
 EXAMPLES = """\
   catzoo eval runs/dqn-CartPole-v1-hl_gauss-s0 --episodes 500 --seed 7
@@ -16,7 +15,7 @@ RUN = "a run's folder, or the name of one of the zoo's trained agents (catzoo li
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its words."""
-    parser.add_argument("run", metavar="RUN", type=Path, help=RUN)
+    parser.add_argument("run", metavar="RUN", type=path, help=RUN)
     parser.add_argument("--episodes", metavar="N", type=positive, help="default: the recipe's eval.episodes")
     parser.add_argument("--seed", metavar="N", type=natural, help="of the environments; default: the run's")
     add_best_and_trust(parser)
@@ -41,8 +40,10 @@ def run(arguments: argparse.Namespace) -> None:
     from catzoo.zoo.catalogue.pretrained import find_run
     from catzoo.zoo.folders.run_folder import Run
     from catzoo.zoo.reporting.result_table import print_result
-    from catzoo.zoo.system.console import counting
-    from catzoo.zoo.training.evaluate import evaluate
+    from catzoo.zoo.system.console import counting, waiting
+
+    with waiting("loading"):
+        from catzoo.zoo.training.evaluate import evaluate
 
     arguments.episodes = arguments.episodes or Run(find_run(arguments.run)).recipe().eval.episodes
     with counting("evaluating", arguments.episodes) as progress:

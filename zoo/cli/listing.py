@@ -12,7 +12,8 @@ from catzoo.zoo.catalogue.recipe_files import agents, recipe_source
 from catzoo.zoo.catalogue.score_tables import SCORES, scores
 from catzoo.zoo.folders.result_file import read_result
 from catzoo.zoo.studies.claim_names import STUDIES
-from catzoo.zoo.system.console import console, print_table
+from catzoo.zoo.system.console import print_table, say
+from catzoo.zoo.system.digits import digits_of, number, with_interval
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,13 +61,15 @@ def print_scores(agent: str | None = None) -> None:
         key = (row["env"], row["agent"], row["loss"], row["steps"], row["protocol"], said)
         groups.setdefault(key, []).append(row)
     if not groups:
-        console.print("No scores measured yet.")
+        say("No scores measured yet.")
         return
     rows = []
     for (env, name, loss, steps, protocol, said), runs in sorted(groups.items()):
         values = [float(run["mean_return"]) for run in runs]
-        rows.append((env, name, loss, f"{int(steps):,}", len(values), f"{mean(values):.1f}",
-                     f"{min(values):.1f} … {max(values):.1f}", protocol, said))  # fmt: skip
+        digits = digits_of(values)
+        low, high = number(min(values), digits), number(max(values), digits)
+        rows.append((env, name, loss, f"{int(steps):,}", len(values), number(mean(values), digits),
+                     f"{low} … {high}", protocol, said))  # fmt: skip
     columns = ("environment", "agent", "loss", "steps", "seeds", "return", "range", "protocol", "recipe")
     if not any(row[-1] for row in rows):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
@@ -79,9 +82,9 @@ def print_pretrained() -> None:
     rows = []
     for name, folder in pretrained().items():
         result = read_result(folder / "result.json")
-        low, high = result["interval_95"]
-        rows.append((name, f"{result['steps']:,}", result["seed"], f"{result['mean_return']:.1f}",
-                     f"[{low:.1f}, {high:.1f}]", result["episodes"], result["protocol"]["name"]))  # fmt: skip
+        score = with_interval(result["mean_return"], *result["interval_95"])
+        rows.append((name, f"{result['steps']:,}", result["seed"], *score,
+                     result["episodes"], result["protocol"]["name"]))  # fmt: skip
     if rows:
         columns = ("name", "steps", "seed", "return", "95 %", "episodes", "protocol")
         note = "catzoo eval NAME, catzoo watch NAME --out film.mp4"

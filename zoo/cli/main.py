@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from catzoo.version import __version__
 from catzoo.zoo.cli.parser import Parser, command_of
 from catzoo.zoo.system.exit_status import exit_status
+from catzoo.zoo.system.streams import complete_streams, leave_streams
 
 EXAMPLES = """\
 examples:
@@ -62,6 +63,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
-    arguments = parse(argv)
-    name = vars(arguments).pop("command")
-    return exit_status(lambda: command_of(COMMANDS[name][0]).run(arguments), name)
+    complete_streams()
+    try:
+        arguments = parse(argv)
+        name = vars(arguments).pop("command")
+        return exit_status(lambda: command_of(COMMANDS[name][0]).run(arguments), name)
+    finally:
+        leave_streams()

@@ -5,10 +5,16 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
+
+from catzoo.hparams import RecipeError
+from catzoo.hparams.paths import path_of
+from catzoo.zoo.system.streams import STDERR, STDOUT
 
 
 class Parser(argparse.ArgumentParser):
@@ -23,6 +29,10 @@ class Parser(argparse.ArgumentParser):
         adding = self.add_subparsers(dest=dest, metavar=dest.upper(), required=True, parser_class=Command)
         for name, (module, help) in commands.items():
             adding.add_parser(name, module=module, help=help, description=f"{help[0].upper()}{help[1:]}.")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """argparse's own would not write what the stream has no signs for."""
+        (STDOUT if file is sys.stdout else STDERR).write(message)
 
     def error(self, message: str) -> NoReturn:
         """Prints the message and exits with status 2."""
@@ -71,6 +81,14 @@ class Command(Parser):
 def command_of(module: str) -> ModuleType:
     """A module of this folder: its `add_arguments(parser)` and `run(arguments)`, and perhaps `EXAMPLES`."""
     return import_module(f"catzoo.zoo.cli.{module}")
+
+
+def path(text: str) -> Path:
+    """A file or a folder, see `path_of`."""
+    try:
+        return path_of(text)
+    except RecipeError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def whole(text: str) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+
+from catzoo.zoo.cli.parser import path
 
 EXAMPLES = """\
   catzoo report runs --out report
@@ -21,14 +22,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "runs",
         metavar="RUN",
         nargs="+",
-        type=Path,
+        type=path,
         help="run folders, or folders that hold some at any depth",
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="the folder that is written")
+    parser.add_argument("--out", metavar="DIR", type=path, required=True, help="the folder that is written")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """`catzoo report`."""
-    from catzoo.zoo.reporting.report import print_report, report
+    from catzoo.zoo.system.console import waiting
 
-    print_report(report(arguments.runs, arguments.out))
+    with waiting("comparing runs"):
+        from catzoo.zoo.reporting.report import print_report, report
+
+        made = report(arguments.runs, arguments.out)
+    print_report(made)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from catzoo.zoo.cli.parser import positive
+from catzoo.zoo.cli.parser import path, positive
 
 EXAMPLES = """\
   catzoo list --studies                          the claims, and what each study does
@@ -29,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seeds", metavar="N", type=positive, help="default: the budget's own")
     parser.add_argument("--workers", metavar="N", type=positive, default=1, help="tasks at a time; default 1")
-    parser.add_argument("--out", metavar="DIR", type=Path, help="default reproduced/STUDY-BUDGET")
+    parser.add_argument("--out", metavar="DIR", type=path, help="default reproduced/STUDY-BUDGET")
     parser.add_argument(
         "overrides",
         metavar="key=value",
@@ -41,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """`catzoo reproduce`."""
-    from catzoo.zoo.studies.reproduce import reproduce
+    from catzoo.zoo.system.console import waiting
+
+    with waiting("loading"):
+        from catzoo.zoo.studies.reproduce import reproduce
 
     return int(bool(reproduce(**vars(arguments))["failed"]))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+
+from catzoo.zoo.cli.parser import path
 
 EXAMPLES = """\
   catzoo scores runs
@@ -15,10 +16,10 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its words."""
     parser.add_argument(
-        "runs", metavar="RUNS_FOLDER", nargs="+", type=Path, help="run folders, or folders that hold some"
+        "runs", metavar="RUNS_FOLDER", nargs="+", type=path, help="run folders, or folders that hold some"
     )
-    parser.add_argument("--out", metavar="FILE", type=Path, help="a CSV file, written anew: one row a run")
-    parser.add_argument("--curves", metavar="FILE", type=Path, help="a .png file: learning curves over seeds")
+    parser.add_argument("--out", metavar="FILE", type=path, help="a CSV file, written anew: one row a run")
+    parser.add_argument("--curves", metavar="FILE", type=path, help="a .png file: learning curves over seeds")
 
 
 def run(arguments: argparse.Namespace) -> None:

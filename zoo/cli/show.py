@@ -14,7 +14,7 @@ import yaml
 from catzoo.hparams.schema import types_of
 from catzoo.zoo.catalogue.recipe_files import find_recipe, recipe_source
 from catzoo.zoo.cli.listing import print_scores
-from catzoo.zoo.system.console import console, print_table
+from catzoo.zoo.system.console import print_table, say
 
 EXAMPLES = """\
   catzoo show dqn
@@ -50,7 +50,7 @@ def show(agent: str, env: str | None = None, loss: str | None = None, preset: st
 
         find_spec(chosen)
     recipe = find_recipe(agent, chosen, loss, preset=preset)
-    console.print(f"[bold]{agent}[/]: {source.get('description', '')}\n")
+    say(f"{agent}: {source.get('description', '')}\n")
     docs = field_docs(type(recipe))
     values = recipe.to_dict()
     keys = sorted((key for key in docs if key not in ("agent", "env", "preset")), key=lambda key: "." in key)
@@ -63,7 +63,7 @@ def show(agent: str, env: str | None = None, loss: str | None = None, preset: st
     )
     if presets and preset is None:
         known = ", ".join(f"{name} ({about.get('for', '*')})" for name, about in presets.items())
-        console.print(f"presets, by --preset: {known}\n")
+        say(f"presets, by --preset: {known}\n")
     print_scores(agent)
 
 

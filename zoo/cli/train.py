@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from catzoo.hparams import VALUE_LOSSES, RecipeError
-from catzoo.zoo.cli.parser import positive, whole
+from catzoo.zoo.cli.parser import path, positive, whole
 from catzoo.zoo.environments.names import SETS, is_list
 
 EXAMPLES = f"""\
@@ -58,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--run-dir",
         metavar="DIR",
-        type=Path,
+        type=path,
         help="default runs/AGENT-ENV[-PRESET]-LOSS-sSEED; of several runs the folder they are in: runs",
     )
     parser.add_argument("--wandb", metavar="PROJECT", help="log to this Weights & Biases project as well")
@@ -69,17 +68,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """`catzoo train`: one run in this process, or many in others."""
+    from catzoo.zoo.system.console import waiting
+
     _settle_agent(arguments)
     settings = vars(arguments)
     seeds, workers = settings.pop("seeds"), settings.pop("workers")
     if seeds or workers or is_list(arguments.env or "") or "," in (arguments.loss or ""):
-        from catzoo.zoo.launch.train_many import train_many
+        with waiting("loading"):
+            from catzoo.zoo.launch.train_many import train_many
 
         envs, losses = settings.pop("env"), settings.pop("loss")
         outcomes = train_many(envs=envs, losses=losses, seeds=seeds or 1, workers=workers or 1, **settings)
         return int(any("error" in outcome for outcome in outcomes))
-    from catzoo.zoo.reporting.result_table import print_result
-    from catzoo.zoo.training.train import train
+    with waiting("loading"):
+        from catzoo.zoo.reporting.result_table import print_result
+        from catzoo.zoo.training.train import train
 
     print_result(train(**settings))
     return 0

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from catzoo.zoo.cli.parser import natural, positive
+from catzoo.zoo.cli.parser import natural, path, positive
 
 EXAMPLES = """\
   catzoo tune dqn --env CartPole-v1 --loss hl_gauss --trials 20 --seeds 3 --workers 2
@@ -70,15 +69,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--study-dir",
         metavar="DIR",
-        type=Path,
+        type=path,
         help="default studies/AGENT-ENV-LOSS; its name is the study's",
     )
-    parser.add_argument("--out", metavar="FILE", type=Path, help="where best.yaml goes as well")
+    parser.add_argument("--out", metavar="FILE", type=path, help="where best.yaml goes as well")
     parser.add_argument("overrides", metavar="key=value", nargs="*", help="over the recipe, for every trial")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """`catzoo tune`."""
-    from catzoo.zoo.tuning.tune import tune
+    from catzoo.zoo.system.console import waiting
+
+    with waiting("loading"):
+        from catzoo.zoo.tuning.tune import tune
 
     tune(**vars(arguments))

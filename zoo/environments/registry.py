@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from typing import Any
 
@@ -35,11 +36,27 @@ def find_spec(env: str) -> Any:
         except (ImportError, ValueError, TypeError) as error:
             raise RecipeError(f"{env}: cannot import {module}: {in_short(error)}") from None
     try:
-        return gym.spec(name)
+        spec = gym.spec(name)
+        atari = str(spec.entry_point).startswith("ale_py")
+        if not atari or env == spec.id == _atari_id(name):
+            return spec
+        problem = "Atari games are called ALE/GAME-v5"
     except gym.error.Error as error:
-        known = [key for key in gym.registry if key.startswith("ALE/") == env.startswith("ALE/")]
-        hint = nearest(name, known)
-        raise RecipeError(f"unknown environment {env}{hint or ': ' + in_short(error)}") from None
+        problem = in_short(error)
+    known = [key for key in gym.registry if key.startswith("ALE/") == env.startswith("ALE/")]
+    ours = _atari_id(name)
+    hint = f"; did you mean {ours}?" if ours else nearest(name, known)
+    raise RecipeError(f"unknown environment {env}{hint or ': ' + problem}")
+
+
+def _atari_id(name: str) -> str | None:
+    """`ALE/Pong-v5` for what the game is called elsewhere: `Pong-v5`, `PongNoFrameskip-v4`."""
+    import ale_py
+
+    gym.register_envs(ale_py)
+    game = re.sub(r"(-ram)?(NoFrameskip|Deterministic)?(-v\d+)?$", "", name.removeprefix("ALE/"))
+    ours = f"ALE/{game}-v5"
+    return ours if ours in gym.registry else None
 
 
 def _register_minatar() -> None:

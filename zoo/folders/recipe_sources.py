@@ -15,12 +15,13 @@ from typing import Any
 from catzoo.hparams import Recipe, RecipeError, build_recipe, loss_name, merge, read_yaml
 from catzoo.hparams.agents import refuse_other_agents_keys
 from catzoo.hparams.old_formats import upgraded
+from catzoo.hparams.paths import Typed, path_of
 from catzoo.hparams.schema import brief, shown
 from catzoo.zoo.environments.names import canonical
 from catzoo.zoo.environments.selection import expand
 from catzoo.zoo.folders.run_folder import Run
 
-Source = str | os.PathLike[str]
+Source = Typed
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,13 @@ def read_source(source: Source) -> list[Sourced]:
     """
     text = os.fspath(source)
     study, colon, number = text.rpartition(":")
-    if colon and number.isascii() and number.isdecimal() and not os.path.exists(text):
+    path = path_of(text)
+    if colon and number.isascii() and number.isdecimal() and not os.path.exists(path):
         from catzoo.zoo.folders.study_folder import StudyFolder
 
         return [
             Sourced(recipe, f"-trial{int(number)}") for recipe in StudyFolder(study).recipes_of(int(number))
         ]
-    path = Path(text)
     if os.path.isdir(path):
         if (path / "study.yaml").is_file():
             raise RecipeError(f"{path}: a study: name its {path / 'best.yaml'}, or a trial as {path}:NUMBER")

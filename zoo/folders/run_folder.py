@@ -28,6 +28,7 @@ import yaml
 from catzoo.hparams import Recipe, RecipeError, build_recipe, read_yaml
 from catzoo.hparams.json_text import to_json
 from catzoo.hparams.old_formats import upgraded
+from catzoo.hparams.paths import Typed, path_of
 from catzoo.zoo.catalogue.recipe_files import know_losses
 from catzoo.zoo.environments.protocols import Protocol
 from catzoo.zoo.folders.result_file import read_result
@@ -43,8 +44,8 @@ class Run:
         path: the folder.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Typed) -> None:
+        self.path = path_of(path)
         self.recipe_file = self.path / "recipe.yaml"
         self.weights = self.path / "weights.safetensors"
         self.best_weights = self.path / "weights-best.safetensors"
@@ -64,10 +65,10 @@ class Run:
         """
         try:
             there = self.recipe_file.exists()
-        except (OSError, ValueError):
+        except OSError:
             there = False
         if not there:
-            raise RecipeError(f"{str(self.path)[:80]}: not a run folder: there is no recipe.yaml in it")
+            raise RecipeError(f"{self.path}: not a run folder: there is no recipe.yaml in it")
         values = read_yaml(self.recipe_file)
         stamp = values.pop("catzoo", None)
         found, where = stamp.get("format") if isinstance(stamp, dict) else None, str(self.recipe_file)
@@ -86,8 +87,8 @@ class Run:
         try:
             ours = self.recipe_file.exists()
             taken = self.path.exists() and (not self.path.is_dir() or any(_not_ours(self.path)))
-        except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
-            raise RecipeError(f"{str(self.path)[:80]!r}: cannot be used: {error}") from None
+        except OSError as error:  # no leave to look, or too many names in it
+            raise RecipeError(f"{self.path}: cannot be used: {error}") from None
         if ours:
             own = self.recipe()
             before = flat(own.to_dict())

@@ -14,6 +14,7 @@ import yaml
 
 from catzoo.hparams import Recipe, RecipeError, build_recipe, read_yaml
 from catzoo.hparams.old_formats import upgraded
+from catzoo.hparams.paths import Typed, path_of
 from catzoo.hparams.schema import shown
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.folders.run_recipe import flat
@@ -31,8 +32,8 @@ class StudyFolder:
         path: the folder.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Typed) -> None:
+        self.path = path_of(path)
         self.settings_file = self.path / "study.yaml"
         self.journal = self.path / "study.journal"
         self.place_file = self.path / "place"

@@ -106,7 +106,8 @@ def threads_each(workers: int) -> int:
 def environment(threads: int, workers: int) -> dict[str, str]:
     """Of a process that shares the machine."""
     limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
-    return {**os.environ, **limits, WORKERS: str(workers), "PYTHONUNBUFFERED": "1"}
+    output = {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}  # whatever the terminal's is
+    return {**os.environ, **limits, **output, WORKERS: str(workers)}
 
 
 def start(job: AnyWork, threads: int, workers: int) -> Worker[AnyWork]:
@@ -148,4 +149,4 @@ def last_words(text: str) -> str:
     # Libraries may have had something to say after the error.
     named = [line for line in lines if re.match(r"catzoo: |[\w.]*(Error|Exception)\b", line)]
     last = (named or lines or [""])[-1]
-    return last.removeprefix("catzoo: ").removeprefix("error: ")[:200]
+    return last.removeprefix("catzoo: ").removeprefix("error: ")[:1_000]

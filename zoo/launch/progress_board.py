@@ -8,7 +8,8 @@ from collections.abc import Callable
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from catzoo.zoo.launch.jobs import Job
-from catzoo.zoo.system.console import console
+from catzoo.zoo.system import digits
+from catzoo.zoo.system.console import console, has_bars
 from catzoo.zoo.system.csv_rows import newest_row, number_of, step_of
 
 
@@ -28,7 +29,7 @@ class Board:
     ) -> None:
         self.runs, self.done, self.begun, self.steps_done = runs, done, done, steps_done
         self.tell = tell or (lambda line: None)
-        self.live = tell is not None and console.is_terminal
+        self.live = tell is not None and has_bars()
         self.bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
@@ -79,7 +80,7 @@ class Board:
             completed=done,
             count=f"{done:,}/{steps:,}",
             rate=f"{rate:,.0f} steps/s",
-            score="" if math.isnan(score) else f"return {score:.4g}",
+            score="" if math.isnan(score) else f"return {digits.score(score)}",
         )
         self.rates[name] = rate
         self._sum()

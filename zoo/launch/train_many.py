@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import RecipeError, loss_name
+from catzoo.hparams.paths import Typed, path_of
 from catzoo.zoo.catalogue.recipe_files import find_recipe, know_losses, recipe_source
 from catzoo.zoo.environments.selection import expand
 from catzoo.zoo.folders.recipe_sources import Source, Sourced, recipes_from
@@ -24,7 +25,8 @@ from catzoo.zoo.launch.jobs import COMMAND, Ending, Job
 from catzoo.zoo.launch.processes import environment, last_words, threads_each
 from catzoo.zoo.launch.progress_board import Board
 from catzoo.zoo.reporting.scores import print_scores
-from catzoo.zoo.system.console import say
+from catzoo.zoo.system.console import say, waiting
+from catzoo.zoo.system.digits import with_interval
 from catzoo.zoo.system.signals import sigterm_raises
 from catzoo.zoo.training.loop import check_wandb
 from catzoo.zoo.training.train import said_of
@@ -43,7 +45,7 @@ def train_many(
     seeds: int = 1,
     seed: int | None = None,
     workers: int = 1,
-    run_dir: str | os.PathLike[str] | None = None,
+    run_dir: Typed | None = None,
     overrides: Overrides = (),
     wandb: str | None = None,
     progress: Callable[[str], None] | None = say,
@@ -89,11 +91,11 @@ def train_many(
         raise RecipeError("name an agent and environments, or recipes with --from")
     else:
         recipes = _recipes(agent, envs, losses, preset, steps, seeds, seed, overrides)
-    parent = Path("runs" if run_dir is None else run_dir)
+    parent = path_of("runs" if run_dir is None else run_dir)
     said = {"overrides": overrides, "wandb": wandb, "source": None if source is None else os.fspath(source)}
     jobs = [_job(one, parent, said) for one in recipes]
     todo = _unfinished(jobs, parent)
-    check_jobs(todo, workers)
+    check_jobs(todo, workers, progress)
     _make_logs(parent, todo)
     failures = train_jobs(jobs, todo, workers, progress)
     if progress is not None:
@@ -173,8 +175,8 @@ def _unfinished(jobs: Sequence[Job], parent: Path) -> list[Job]:
     """The jobs that are left to do; refuses folders that are somebody else's, or are two jobs' at once."""
     try:
         is_run = (parent / "recipe.yaml").exists()
-    except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
-        raise RecipeError(f"{str(parent)[:80]!r}: cannot be used: {error}") from None
+    except OSError as error:  # no leave to look, or too many names in it
+        raise RecipeError(f"{parent}: cannot be used: {error.strerror or error}") from None
     if is_run:
         raise RecipeError(
             f"{parent} is a run folder: --run-dir of several runs is the folder that holds them"
@@ -190,10 +192,10 @@ def _unfinished(jobs: Sequence[Job], parent: Path) -> list[Job]:
     return [job for job in jobs if finished_result(job.run, job.recipe) is None]
 
 
-def check_jobs(jobs: Sequence[Job], workers: int) -> None:
+def check_jobs(jobs: Sequence[Job], workers: int, tell: Callable[[str], None] | None) -> None:
     """Builds the first run of each family in a worker, so that what cannot work is refused now, and once.
 
-    Games of one family take the same options and have the same kinds of spaces.
+    Games of one family take the same options and have the same kinds of spaces. A bar is shown if `tell` is.
     """
     from catzoo.zoo.environments.protocols import protocol_of
 
@@ -206,12 +208,13 @@ def check_jobs(jobs: Sequence[Job], workers: int) -> None:
         return
     words = [{**job.arguments, "wandb": None} for job in first.values()]
     workers = min(workers, len(jobs))
-    with sigterm_raises():
+    with sigterm_raises(), waiting("checking what can be trained", shown=tell is not None):
         done = subprocess.run(
             [*COMMAND, "check"],
             input=json.dumps(words) + "\n",
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             env=environment(threads_each(workers), workers),
             check=False,
         )
@@ -260,8 +263,7 @@ def _line(job: Job, problem: str | None) -> str:
     if problem is not None:
         return f"{name}: failed: {problem}"
     result = job.run.result() or {}
-    low, high = result["interval_95"]
-    return f"{name}: greedy return {result['mean_return']:.1f} [{low:.1f}, {high:.1f}]"
+    return f"{name}: greedy return {' '.join(with_interval(result['mean_return'], *result['interval_95']))}"
 
 
 def _report(jobs: Sequence[Job], failures: Mapping[Path, str], tell: Callable[[str], None]) -> None:

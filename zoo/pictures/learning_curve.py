@@ -16,6 +16,7 @@ from catzoo.zoo.environments.protocols import protocol_of
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.pictures import style
 from catzoo.zoo.system.csv_rows import number_of, read_rows
+from catzoo.zoo.system.digits import digits_of, typeset
 
 WINDOW = 100
 """Training episodes that the running mean takes in."""
@@ -118,7 +119,7 @@ def _draw_evaluations(axes: Axes, metrics: list[dict[str, str]]) -> None:
 def _draw_result(axes: Axes, result: Mapping[str, Any] | None) -> None:
     if not result or not {"steps", "mean_return"} <= result.keys():
         return
-    score = style.plain(result["mean_return"], 1)
+    score = typeset(result["mean_return"], digits_of([result["mean_return"]]))
     label = f"final: {score} over {result.get('episodes', '?')} greedy episodes"
     axes.plot(
         [result["steps"]], [result["mean_return"]], "D", ms=9, color=style.INK, mec="white", mew=1.5,

@@ -21,6 +21,7 @@ from matplotlib.textpath import TextPath
 
 from catzoo.hparams import VALUE_LOSSES, loss_title
 from catzoo.hparams.schema import brief
+from catzoo.zoo.system.digits import exact
 
 BLUE = "#0072B2"
 ORANGE = "#D55E00"
@@ -162,14 +163,8 @@ def words(text: str, longest: int = 200) -> str:
 
 
 def compact(number: float, _position: int | None = None) -> str:
-    """A count of steps in few characters: 250, 40k, 1.5M."""
+    """A number at an axis: 250, 40k, 1.5M, and 10.0002M, as its neighbours may share their first digits."""
     for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(number) >= unit:
-            return f"{number / unit:.3g}{letter}"
-    return f"{number:.3g}"
-
-
-def plain(number: float, digits: int) -> str:
-    """A number with a typographic minus, so that its width is that of a plus."""
-    text = f"{number:.{digits}f}"
-    return text.lstrip("-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+            return f"{exact(number / unit)}{letter}"
+    return exact(number)

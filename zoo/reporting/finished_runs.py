@@ -12,6 +12,7 @@ from typing import Any
 
 from catzoo.hparams import RecipeError, read_yaml
 from catzoo.hparams.old_formats import upgraded
+from catzoo.hparams.paths import Typed, path_of
 from catzoo.hparams.schema import brief
 from catzoo.zoo.environments.names import canonical
 from catzoo.zoo.folders.run_folder import Run
@@ -19,7 +20,7 @@ from catzoo.zoo.folders.run_recipe import INCIDENTAL, flat
 from catzoo.zoo.statistics.intervals import mean_interval
 
 Row = dict[str, Any]
-Folders = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+Folders = Typed | Iterable[Typed]
 GROUP = ("env", "agent", "loss", "steps", "protocol")
 """What a row of the table is about; runs that differ in more than their seed have rows of their own."""
 
@@ -63,24 +64,21 @@ def find_runs(folders: Folders) -> list[Run]:
     if isinstance(folders, str | os.PathLike):
         folders = [folders]
     found: dict[Path, Run] = {}
-    for folder in map(Path, folders):
+    for folder in map(path_of, folders):
         runs = [Run(path) for path in _run_folders(folder)]
         if not runs:
             problem = "no run in it" if os.path.isdir(folder) else "no such folder"
-            raise RecipeError(f"{str(folder)[:80]}: {problem}; name run folders, or a folder that holds them")
+            raise RecipeError(f"{folder}: {problem}; name run folders, or a folder that holds them")
         found |= {run.path.resolve(): run for run in runs}
     return list(found.values())
 
 
 def _run_folders(folder: Path) -> list[Path]:
     found = []
-    try:
-        for here, inside, files in os.walk(folder):
-            if "recipe.yaml" in files:
-                found.append(Path(here))
-                inside.clear()
-    except ValueError as error:  # a NUL in the name
-        raise RecipeError(f"{str(folder)[:80]!r}: cannot be used: {error}") from None
+    for here, inside, files in os.walk(folder):
+        if "recipe.yaml" in files:
+            found.append(Path(here))
+            inside.clear()
     return sorted(found)
 
 

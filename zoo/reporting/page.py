@@ -18,10 +18,11 @@ from catzoo.zoo.reporting.comparison import Comparison
 from catzoo.zoo.reporting.finished_runs import Row, named
 from catzoo.zoo.reporting.published_scores import SOURCES, Published
 from catzoo.zoo.reporting.summary import TITLES, Summary
-from catzoo.zoo.reporting.tables import digits_of, environment_cells, estimate_text, explanation, number
+from catzoo.zoo.reporting.tables import environment_cells, estimate_text, explanation
 from catzoo.zoo.statistics.aggregates import RESAMPLES
 from catzoo.zoo.statistics.intervals import FEW
 from catzoo.zoo.statistics.normalisation import scales
+from catzoo.zoo.system.digits import digits_of, typeset
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -149,11 +150,11 @@ def _by_environment(comparison: Comparison, rows: Sequence[Row]) -> Table:
 
 def _normalised(comparison: Comparison, rows: Sequence[Row], envs: Sequence[str], human: bool) -> Table:
     found = {(row["env"], row["group"]): row["normalised"] for row in rows if "group" in row}
-    cells = [
-        [env, *("–" if (env, group) not in found else number(found[env, group], 2)
-                for group in comparison.groups)]
-        for env in envs
-    ]  # fmt: skip
+    cells = []
+    for env in envs:
+        digits = digits_of(found[env, group] for group in comparison.groups if (env, group) in found)
+        cells.append([env, *("–" if (env, group) not in found else typeset(found[env, group], digits)
+                             for group in comparison.groups)])  # fmt: skip
     one = "a human" if human else "the reference (zoo/data/reference_scores.csv)"
     note = f"Mean over seeds; 0 is random play, 1 is {one}."
     return Table(["environment", *(group.label for group in comparison.groups)], cells, note)
@@ -171,7 +172,8 @@ def _published(comparison: Comparison, rows: Sequence[Row], others: Sequence[Pub
             env,
             f"{comparison.steps[env]:,}",
             *(text for text, _ in environment_cells(rows, env, comparison.groups)),
-            *(f"{number(one.mean, digits)}, s.d. {number(one.std, digits)}" if one else "–" for one in found),
+            *(f"{typeset(one.mean, digits)}, s.d. {typeset(one.std, digits)}" if one else "–"
+              for one in found),
         ])  # fmt: skip
     sources = [SOURCES[source] for source in dict.fromkeys(other.source for other in others)]
     note = " ".join(

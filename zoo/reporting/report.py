@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime
 import os
-import shlex
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import RecipeError
+from catzoo.hparams.paths import Typed, path_of
 from catzoo.zoo.reporting.comparison import compare_runs
-from catzoo.zoo.reporting.finished_runs import named
+from catzoo.zoo.reporting.finished_runs import Folders, named
 from catzoo.zoo.reporting.page import MARK, left_out, page
 from catzoo.zoo.reporting.published_scores import beside
 from catzoo.zoo.reporting.report_pictures import PICTURES, draw_pictures
@@ -28,15 +27,13 @@ from catzoo.zoo.reporting.tables import (
     score_rows,
 )
 from catzoo.zoo.system.atomic_files import write_atomically, writing
-from catzoo.zoo.system.console import print_table, say
+from catzoo.zoo.system.console import pasteable, print_table, say
 from catzoo.zoo.system.csv_rows import write_rows
 
 PAGE = "index.html"
 
 
-def report(
-    runs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], out: str | os.PathLike[str]
-) -> dict[str, Any]:
+def report(runs: Folders, out: Typed) -> dict[str, Any]:
     """Compares finished runs, and writes a page, pictures and tables about them into a folder.
 
     Groups are agents, losses and recipes; aggregates are over the environments that every group has. A report
@@ -54,13 +51,13 @@ def report(
         RecipeError: no run, none finished, a corrupt one, runs that cannot be compared, or a folder that
             cannot be written or whose index.html is not a report. Nothing is written.
     """
-    folders = [runs] if isinstance(runs, str | os.PathLike) else list(runs)
-    folder = Path(out)
+    folders = list(map(path_of, [runs] if isinstance(runs, str | os.PathLike) else runs))
+    folder = path_of(out)
     comparison = compare_runs(folders)
     _refuse_strangers(folder / PAGE)
     summary = summarise(comparison)
     environments = environment_rows(comparison, others := beside(comparison))
-    command = shlex.join(["catzoo", "report", *map(str, folders), "--out", str(folder)])
+    command = pasteable("catzoo", "report", *folders, "--out", folder)
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     aggregates = aggregate_rows(summary)
     with writing(folder / PAGE):
@@ -118,8 +115,7 @@ def _refuse_strangers(page: Path) -> None:
             ours = MARK.encode() in file.read(4096)
     except FileNotFoundError:
         return
-    except (OSError, ValueError) as error:  # a folder, or a NUL in the name
-        problem = getattr(error, "strerror", None) or error
-        raise RecipeError(f"{str(page)[:120]!r}: cannot be written: {problem}") from None
+    except OSError as error:  # a folder
+        raise RecipeError(f"{page}: cannot be written: {error.strerror or error}") from None
     if not ours:
         raise RecipeError(f"{page}: is there already, and not a report of ours: choose another --out")

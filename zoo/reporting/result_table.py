@@ -4,29 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from catzoo.zoo.system.console import console, print_table
+from catzoo.zoo.system.console import print_table, say
+from catzoo.zoo.system.digits import with_interval
 
 
 def print_result(result: dict[str, Any]) -> None:
     """Prints a result as `result.json` has it, and the support monitor's advice."""
-    low, high = result["interval_95"]
+    mean, interval = with_interval(result["mean_return"], *result["interval_95"])
     row = (
         result["env"],
         result["loss"],
         f"{result['steps']:,}",
         result["seed"],
         result["episodes"],
-        f"{result['mean_return']:.1f}",
-        f"[{low:.1f}, {high:.1f}]",
+        mean,
+        interval,
     )
     columns = ("environment", "loss", "steps", "seed", "episodes", "mean return", "95 % interval")
     print_table("Greedy evaluation", columns, [row], note=f"protocol: {result['protocol']['name']}")
     if result.get("cut"):
-        console.print(
+        say(
             f"{result['cut']} of {result['episodes']} episodes were cut, by eval.max_steps or eval.share; "
             "they count with what they had by then"
         )
     if result.get("advice"):
-        console.print(f"support: {result['advice']}")
+        say(f"support: {result['advice']}")
     if result.get("run_dir"):
-        console.print(f"run folder: {result['run_dir']}")
+        say(f"run folder: {result['run_dir']}")

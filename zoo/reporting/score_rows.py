@@ -15,12 +15,14 @@ from typing import Any
 import yaml
 
 from catzoo.hparams import Recipe, RecipeError
+from catzoo.hparams.paths import Typed
 from catzoo.zoo.catalogue.recipe_files import find_recipe
 from catzoo.zoo.catalogue.score_tables import SCORES
 from catzoo.zoo.environments.names import canonical
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.folders.run_recipe import INCIDENTAL, compare
 from catzoo.zoo.system.csv_rows import read_rows, write_rows
+from catzoo.zoo.system.digits import exact
 
 ORDER = ("env", "agent", "loss", "seed", "steps", "protocol")
 KEY = ("command",)
@@ -54,10 +56,10 @@ def score_of(run: Run) -> dict[str, str]:
         "env": canonical(result["env"]),
         "date": result.get("date", ""),
         "protocol": result["protocol"]["name"],
-        "mean_return": f"{result['mean_return']:.2f}",
-        "low_95": f"{low:.2f}",
-        "high_95": f"{high:.2f}",
-        "train_return": f"{result['train_return']:.2f}" if result.get("train_return") is not None else "",
+        "mean_return": exact(result["mean_return"]),
+        "low_95": exact(low),
+        "high_95": exact(high),
+        "train_return": exact(result["train_return"]) if result.get("train_return") is not None else "",
         "versions": " ".join(
             f"{name}-{result.get('versions', {}).get(name, '?')}"
             for name in ("catzoo", "torch", "torchrl", "gymnasium")
@@ -98,7 +100,7 @@ def command_of(recipe: Recipe) -> str:
     return shlex.join(words)
 
 
-def record(runs: Sequence[Path], file: Path = SCORES) -> int:
+def record(runs: Sequence[Typed], file: Path = SCORES) -> int:
     """Adds the runs to `file`, sorted; returns the number of rows."""
     rows = {tuple(row[key] for key in KEY): row for row in read_rows(file)}
     for path in runs:
@@ -110,6 +112,6 @@ def record(runs: Sequence[Path], file: Path = SCORES) -> int:
 
 if __name__ == "__main__":
     try:
-        print(f"{SCORES}: {record([Path(word) for word in sys.argv[1:]])} rows")
+        print(f"{SCORES}: {record(sys.argv[1:])} rows")
     except RecipeError as error:
         raise SystemExit(f"catzoo: error: {error}") from None

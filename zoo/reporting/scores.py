@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from catzoo.hparams import RecipeError
+from catzoo.hparams.paths import Typed, path_of
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.reporting.finished_runs import (
     Folders,
@@ -18,11 +19,12 @@ from catzoo.zoo.reporting.finished_runs import (
 )
 from catzoo.zoo.statistics.intervals import FEW
 from catzoo.zoo.system.atomic_files import writing
-from catzoo.zoo.system.console import print_table, say
+from catzoo.zoo.system.console import print_table, say, waiting
 from catzoo.zoo.system.csv_rows import write_rows
+from catzoo.zoo.system.digits import with_interval
 
 
-def print_scores(folders: Folders, out: Path | None = None, curves: Path | None = None) -> list[Row]:
+def print_scores(folders: Folders, out: Typed | None = None, curves: Typed | None = None) -> list[Row]:
     """Prints what `gather` finds, and how many runs are not finished.
 
     Args:
@@ -33,12 +35,15 @@ def print_scores(folders: Folders, out: Path | None = None, curves: Path | None 
     Raises:
         RecipeError: see `gather`, or a file cannot be written.
     """
+    out = None if out is None else path_of(out)
+    curves = None if curves is None else path_of(curves)
     if curves is not None and curves.suffix.lower() != ".png":
         raise RecipeError(f"{curves}: the picture of the curves must be a .png file")
-    runs = find_runs(folders)
-    found = sort_runs(runs)
-    finished, unfinished = found.finished, len(found.unfinished)
-    rows = _summarise(finished)
+    with waiting("reading runs"):
+        runs = find_runs(folders)
+        found = sort_runs(runs)
+        finished, unfinished = found.finished, len(found.unfinished)
+        rows = _summarise(finished)
     if rows:
         _print(rows)
     if unfinished:
@@ -51,7 +56,8 @@ def print_scores(folders: Folders, out: Path | None = None, curves: Path | None 
         _write(finished, out)
         say(f"{out}: a row for each of {len(finished)} finished runs")
     if curves is not None:
-        _draw(finished, curves)
+        with waiting("drawing curves"):
+            _draw(finished, curves)
         say(f"{curves}: learning curves of {len(finished)} finished runs")
     return rows
 
@@ -63,12 +69,11 @@ def _print(rows: Sequence[Row]) -> None:
                "mean return", "95 % over seeds", "protocol"]  # fmt: skip
     cells = []
     for row in rows:
-        interval = (
-            f"[{row['low_95']:.1f}, {row['high_95']:.1f}]{'*' if row['interval'] == 'episodes' else ''}"
-        )
+        mean, interval = with_interval(row["mean_return"], row["low_95"], row["high_95"])
+        interval += "*" if row["interval"] == "episodes" else ""
         cells.append([row["env"], row["agent"], row["loss"], f"{row['steps']:,}",
-                      *([row["differs"]] if differs else []), row["seeds"], f"{row['mean_return']:.1f}",
-                      interval, row["protocol"]])  # fmt: skip
+                      *([row["differs"]] if differs else []), row["seeds"], mean, interval,
+                      row["protocol"]])  # fmt: skip
     few = any(1 < row["seeds"] < FEW for row in rows)
     notes = [f"over fewer than {FEW} seeds: Student's t; else a bootstrap"] if few else []
     notes += (

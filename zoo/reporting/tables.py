@@ -16,8 +16,8 @@ from catzoo.zoo.reporting.score_rows import row_of
 from catzoo.zoo.reporting.summary import Estimate, Summary
 from catzoo.zoo.statistics.intervals import FEW
 from catzoo.zoo.statistics.normalisation import scales
+from catzoo.zoo.system.digits import digits_of, exact, typeset
 
-MINUS = "\N{MINUS SIGN}"
 AGGREGATE_COLUMNS = [
     "aggregate", "agent", "loss", "recipe", "over", "value", "low_95", "high_95", "seeds", "environments",
     "scale",
@@ -129,12 +129,12 @@ def environment_cells(rows: Sequence[Row], env: str, groups: Sequence[Group]) ->
 
 
 def _mean_text(row: Row, digits: int) -> str:
-    mean = number(row["mean_return"], digits)
+    mean = typeset(row["mean_return"], digits)
     if row["seeds"] == 1:
         return f"{mean}*"
     if row["seeds"] < FEW:
-        return f"{mean} ± {number((row['high_95'] - row['low_95']) / 2, digits)}"
-    return f"{mean} [{number(row['low_95'], digits)}, {number(row['high_95'], digits)}]"
+        return f"{mean} ± {typeset((row['high_95'] - row['low_95']) / 2, digits)}"
+    return f"{mean} [{typeset(row['low_95'], digits)}, {typeset(row['high_95'], digits)}]"
 
 
 def _is_apart(row: Row, others: Sequence[Row]) -> bool:
@@ -146,25 +146,13 @@ def _is_apart(row: Row, others: Sequence[Row]) -> bool:
     )
 
 
-def estimate_text(estimate: Estimate, digits: int | None = None) -> str:
+def estimate_text(estimate: Estimate) -> str:
     """`0.93 [0.81, 1.04]`."""
-    digits = digits_of([estimate.value]) if digits is None else digits
-    text = number(estimate.value, digits)
+    digits = digits_of([estimate.value, estimate.low, estimate.high])
+    text = typeset(estimate.value, digits)
     if not estimate.has_interval:
         return text
-    return f"{text} [{number(estimate.low, digits)}, {number(estimate.high, digits)}]"
-
-
-def number(value: float, digits: int) -> str:
-    """A number with thousands apart and a typographic minus."""
-    text = f"{value:,.{digits}f}"
-    return text.lstrip("-") if not re.search("[1-9]", text) else text.replace("-", MINUS)
-
-
-def digits_of(values: Sequence[float]) -> int:
-    """Decimals that a row's numbers need: about three figures of the largest."""
-    largest = max((abs(value) for value in values), default=0.0)
-    return 2 if largest < 10 else 1 if largest < 1_000 else 0
+    return f"{text} [{typeset(estimate.low, digits)}, {typeset(estimate.high, digits)}]"
 
 
 def _plain(text: str) -> str:
@@ -187,4 +175,4 @@ def _of_estimate(estimate: Estimate) -> dict[str, float]:
 def _text(value: Any) -> str:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    return exact(value) if isinstance(value, float) else str(value)

@@ -17,7 +17,7 @@ from catzoo.zoo.studies.results_folder import ResultsFolder, save_rows
 from catzoo.zoo.studies.study import Row, Study, Verdict, find_study
 from catzoo.zoo.studies.task_runner import GOES_ON, run_tasks
 from catzoo.zoo.system.atomic_files import write_atomically
-from catzoo.zoo.system.console import say
+from catzoo.zoo.system.console import say, waiting
 from catzoo.zoo.system.disk_space import no_room_told
 from catzoo.zoo.system.provenance import cpu_model, versions
 
@@ -63,7 +63,8 @@ def reproduce(
     tell(f"{folder.path}: {len(made.tasks())} tasks, {made.settings.seeds} seeds: {made.claim}")
     with folder.held(), no_room_told(GOES_ON):
         failures = run_tasks(made, folder, workers, progress)
-        said = publish(made, folder, failures)
+        with waiting("concluding", shown=progress is not None):
+            said = publish(made, folder, failures)
     for line in words_of(said):
         tell(line)
     if budget == "tiny":

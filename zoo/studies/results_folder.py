@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from catzoo.hparams import RecipeError
 from catzoo.hparams.json_text import from_json, to_json
+from catzoo.hparams.paths import Typed, path_of
 from catzoo.zoo.studies.study import Cell, Row, Study, Task, find_study
 from catzoo.zoo.system.atomic_files import write_atomically
 from catzoo.zoo.system.csv_rows import read_rows, write_rows
@@ -28,8 +28,8 @@ class ResultsFolder:
         path: the folder.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Typed) -> None:
+        self.path = path_of(path)
         self.about_file = self.path / "study.json"
         self.tasks = self.path / "tasks"
         self.logs = self.path / "logs"

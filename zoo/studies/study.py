@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from catzoo.hparams import RecipeError
 from catzoo.hparams.schema import nearest
 from catzoo.zoo.studies.claim_names import STUDIES
+from catzoo.zoo.system.digits import digits_of, exact, number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,9 +76,13 @@ class Finding:
 
     def words(self) -> str:
         """`HL-Gauss above MSE: +0.31 [+0.12, +0.50]: reproduced`."""
-        about = "" if self.margin is None else f", asked for within ±{self.margin:.3g}"
-        interval = f"[{self.low:+.3g}, {self.high:+.3g}]" if math.isfinite(self.low) else "[one run]"
-        return f"{self.claim}: {self.value:+.3g} {interval}{about}: {self.outcome}"
+        about = "" if self.margin is None else f", asked for within ±{exact(self.margin)}"
+        digits = digits_of([self.value, self.low, self.high])
+        value, low, high = (
+            f"{'+' * (one > 0)}{number(one, digits)}" for one in (self.value, self.low, self.high)
+        )
+        interval = f"[{low}, {high}]" if math.isfinite(self.low) else "[one run]"
+        return f"{self.claim}: {value} {interval}{about}: {self.outcome}"
 
     def to_dict(self) -> dict[str, Any]:
         """As verdict.json has it: null for what is not finite, such as the bounds of one run."""

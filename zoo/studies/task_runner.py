@@ -16,7 +16,7 @@ from catzoo.zoo.launch.job_loop import run_jobs
 from catzoo.zoo.launch.jobs import PYTHON, Ending
 from catzoo.zoo.studies.results_folder import ResultsFolder, described, save_rows
 from catzoo.zoo.studies.study import Study, Task
-from catzoo.zoo.system.console import console, progress_bar
+from catzoo.zoo.system.console import has_bars, progress_bar
 from catzoo.zoo.system.disk_space import no_room_told
 
 GOES_ON = "the same command goes on"
@@ -98,7 +98,7 @@ def run_tasks(
             bar.update(shown, completed=done)
             if problem is not None:
                 failures[task.name] = problem
-            if problem is not None or not console.is_terminal:
+            if problem is not None or not has_bars():
                 tell(f"{done}/{len(tasks)} {task.name}: {problem or 'done'}")
 
         for stage in sorted({task.stage for task in todo}):

@@ -31,8 +31,6 @@ def writing(out: Path) -> Iterator[None]:
     Raises:
         RecipeError: it cannot be made, or what happens inside cannot be written.
     """
-    if "\0" in str(out):
-        raise RecipeError(f"{str(out)!r}: cannot be written: not a name")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         yield

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import sys
 from collections.abc import Callable
 
 from catzoo.hparams import NoRoomError, RecipeError
+from catzoo.zoo.system.streams import STDERR
 
 NO_ROOM = 75
 """Exit status where the disk was full, and the job can go on when it is not: EX_TEMPFAIL of sysexits.h."""
@@ -18,21 +18,17 @@ def exit_status(action: Callable[[], int | None], command: str) -> int:
     try:
         return action() or 0
     except RecipeError as error:
-        print(f"catzoo: error: {error}", file=sys.stderr)
+        print(f"catzoo: error: {error}", file=STDERR)
         return 2
     except FloatingPointError as error:
-        print(f"catzoo: error: {error}", file=sys.stderr)
+        print(f"catzoo: error: {error}", file=STDERR)
         return 1
     except KeyboardInterrupt as stop:
         step = getattr(stop, "step", None)
         where = "" if step is None else f" at step {step:,}, which is saved"
         goes_on = "; the same command goes on" if command in ("train", "tune", "reproduce") else ""
-        print(f"catzoo: stopped{where}{goes_on}", file=sys.stderr)
+        print(f"catzoo: stopped{where}{goes_on}", file=STDERR)
         return 128 + getattr(stop, "signum", signal.SIGINT)
-    except BrokenPipeError:
-        if command not in ("list", "show", "scores", "report"):
-            raise
-    return 0
 
 
 def status_of(work: Callable[[], object]) -> int:
@@ -41,6 +37,6 @@ def status_of(work: Callable[[], object]) -> int:
         work()
     except NoRoomError as error:
         with contextlib.suppress(OSError):  # there may be none for the log either
-            print(f"catzoo: error: {error}", file=sys.stderr)
+            print(f"catzoo: error: {error}", file=STDERR)
         return NO_ROOM
     return 0

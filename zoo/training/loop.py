@@ -51,13 +51,13 @@ def fit(work: AtWork, *, callbacks: Sequence[Any] = (), loggers: Any = False) ->
 
 def run_loggers(run: Run, wandb: str | None, restored: int) -> list[Any]:
     """Those of a run that begins or goes on at step `restored`."""
-    from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+    from lightning.pytorch.loggers import WandbLogger
 
-    from catzoo.zoo.training.metrics_csv import CSVMetrics
+    from catzoo.zoo.training.metrics_csv import CSVMetrics, Events
 
     loggers: list[Any] = [
         CSVMetrics(run.metrics),
-        TensorBoardLogger(
+        Events(
             run.path / "tensorboard",
             name="",
             version="",

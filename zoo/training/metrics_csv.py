@@ -9,10 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from catzoo.agents import LightningAgent
 from catzoo.zoo.system.csv_rows import EPISODE, read_rows, write_rows
+from catzoo.zoo.system.digits import exact
+
+
+class Events(TensorBoardLogger):
+    """Lightning's logger for TensorBoard, in the very folder that it is given."""
+
+    @property
+    def log_dir(self) -> str:
+        """Lightning's would put the environment's variables into a name such as `a$HOME`."""
+        return self.root_dir
 
 
 class CSVMetrics(Logger):
@@ -88,4 +98,4 @@ class EpisodeLog(pl.Callback):
             writer = csv.writer(file)
             if fresh:
                 writer.writerow(EPISODE)
-            writer.writerows((episode.step, episode.score, episode.length) for episode in finished)
+            writer.writerows((episode.step, exact(episode.score), episode.length) for episode in finished)

@@ -8,6 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 
 from catzoo.zoo.system.console import progress_bar
+from catzoo.zoo.system.digits import score
 
 
 class TrainingBar(pl.Callback):
@@ -36,8 +37,12 @@ class TrainingBar(pl.Callback):
         work, seen = module.work, module.work.metrics
         rate = f"{seen['time/steps_per_second']:,.0f} steps/s" if seen else ""
         named = (("return", "train/return"), ("loss", "train/loss"))
-        scores = "  ".join(f"{name} {seen[key]:.3g}" for name, key in named if key in seen)
+        scores = "  ".join(f"{name} {score(seen[key])}" for name, key in named if key in seen)
         self.bar.update(self.task, completed=min(work.steps, work.total_steps), rate=rate, scores=scores)
+
+    def evaluating(self, episodes: int) -> None:
+        """Says how far an evaluation is, in whose time no step is made."""
+        self.bar.update(self.task, scores=f"evaluating, {episodes} episodes done")
 
     def on_train_end(self, trainer: pl.Trainer, module: Any) -> None:
         """Leaves the bar full."""

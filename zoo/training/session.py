@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from catzoo.agents import Agent, AtWork, BestWeights, Checkpointing, Checkpoints, Evaluation, SupportMonitor
@@ -9,7 +10,7 @@ from catzoo.hparams import Recipe, RecipeError
 from catzoo.zoo.environments.protocols import Protocol
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.pictures.learning_curve import learning_curve
-from catzoo.zoo.system.console import say
+from catzoo.zoo.system.console import counting, say, waiting
 from catzoo.zoo.training.compute import compute_words
 from catzoo.zoo.training.evaluate import evaluate_trained, result_of
 from catzoo.zoo.training.metrics_csv import EpisodeLog
@@ -34,6 +35,7 @@ class Session:
         self, run: Run, recipe: Recipe, work: AtWork, protocol: Protocol, stopping: Stopping
     ) -> None:
         self.run, self.recipe, self.work, self.protocol, self.stopping = run, recipe, work, protocol, stopping
+        self.bar = TrainingBar()
         self.monitor = SupportMonitor(work.agent.value_loss, recipe.value_loss.sigma)
         self.best = BestWeights(recipe.checkpoint_every)
         also = {"support": self.monitor, "best": self.best}
@@ -45,7 +47,8 @@ class Session:
         Raises:
             RecipeError: see `restore`.
         """
-        restored = restore(self.checkpoints, self.recipe, self.run)
+        with waiting("looking for a checkpoint"):
+            restored = restore(self.checkpoints, self.recipe, self.run)
         # With what may differ from before, such as more steps.
         self.run.save_recipe(self.recipe, self.protocol)
         return restored
@@ -60,7 +63,7 @@ class Session:
             Evaluation(recipe.eval.every, self._interim_scores),
             Checkpointing(recipe.checkpoint_every, self.checkpoints, self.stopping),
             self.stopping,
-            TrainingBar(),
+            self.bar,
         ]
 
     def _interim_scores(self, agent: Agent) -> list[float]:
@@ -68,13 +71,18 @@ class Session:
         asked = self.recipe.eval
         self.work.rest()  # what plays in a thread may draw from the same random streams
         try:
-            return evaluate_trained(
-                agent, self.recipe, asked.interim_episodes, purpose="interim", after=asked.every,
-                protocol=self.protocol,
-            )  # fmt: skip
+            return self._scores(asked.interim_episodes, "interim", asked.every, self.bar.evaluating)
         except RecipeError as error:
             say(f"no evaluation at step {self.work.steps:,}, and the training goes on: {error}")
             return []
+
+    def _scores(
+        self, episodes: int, purpose: str, after: int, progress: Callable[[int], None]
+    ) -> list[float]:
+        return evaluate_trained(
+            self.work.agent, self.recipe, episodes,
+            purpose=purpose, after=after, protocol=self.protocol, progress=progress,
+        )  # fmt: skip
 
     def save(self) -> None:
         """The last checkpoint."""
@@ -87,13 +95,9 @@ class Session:
         work, run = self.work, self.run
         save_weights(run, work.agent, work.steps, self.best)
         work.close()  # of some simulators there can be one at a time
-        scores = evaluate_trained(
-            work.agent,
-            self.recipe,
-            self.recipe.eval.episodes,
-            after=self.recipe.steps,
-            protocol=self.protocol,
-        )
+        asked = self.recipe.eval.episodes
+        with counting("evaluating", asked) as progress:
+            scores = self._scores(asked, "evaluation", self.recipe.steps, progress)
         result = {
             **result_of(self.recipe, scores, self.protocol),
             "run_dir": str(run.path),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from catzoo.hparams import Recipe, RecipeError, parse_override
+from catzoo.hparams.paths import Typed
 from catzoo.zoo.catalogue.recipe_files import find_recipe
 from catzoo.zoo.folders.recipe_sources import Source, recipes_from
 from catzoo.zoo.folders.run_folder import Run, default_folder, finished_result
-from catzoo.zoo.system.console import say
+from catzoo.zoo.system.console import say, waiting
 from catzoo.zoo.system.disk_space import no_room_told
 from catzoo.zoo.training.loop import check_wandb, fit, quieten, run_loggers
 from catzoo.zoo.training.weights import save_batch
@@ -26,7 +26,7 @@ def train(
     preset: str | None = None,
     steps: int | None = None,
     seed: int | None = None,
-    run_dir: str | os.PathLike[str] | None = None,
+    run_dir: Typed | None = None,
     overrides: Iterable[str | Mapping[str, Any]] = (),
     wandb: str | None = None,
 ) -> dict[str, Any]:
@@ -111,9 +111,10 @@ def _asked(
 
 def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[str, Any]:
     """Trains a resolved recipe in a run folder; see `train`."""
-    import torch
+    with waiting("loading"):
+        import torch
 
-    from catzoo.agents import NotFiniteError
+        from catzoo.agents import NotFiniteError
 
     try:
         with no_room_told("the same command goes on from the last checkpoint", run.path):
@@ -134,18 +135,20 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
 
 
 def _train_recipe(recipe: Recipe, run: Run, wandb: str | None) -> dict[str, Any]:
-    from catzoo.zoo.environments.protocols import protocol_of
-    from catzoo.zoo.system.signals import Stopped, sigterm_raises
-    from catzoo.zoo.training.build import build_trainer
-    from catzoo.zoo.training.session import Session
-    from catzoo.zoo.training.stopping import Stopping
+    with waiting("loading"):
+        from catzoo.zoo.environments.protocols import protocol_of
+        from catzoo.zoo.system.signals import Stopped, sigterm_raises
+        from catzoo.zoo.training.build import build_trainer
+        from catzoo.zoo.training.session import Session
+        from catzoo.zoo.training.stopping import Stopping
 
     quieten()
     check_wandb(wandb)
     if getattr(recipe, "learning_starts", 0) >= recipe.steps:
         say(f"learning_starts={recipe.learning_starts:,} of {recipe.steps:,} steps: nothing will be learned")
     protocol, stopping = protocol_of(recipe.env, recipe.env_options), Stopping()
-    work = build_trainer(recipe, run.scratch, run.dataset, protocol=protocol)
+    with waiting("making the environments and the agent"):
+        work = build_trainer(recipe, run.scratch, run.dataset, protocol=protocol)
     with sigterm_raises(), contextlib.closing(work), run.training(recipe, protocol):
         session = Session(run, recipe, work, protocol, stopping)
         restored = session.go_on()

@@ -20,6 +20,7 @@ from catzoo.zoo.launch.train_many import train_jobs
 from catzoo.zoo.statistics.aggregates import resampled
 from catzoo.zoo.statistics.intervals import mean_interval
 from catzoo.zoo.system.atomic_files import write_atomically
+from catzoo.zoo.system.digits import digits_of, number, score, with_interval
 from catzoo.zoo.training.resume import drop_checkpoints
 from catzoo.zoo.tuning.objective import AGGREGATES, normalised, run_score, trial_score, whole_seeds
 from catzoo.zoo.tuning.study_plan import Plan
@@ -112,15 +113,17 @@ def verdict(
         bounds = tuple(np.percentile(one - other, (2.5, 97.5)).tolist())
     low, high = bounds or (-math.inf, math.inf)
     word = "it held" if low > 0 else "it was a loss" if high < 0 else "not decided"
-    interval = f" [{low:.4g}, {high:.4g}]" if bounds else ""
-    sides = f"{best_value:.4g} against {default_value:.4g}"
+    sign = "+" if gain > 0 else ""
+    gained = " ".join(with_interval(gain, *bounds)) if bounds else score(gain)
+    digits = digits_of([best_value, default_value])
+    sides = f"{number(best_value, digits)} against {number(default_value, digits)}"
     return {
         "best": [fmean(seed) for seed in best],
         "default": [fmean(seed) for seed in default],
         "gain": gain,
         "interval_95": list(bounds) if bounds else None,
         "seeds": count,
-        "words": f"gain on {count} fresh seeds: {gain:+.4g}{interval} ({sides}): {word}",
+        "words": f"gain on {count} fresh seeds: {sign}{gained} ({sides}): {word}",
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +17,7 @@ from catzoo.zoo.folders.study_folder import StudyFolder
 from catzoo.zoo.system.atomic_files import write_atomically
 from catzoo.zoo.system.console import print_table
 from catzoo.zoo.system.csv_rows import write_rows
+from catzoo.zoo.system.digits import exact, with_interval
 from catzoo.zoo.tuning.objective import trial_interval, whole_seeds
 from catzoo.zoo.tuning.study_plan import Plan
 
@@ -77,7 +78,7 @@ def write_best(
     plan: Plan,
     found: Mapping[str, Any],
     folder: StudyFolder,
-    out: str | os.PathLike[str] | None,
+    out: Path | None,
 ) -> None:
     """Publishes best.yaml, in the study's folder and where else it is wanted.
 
@@ -103,7 +104,7 @@ def write_best(
             {key: value for key, value in whole.items() if key != "catzoo"} for whole in protocols
         ]}  # fmt: skip
     text = yaml.safe_dump(content, sort_keys=False)
-    for file in (folder.best, *([Path(out)] if out is not None else [])):
+    for file in (folder.best, *([out] if out is not None else [])):
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(file, text)
@@ -139,9 +140,9 @@ def write_trials(plan: Plan, trials: Sequence[FrozenTrial], folder: StudyFolder)
     for trial in trials:
         scores = trial.user_attrs.get("scores", [])
         row: dict[str, Any] = {"trial": trial.number, "state": state_of(trial)}
-        row["value"] = f"{trial.value:.6g}" if valued(trial) else ""
+        row["value"] = exact(trial.value) if valued(trial) else ""
         row |= {key: trial.params.get(key, "") for key in keys}
-        row |= {name: f"{score:.6g}" for name, score in zip(names, scores, strict=False)}
+        row |= {name: exact(score) for name, score in zip(names, scores, strict=False)}
         row["steps"] = trial.user_attrs.get("steps", "")
         row["error"] = trial.user_attrs[ERROR] if row["state"] == "failed" else ""
         rows.append(row)
@@ -177,10 +178,11 @@ def print_trials(plan: Plan, trials: Sequence[FrozenTrial]) -> None:
         scores = whole_seeds(trial.user_attrs.get("scores", []), len(plan.recipes))
         interval = trial_interval(scores, plan.aggregate)
         values = (_short(trial.params.get(parameter.key, "")) for parameter in plan.space.parameters)
+        value, bounds = with_interval(trial.value or 0.0, *(interval or (math.nan, math.nan)))
         rows.append([
             f"{trial.number}{' (default)' if is_default(trial) else ''}",
-            f"{trial.value:.4g}",
-            "[{:.4g}, {:.4g}]".format(*interval) if interval else "",
+            value,
+            bounds if interval else "",
             *values,
         ])  # fmt: skip
     counts = {state: sum(state_of(trial) == state for trial in trials) for state in ("pruned", "failed")}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import RecipeError, read_yaml
+from catzoo.hparams.paths import Typed, path_of
 from catzoo.hparams.schema import nearest, shown
 from catzoo.hparams.tuning.space import read_space
 from catzoo.zoo import ROOT
@@ -17,7 +17,7 @@ SPACES = ROOT / "tuning" / "spaces.yaml"
 DEFAULT_SPACE = "fair"
 
 
-def find_space(space: str | Path | Mapping[str, Any] | None) -> tuple[str, Mapping[str, Any]]:
+def find_space(space: Typed | Mapping[str, Any] | None) -> tuple[str, Mapping[str, Any]]:
     """A space's name for messages, and its entries: one of the zoo's, or a file's.
 
     Raises:
@@ -29,8 +29,8 @@ def find_space(space: str | Path | Mapping[str, Any] | None) -> tuple[str, Mappi
     word = DEFAULT_SPACE if space is None else str(space)
     if word in known:
         return f"space {word}", known[word]["keys"]
-    path = Path(word)
-    if not os.path.exists(word):
+    path = path_of(word)
+    if not os.path.exists(path):
         raise RecipeError(
             f"no space {shown(word)}: the zoo has {', '.join(known)}, or name a file{nearest(word, known)}"
         )

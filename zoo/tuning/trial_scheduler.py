@@ -20,6 +20,7 @@ from catzoo.zoo.launch.job_loop import run_jobs
 from catzoo.zoo.launch.jobs import Ending, Job
 from catzoo.zoo.launch.progress_board import Board
 from catzoo.zoo.system.csv_rows import newest_row
+from catzoo.zoo.system.digits import score
 from catzoo.zoo.training.resume import drop_checkpoints
 from catzoo.zoo.tuning.objective import (
     MARKS,
@@ -235,7 +236,7 @@ class Scheduler:
     def _finish(self, active: Active) -> None:
         value = self._value(active)
         self.trials.end(active.trial, value, **self._about(active))
-        self._over(active, f"{self.plan.objective} {value:.4g}")
+        self._over(active, f"{self.plan.objective} {score(value)}")
 
     def _prune(self, active: Active) -> None:
         active.stopped = True

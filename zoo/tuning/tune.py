@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import NoRoomError, RecipeError
+from catzoo.hparams.paths import Typed, path_of
 from catzoo.zoo.folders.study_folder import StudyFolder, differing
 from catzoo.zoo.launch.train_many import check_jobs
-from catzoo.zoo.system.console import say
+from catzoo.zoo.system.console import pasteable, say, waiting
 from catzoo.zoo.system.disk_space import check_writable
 from catzoo.zoo.system.file_locks import held_path
 from catzoo.zoo.tuning.confirmation import confirm_best, standing_verdict
@@ -31,15 +32,15 @@ def tune(
     seeds: int = 3,
     seed: int = 0,
     workers: int = 1,
-    space: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    space: Typed | Mapping[str, Any] | None = None,
     sampler: str = "tpe",
     pruner: str = "wilcoxon",
     objective: str = "final",
     aggregate: str = "mean",
     confirm: int = 5,
-    storage: str | os.PathLike[str] | None = None,
-    study_dir: str | os.PathLike[str] | None = None,
-    out: str | os.PathLike[str] | None = None,
+    storage: Typed | None = None,
+    study_dir: Typed | None = None,
+    out: Typed | None = None,
     overrides: Iterable[str | Mapping[str, Any]] = (),
     progress: Callable[[str], None] | None = say,
 ) -> dict[str, Any]:
@@ -106,10 +107,11 @@ def tune(
     )
     folder = StudyFolder(study_dir if study_dir is not None else default_folder(plan))
     folder.check(plan.settings())
-    check_jobs(plan.jobs(folder.trial(0), 0, {}), workers)
+    check_jobs(plan.jobs(folder.trial(0), 0, {}), workers, progress)
+    out = None if out is None else path_of(out)
     if out is not None:
-        check_writable(Path(out))
-    where = os.fspath(folder.journal if storage is None else storage)
+        check_writable(out)
+    where = _where(folder.journal if storage is None else storage)
     with folder.held(plan.settings()), _alone(where), _going_on(where, folder):
         study = _open(plan, folder, where)
         folder.save(plan.settings())
@@ -121,7 +123,8 @@ def tune(
         found = found_by(plan, trials_made, folder)
         found["verdict"] = standing_verdict(folder, found["best"]["number"])
         write_best(plan, found, folder, out)
-        draw_study(plan, study, folder)
+        with waiting("drawing pictures", shown=progress is not None):
+            draw_study(plan, study, folder)
         if progress is not None:
             print_trials(plan, trials_made)
         if confirm:
@@ -129,6 +132,12 @@ def tune(
             write_best(plan, found, folder, out)
         tell(_closing(folder, study, out, where))
     return found
+
+
+def _where(storage: Typed) -> str:
+    """A database's URL, or the path of a journal."""
+    text = os.fspath(storage)
+    return text if "://" in text else str(path_of(text))
 
 
 def default_folder(plan: Plan) -> Path:
@@ -204,15 +213,17 @@ def _opening(plan: Plan, folder: StudyFolder, done: int, wanted: int) -> str:
 def _closing(
     folder: StudyFolder,
     study: Any,
-    out: str | os.PathLike[str] | None,
+    out: Path | None,
     where: str,
 ) -> str:
     best = folder.best if out is None else out
     verdict = ", verdict.json" if folder.verdict.exists() else ""
+    storage = study.where(where) if "://" in where else Path(where)
+    trial = Path(f"{folder.path}:0")
     commands = {
-        f"catzoo train --from {best}": "the best recipe, on a seed of your own with --seed",
-        f"catzoo train --from {folder.path}:0": "any trial",
-        f"optuna-dashboard {study.where(where)}": "pip install optuna-dashboard",
+        pasteable("catzoo", "train", "--from", best): "the best recipe, on a seed of your own with --seed",
+        pasteable("catzoo", "train", "--from", trial): "any trial",
+        pasteable("optuna-dashboard", storage): "pip install optuna-dashboard",
     }
     widest = max(map(len, commands))
     lines = [f"  {command:<{widest}}   {what}" for command, what in commands.items()]

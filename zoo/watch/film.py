@@ -14,6 +14,7 @@ from PIL import Image
 
 from catzoo.agents.collecting.finite import check_finite
 from catzoo.hparams import Recipe, RecipeError
+from catzoo.hparams.paths import Typed, path_of
 from catzoo.zoo.environments.making import stream_seed
 from catzoo.zoo.environments.names import canonical
 from catzoo.zoo.pictures import style
@@ -33,8 +34,8 @@ Progress = Callable[[int, int], None] | None
 
 
 def watch(
-    run: str | Path,
-    out: str | Path,
+    run: Typed,
+    out: Typed,
     *,
     seed: int = 0,
     max_steps: int = 3000,
@@ -65,7 +66,7 @@ def watch(
         RecipeError: another kind of file, a folder that cannot be written, not a finished run, or an
             environment that cannot draw itself.
     """
-    out = _check_out(Path(out))
+    out = _check_out(path_of(out))
     if max_steps < 1:
         raise RecipeError(f"max_steps={max_steps}: must be at least 1")
     if fps is not None and not 1 <= fps <= MOST_FPS:
@@ -147,7 +148,7 @@ def _check_out(out: Path) -> Path:
 
 def _publish(out: Path, write: Callable[[Path], int]) -> int:
     """Lets `write` make a file beside `out`, then renames it; on failure nothing is left."""
-    temporary = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix.lower()}")
+    temporary = out.absolute().with_name(f".{out.stem}.{os.getpid()}{out.suffix.lower()}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         try:

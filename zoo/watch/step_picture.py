@@ -24,6 +24,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image, ImageDraw
 
 from catzoo.zoo.pictures import style
+from catzoo.zoo.system.digits import digits_of, typeset
 
 WIDTH, HEIGHT = 1280, 720
 MARGIN, TOP = 44, 116
@@ -105,6 +106,7 @@ class Picture:
         self.followed = episode.returns(caption.gamma, caption.clip)
         self.score = np.concatenate([[0.0], np.cumsum(episode.rewards)])
         self.digits = _digits(self.values)
+        self.score_digits = 0 if _whole(self.score) else digits_of(self.score.tolist())
         self._moving: list[tuple[Axes | None, Artist]] = []
         self.width, self.height = width, round(HEIGHT * self.scale)
         with style.styled():
@@ -265,7 +267,7 @@ class Picture:
 
     def _set_words(self, t: int, over: bool) -> None:
         self.step_text.set_text(f"{t + over:,}")
-        self.score_text.set_text(style.plain(self.score[t + over], 0 if _whole(self.score) else 1))
+        self.score_text.set_text(typeset(self.score[t + over], self.score_digits))
 
     def _set_actions(self, t: int) -> None:
         values, chosen = self.values[t], self.chosen[t]
@@ -276,7 +278,7 @@ class Picture:
         )
         self.action_bars.set_facecolor([style.ORANGE if a == chosen else style.LINE for a in centers])
         for a, text in enumerate(self.q_texts):
-            text.set_text("" if self.crowded and a != chosen else style.plain(values[a], self.digits))
+            text.set_text("" if self.crowded and a != chosen else typeset(values[a], self.digits))
             text.set_color(style.ORANGE if a == chosen else style.MUTED)
 
     def _set_distribution(self, t: int) -> None:
@@ -286,7 +288,7 @@ class Picture:
         self.prob_bars.set_verts(_bars(edges[:-1] + gap, edges[1:] - gap, np.zeros(len(probs)), probs))
         low, high = axes.get_xlim()
         self.value_line.set_data([self.value[t]] * 2, axes.get_ylim())
-        self.value_text.set_text(f"Q = {style.plain(self.value[t], self.digits)}")
+        self.value_text.set_text(f"Q = {typeset(self.value[t], self.digits)}")
         left, y, width = self.value_range
         share = min(max((np.nan_to_num(self.value[t]) - low) / (high - low), 0.07), 0.93)
         self.value_text.set_position(self._at(left + width * share, y))
@@ -360,9 +362,10 @@ def _limits(values: np.ndarray, least: float) -> tuple[float, float]:
 
 def _digits(values: np.ndarray) -> int:
     """Decimals that show values [T, A] to three digits, and mostly the difference between actions too."""
-    most = max(abs(_quantile(values, 0.0)), abs(_quantile(values, 1.0)), 1e-3)
-    gap = max(_quantile(values.max(axis=1) - values.min(axis=1), 0.5), 1e-3)
-    return min(max(2 - math.floor(math.log10(most)), -math.floor(math.log10(gap)), 0), 3)
+    most = max(abs(_quantile(values, 0.0)), abs(_quantile(values, 1.0)), 1e-6)
+    gap = max(_quantile(values.max(axis=1) - values.min(axis=1), 0.5), 1e-3 * min(most, 1))
+    three = 2 - math.floor(math.log10(most))
+    return max(three, min(-math.floor(math.log10(gap)), 3), 0)
 
 
 def _whole(values: np.ndarray) -> bool:

@@ -1,5 +1,8 @@
 """The command: quick where it lists, one line and status 2 where something is wrong."""
 
+import html
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +14,7 @@ from catzoo.zoo.cli.bench import KINDS
 from catzoo.zoo.cli.main import COMMANDS, main
 from catzoo.zoo.cli.parser import whole
 from catzoo.zoo.cli.show import field_docs
+from runs_for_tests import made
 
 
 def failing(capsys, *words):
@@ -86,6 +90,54 @@ def test_mistakes(capsys, tmp_path, monkeypatch, command, words):
     monkeypatch.setitem(sys.modules, "wandb", None)
     assert words in failing(capsys, *command.split())
     assert list(tmp_path.iterdir()) == []
+
+
+ODD = "'x' [/b] $HOME é"
+DOORS = [
+    ["train", "dqn", "--env", "CartPole-v1", "--run-dir"],
+    ["train", "dqn", "--env", "CartPole-v1", "--seeds", "2", "--run-dir"],
+    ["train", "--from"],
+    ["tune", "dqn", "--env", "CartPole-v1", "--study-dir"],
+    ["tune", "dqn", "--env", "CartPole-v1", "--out"],
+    ["tune", "dqn", "--env", "CartPole-v1", "--space"],
+    ["tune", "dqn", "--env", "CartPole-v1", "--storage"],
+    ["eval"],
+    ["watch", "--out", "film.gif"],
+    ["watch", "runs", "--out"],
+    ["scores"],
+    ["scores", "runs", "--out"],
+    ["scores", "runs", "--curves"],
+    ["report", "--out", "report"],
+    ["report", "runs", "--out"],
+    ["reproduce", "sigma-bins", "--out"],
+]
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "a\0b", "x" * 300])
+@pytest.mark.parametrize("words", DOORS, ids=" ".join)
+def test_what_is_no_name_is_refused_at_every_door(capsys, tmp_path, monkeypatch, words, name):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("catzoo.zoo.launch.train_many.subprocess", None)  # it would check what can be trained
+    monkeypatch.setattr("catzoo.zoo.tuning.tune.check_jobs", lambda *_: None)
+    assert "name" in failing(capsys, *words, name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_are_what_was_typed(capsys, tmp_path, monkeypatch):
+    """Of run folders, a report and a table; the command that the report names makes it again."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    made(tmp_path / "home" / ODD / "a", [1.0, 2.0])
+    made(tmp_path / "-runs" / ODD, [3.0, 4.0], seed=1)
+    assert main(["scores", f"~/{ODD}", "./-runs", "--out", f"~/{ODD}.csv"]) == 0
+    assert f"{tmp_path}/home/{ODD}.csv: a row" in capsys.readouterr().out
+    assert main(["report", f"~/{ODD}", "./-runs", "--out", f"./-{ODD}"]) == 0
+    page = tmp_path / f"-{ODD}" / "index.html"
+    command = html.unescape(re.search("<code>(catzoo report .*?)</code>", page.read_text())[1])
+    page.unlink()
+    assert main(shlex.split(command)[1:]) == 0
+    assert page.is_file()
+    assert {path.name for path in tmp_path.iterdir()} == {"home", "-runs", Path(f"-{ODD}").parts[0]}
 
 
 def test_overrides_may_stand_anywhere(capsys, tmp_path, monkeypatch):

@@ -429,6 +429,7 @@ def test_no_worker_outlives_an_error(on_interrupt, end, tmp_path, monkeypatch):
 def test_the_board_shows_every_worker_and_the_whole(tmp_path, monkeypatch):
     screen = Console(file=io.StringIO(), force_terminal=True, width=160)
     monkeypatch.setattr(progress_board, "console", screen)
+    monkeypatch.setattr(progress_board, "has_bars", lambda: True)
     run = Run(tmp_path / "dqn-CartPole-v1-mse-s0")
     run.path.mkdir()
     job = Job(find_recipe("dqn", "CartPole-v1", overrides=[{"steps": 1_000}]), run, tmp_path / "log", {})

@@ -54,10 +54,10 @@ def test_the_command_prints_what_is_there_and_what_is_not(runs, tmp_path, capsys
     rows = read_rows(out)
     assert list(rows[0]) == COLUMNS
     assert [(row["env"], row["seed"], row["mean_return"]) for row in rows] == [
-        ("CartPole-v1", "0", "10.00"),
-        ("CartPole-v1", "1", "20.00"),
-        ("CartPole-v1", "2", "60.00"),
-        ("Acrobot-v1", "0", "3.00"),
+        ("CartPole-v1", "0", "10"),
+        ("CartPole-v1", "1", "20"),
+        ("CartPole-v1", "2", "60"),
+        ("Acrobot-v1", "0", "3"),
     ]
 
 
@@ -156,7 +156,7 @@ def test_nothing_is_written_of_nothing(runs, tmp_path, capsys):
         assert main(["scores", str(runs / "c"), *how]) == 2
         assert f"no run is finished: {runs / 'c'}; the command" in capsys.readouterr().err
     assert out.read_text() == "of before"
-    assert main(["scores", "x" * 300]) == 2
+    assert main(["scores", "x" * 200]) == 2
     assert "no such folder" in capsys.readouterr().err
 
 

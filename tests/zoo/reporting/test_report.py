@@ -206,7 +206,8 @@ def test_mistakes_are_one_line_and_write_nothing(prepare, words, runs, tmp_path,
 
 
 def test_a_name_that_is_none(runs, capsys):
-    assert main(["report", str(runs), "--out", "a\0b"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main(["report", str(runs), "--out", "a\0b"])
     assert capsys.readouterr().err.count("\n") == 1
 
 

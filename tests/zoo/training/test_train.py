@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from catzoo.hparams import RecipeError
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.system.csv_rows import cut_after, number_of, put_aside, read_rows
+from catzoo.zoo.training import session
 from catzoo.zoo.training.evaluate import bootstrap_interval, evaluate
 from catzoo.zoo.training.metrics_csv import CSVMetrics
 from catzoo.zoo.training.train import recipe_of, train
@@ -120,6 +121,23 @@ def test_more_steps_go_on_from_the_checkpoint(tmp_path):
     updates = [int(float(row["train/updates"])) for row in trained(rows)]
     assert updates == sorted(updates)
     assert updates[-1] == int((int(trained(rows)[-1]["step"]) - 100) * 0.1)
+
+
+def test_a_folder_is_what_was_typed_and_the_evaluation_has_a_bar(tmp_path, monkeypatch):
+    """A name that Lightning, the shell and rich would each read in a way of their own."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    bars = []
+    counting = session.counting
+    monkeypatch.setattr(session, "counting", lambda *what: bars.append(what) or counting(*what))
+    name = "first [dqn] '$HOME' :cat: é"
+    result = tiny(f"~/{name}", steps=200)
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    assert [path.name for path in (tmp_path / "home").iterdir()] == [name]
+    assert any((tmp_path / "home" / name / "tensorboard").glob("events.out.*"))
+    assert evaluate(f"~/{name}")["returns"] == result["returns"]
+    assert recipe_of(source=f"~/{name}") == recipe_of(source=tmp_path / "home" / name)
+    assert bars == [("evaluating", 8)]
 
 
 def test_another_recipe_is_refused_with_what_differs(run):

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ import yaml
 from catzoo.hparams import RecipeError
 from catzoo.hparams.tuning.storage import open_storage
 from catzoo.zoo.catalogue.recipe_files import find_recipe
+from catzoo.zoo.cli.main import parse
 from catzoo.zoo.folders.recipe_sources import read_source, recipes_from
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.folders.study_folder import StudyFolder
@@ -30,7 +32,7 @@ from catzoo.zoo.training.train import train
 from catzoo.zoo.tuning import trial_scheduler
 from catzoo.zoo.tuning.confirmation import verdict
 from catzoo.zoo.tuning.objective import run_score, trial_score
-from catzoo.zoo.tuning.tune import tune
+from catzoo.zoo.tuning.tune import _closing, tune
 from faults.runs_for_tests import LONG, assert_same_weights
 
 TINY = [
@@ -125,9 +127,9 @@ def test_a_study_of_other_settings_is_refused(study, how, words):
         ({"pruner": "wilcoxn"}, "did you mean wilcoxon"),
         ({"space": "bin"}, "did you mean bins"),
         ({"space": {}}, "nothing to vary"),
-        ({"space": "x" * 300}, "no space 'xxx"),
-        ({"study_dir": "y" * 300}, "cannot be written: File name too long"),
-        ({"out": "z" * 300}, "its name is too long"),
+        ({"space": "x" * 300}, "longer than 240 bytes"),
+        ({"study_dir": "y" * 300}, "longer than 240 bytes"),
+        ({"out": "z" * 300}, "longer than 240 bytes"),
         ({"objective": "best", "overrides": ["eval.every=0"]}, "eval.every=0 of 400 steps on CartPole-v1"),
         ({"objective": "best"}, "there is one: set eval.every=40, or take final"),
         ({"trials": 0}, "trials=0: must be at least 1"),
@@ -373,3 +375,14 @@ def test_scales():
     assert Scale(-10, 10)(0) == 0.5
     assert all(scale.reference > scale.random for scale in scales().values())
     assert sum(env.startswith("ALE/") for env in scales()) == 57
+
+
+@pytest.mark.parametrize("name", ["my study", "-x", "it's [b] $HOME:7"])
+def test_the_commands_in_the_end_can_be_pasted(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = StudyFolder(f"./{name}")
+    _, *lines = _closing(folder, None, None, str(folder.journal)).splitlines()
+    best, trial, dashboard = (shlex.split(line.split("   ")[0]) for line in lines)
+    assert parse(best[1:]).source == os.path.join("./" * name.startswith("-") + name, "best.yaml")
+    assert os.path.normpath(parse(trial[1:]).source) == f"{name}:0"
+    assert os.path.normpath(dashboard[1]) == str(folder.journal)

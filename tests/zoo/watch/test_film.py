@@ -1,6 +1,7 @@
 """Films: a file that decodes, pictures that show what happened, and nothing left behind on failure."""
 
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import gymnasium as gym
@@ -94,17 +95,18 @@ def synthetic():
     return Picture(episode, Caption("DQN", "test", ("a", "b"), gamma=0.5, edges=np.arange(31.0)))
 
 
-def test_an_mp4_decodes_and_has_a_picture_for_every_step(cartpole, tmp_path):
+def test_an_mp4_decodes_and_has_a_picture_for_every_step(cartpole, tmp_path, monkeypatch):
     seen = []
-    out = tmp_path / "new folder" / "film.mp4"
+    monkeypatch.chdir(tmp_path)  # ffmpeg would take what stands before the colon for a protocol
+    out = Path("film: %d [x].mp4")
     film = watch(cartpole, out, max_steps=8, fps=5, progress=lambda *counts: seen.append(counts))
-    frames = iio.imread(out)
+    frames = iio.imread(out.absolute())
     assert film == {"out": str(out), "steps": 8, "return": 8.0, "frames": 8 + 5}
     assert frames.shape == (13, 720, 1280, 3)
-    assert iio.immeta(out)["fps"] == 5
+    assert iio.immeta(out.absolute())["fps"] == 5
     assert seen[0] == (1, 8)
     assert seen[-1] == (8, 8)
-    assert os.listdir(out.parent) == ["film.mp4"]
+    assert os.listdir(tmp_path) == [out.name]
 
 
 def test_the_film_is_that_of_the_seed(cartpole, tmp_path):

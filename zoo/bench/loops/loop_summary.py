@@ -9,8 +9,9 @@ from typing import Any
 
 from catzoo.zoo.bench.rows import Row
 from catzoo.zoo.statistics.intervals import student_interval
-from catzoo.zoo.system.console import console
 from catzoo.zoo.system.console import print_table as print_columns
+from catzoo.zoo.system.console import say
+from catzoo.zoo.system.digits import digits_of, number
 
 
 def compare(rows: Sequence[Row], library: str, loss: str, base: str, base_loss: str) -> list[float]:
@@ -117,7 +118,7 @@ def _print_overhead(sides: Sequence[Row]) -> None:
     for side in sides:
         if side["library"] == "catzoo" and "ratio" in side:
             costs = [100 * (1 / side[key] - 1) for key in ("ratio", "ratio_high", "ratio_low")]
-            console.print(
+            say(
                 f"Lightning against the bare loop, {side['env']}, {side['runs']} pairs: "
                 f"{costs[0]:+.1f} % time ({costs[1]:+.1f} to {costs[2]:+.1f} %)"
             )
@@ -132,5 +133,6 @@ def _ratio(side: Row) -> str:
 def _return(side: Row) -> str:
     if "return_mean" not in side:
         return ""
-    half = side["return_half_width"]
-    return f"{side['return_mean']:.1f}" + (f" ± {half:.1f}" if math.isfinite(half) else "")
+    mean, half = side["return_mean"], side["return_half_width"]
+    digits = digits_of([mean, half])
+    return number(mean, digits) + (f" ± {number(half, digits)}" if math.isfinite(half) else "")

@@ -39,11 +39,13 @@ from importlib import util
 from pathlib import Path
 
 from catzoo.hparams import RecipeError
+from catzoo.hparams.paths import path_of
 from catzoo.hparams.schema import check_name
 from catzoo.zoo.bench.loops.job import KEY, Job
 from catzoo.zoo.bench.loops.loop_summary import print_table, summarise
 from catzoo.zoo.bench.rows import Row, append_results, stamp, whole
-from catzoo.zoo.system.console import say
+from catzoo.zoo.system.console import pasteable, say
+from catzoo.zoo.system.digits import score
 
 __all__ = ["COLUMNS", "bench_training", "print_table", "summarise"]
 
@@ -121,9 +123,10 @@ def bench_training(
     jobs = list(_jobs(env, steps, seeds, able, parts, episodes, compile, cores))
     file = _csv_file(out, env)
     done = _read(file)
-    command = (
-        f"catzoo bench training --env {env} --steps {steps} --seeds {seeds} --cores {cores} "
-        f"--episodes {episodes} --parts {' '.join(parts)} --peers {' '.join(peers)}"
+    counts = {"--steps": steps, "--seeds": seeds, "--cores": cores, "--episodes": episodes}
+    counted = [str(word) for pair in counts.items() for word in pair]
+    command = pasteable(
+        "catzoo", "bench", "training", "--env", env, *counted, "--parts", *parts, "--peers", *peers
     )
     rows: list[Row] = []
     for number, job in enumerate(jobs, 1):
@@ -240,7 +243,7 @@ def _in_fresh_process(job: Job) -> list[Row]:
 def _csv_file(out: Path | None, env: str) -> Path | None:
     if out is None:
         return None
-    out = Path(out)
+    out = path_of(out)
     return out if out.suffix == ".csv" else out / f"training-{env.replace('/', '-').replace(':', '-')}.csv"
 
 
@@ -268,9 +271,9 @@ def _line(job: Job, rows: Sequence[Row]) -> str:
         return f"{what}, steps/s: {rates}"
     if job.part == "share":
         return f"{what}: " + ", ".join(f"{row['variant']} {row['share']:.0%}" for row in rows)
-    score = rows[0]["mean_return"]
+    mean = rows[0]["mean_return"]
     rate = f"{rows[0]['steps_per_second']:,.0f} steps/s"
-    return f"{what}: {rate}" + (f", return {score:.1f}" if score != "" else "")
+    return f"{what}: {rate}" + (f", return {score(mean)}" if mean != "" else "")
 
 
 def _check(names: Sequence[str], known: Sequence[str], what: str) -> None:
