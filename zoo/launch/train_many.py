@@ -25,7 +25,7 @@ from catzoo.zoo.launch.processes import environment, last_words, threads_each
 from catzoo.zoo.launch.progress_board import Board
 from catzoo.zoo.reporting.scores import print_scores
 from catzoo.zoo.system.console import say
-from catzoo.zoo.system.signals import sigterm_raises
+from catzoo.zoo.system.signals import stops_raise
 from catzoo.zoo.training.loop import check_wandb
 from catzoo.zoo.training.train import said_of
 
@@ -206,7 +206,7 @@ def check_jobs(jobs: Sequence[Job], workers: int) -> None:
         return
     words = [{**job.arguments, "wandb": None} for job in first.values()]
     workers = min(workers, len(jobs))
-    with sigterm_raises():
+    with stops_raise():
         done = subprocess.run(
             [*COMMAND, "check"],
             input=json.dumps(words) + "\n",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import warnings
 from collections.abc import Sequence
@@ -20,11 +21,12 @@ def fit(work: AtWork, *, callbacks: Sequence[Any] = (), loggers: Any = False) ->
     """Runs Lightning's loop over an agent at work until its `total_steps`.
 
     Everything that Lightning would do on its own (checkpoints, bars, sanity checks) is off: one step is
-    one iteration, and the callbacks given are all there is.
+    one iteration, and the callbacks given are all there is. It is one process, under any batch system.
     """
     import lightning.pytorch as pl
 
     from catzoo.agents import LightningAgent
+    from catzoo.zoo.training.one_process import OneProcess, first_rank
 
     device = work.compute.device
     trainer = pl.Trainer(
@@ -37,9 +39,15 @@ def fit(work: AtWork, *, callbacks: Sequence[Any] = (), loggers: Any = False) ->
         enable_progress_bar=False,
         enable_model_summary=False,
         log_every_n_steps=1,
+        strategy="auto",
+        num_nodes=1,
+        plugins=[OneProcess()],
+        # Under Slurm it would look here for a checkpoint of its own, by name.
+        default_root_dir=os.path.join(os.devnull, "none"),
     )
     try:
-        trainer.fit(LightningAgent(work))
+        with first_rank():
+            trainer.fit(LightningAgent(work))
     except SystemExit:
         if not trainer.interrupted:
             raise

@@ -135,7 +135,7 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
 
 def _train_recipe(recipe: Recipe, run: Run, wandb: str | None) -> dict[str, Any]:
     from catzoo.zoo.environments.protocols import protocol_of
-    from catzoo.zoo.system.signals import Stopped, sigterm_raises
+    from catzoo.zoo.system.signals import Stopped, stops_raise
     from catzoo.zoo.training.build import build_trainer
     from catzoo.zoo.training.session import Session
     from catzoo.zoo.training.stopping import Stopping
@@ -144,7 +144,7 @@ def _train_recipe(recipe: Recipe, run: Run, wandb: str | None) -> dict[str, Any]
     check_wandb(wandb)
     protocol, stopping = protocol_of(recipe.env, recipe.env_options), Stopping()
     work = build_trainer(recipe, run.scratch, run.dataset, protocol=protocol)
-    with sigterm_raises(), contextlib.closing(work), run.training(recipe, protocol):
+    with stops_raise(), contextlib.closing(work), run.training(recipe, protocol):
         session = Session(run, recipe, work, protocol, stopping)
         restored = session.go_on()
         with stopping:

@@ -14,24 +14,7 @@ from catzoo.zoo.training.evaluate import bootstrap_interval, evaluate
 from catzoo.zoo.training.metrics_csv import CSVMetrics
 from catzoo.zoo.training.train import recipe_of, train
 from catzoo.zoo.training.weights import load_agent
-
-TINY = [
-    "num_envs=4",
-    "rollout_length=5",
-    "learning_starts=100",
-    "batch_size=16",
-    "updates_per_step=0.1",
-    "network.hidden=[8]",
-    "log_every=100",
-    "eval.episodes=8",
-    "eval.every=200",
-    "eval.interim_episodes=4",
-    "checkpoint_every=200",
-]
-
-
-def tiny(run_dir, *more, env="CartPole-v1", **keywords):
-    return train("dqn", env, run_dir=run_dir, overrides=[*TINY, *more], **keywords)
+from tiny_runs_for_tests import TINY, tiny
 
 
 def trained(rows):
