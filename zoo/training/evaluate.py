@@ -14,12 +14,14 @@ from catzoo.zoo.environments.making import stream_seed
 from catzoo.zoo.environments.protocols import Protocol, protocol_of
 from catzoo.zoo.statistics.intervals import bootstrap_interval
 from catzoo.zoo.system.provenance import cpu_model, versions
-from catzoo.zoo.training.weights import load_agent
+from catzoo.zoo.training.torch_state import own_torch
+from catzoo.zoo.training.weights import open_agent
 
 MAX_ENVS = 20
 """Environments that an evaluation steps together."""
 
 
+@own_torch()
 def evaluate(
     run: str | os.PathLike[str],
     *,
@@ -45,7 +47,7 @@ def evaluate(
     Raises:
         RecipeError: not a finished run, or a corrupt one.
     """
-    recipe, agent = load_agent(run, best=best, trust=trust)
+    recipe, agent = open_agent(run, best=best, trust=trust)
     scores = evaluate_trained(agent, recipe, episodes or recipe.eval.episodes, seed=seed, progress=progress)
     # The last iteration may have gone a few steps beyond those asked for.
     return {**result_of(recipe, scores), "steps": min(agent.trained_steps or recipe.steps, recipe.steps)}

@@ -6,7 +6,8 @@ import logging
 import os
 import signal
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -84,10 +85,23 @@ def check_wandb(project: str | None) -> None:
         raise RecipeError("Weights & Biases is not installed: pip install 'catzoo[wandb]'")
 
 
-def quieten() -> None:
+@contextmanager
+def quiet() -> Iterator[None]:
     """Hides what the libraries say about things that are as they should be."""
-    for name in ("lightning.pytorch", "torchrl"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "torchrl")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            _ignore_warnings()
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _ignore_warnings() -> None:
     for message in (
         ".*returned `None`, this fit.*",
         ".*LeafSpec.*",

@@ -13,7 +13,8 @@ from catzoo.zoo.folders.recipe_sources import Source, recipes_from
 from catzoo.zoo.folders.run_folder import Run, default_folder, finished_result
 from catzoo.zoo.system.console import say
 from catzoo.zoo.system.disk_space import no_room_told
-from catzoo.zoo.training.loop import check_wandb, fit, quieten, run_loggers
+from catzoo.zoo.training.loop import check_wandb, fit, quiet, run_loggers
+from catzoo.zoo.training.torch_state import own_torch
 from catzoo.zoo.training.weights import save_batch
 
 
@@ -116,7 +117,8 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
     from catzoo.agents import NotFiniteError
 
     try:
-        with no_room_told("the same command goes on from the last checkpoint", run.path):
+        told = no_room_told("the same command goes on from the last checkpoint", run.path)
+        with told, own_torch(), quiet():
             return _train_recipe(recipe, run, wandb)
     except torch.OutOfMemoryError:
         raise RecipeError(
@@ -140,7 +142,6 @@ def _train_recipe(recipe: Recipe, run: Run, wandb: str | None) -> dict[str, Any]
     from catzoo.zoo.training.session import Session
     from catzoo.zoo.training.stopping import Stopping
 
-    quieten()
     check_wandb(wandb)
     protocol, stopping = protocol_of(recipe.env, recipe.env_options), Stopping()
     work = build_trainer(recipe, run.scratch, run.dataset, protocol=protocol)

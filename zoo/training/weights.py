@@ -12,6 +12,7 @@ from catzoo.hparams.schema import brief
 from catzoo.version import __version__
 from catzoo.zoo.catalogue.pretrained import find_run
 from catzoo.zoo.folders.run_folder import Run
+from catzoo.zoo.training.torch_state import own_torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,6 +46,12 @@ def load_agent(path: str | Path, *, best: bool = False, trust: bool = False) -> 
     Raises:
         RecipeError: not a run, not finished, corrupt, or in want of trust.
     """
+    with own_torch():
+        return open_agent(path, best=best, trust=trust)
+
+
+def open_agent(path: str | Path, *, best: bool, trust: bool) -> tuple[Recipe, Agent]:
+    """`load_agent`, for those that have torch to themselves; sets the recipe's threads and seed."""
     from catzoo.zoo.training.build import build_agent, build_env
 
     run = Run(find_run(path))
