@@ -30,6 +30,8 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
+from catzoo.hparams.published_files import replace, settle
+
 FORMAT = 1
 """Version of the folder's layout."""
 MANIFEST, META = "manifest.json", "meta.json"
@@ -136,8 +138,8 @@ def write_json(path: Path, content: Any) -> None:
     with temporary.open("w", encoding="utf-8") as file:
         json.dump(content, file, indent=1)
         file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+        settle(file.fileno())
+    replace(temporary, path)
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

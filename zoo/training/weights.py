@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catzoo.hparams import Recipe, RecipeError
+from catzoo.hparams.published_files import replace, sync
 from catzoo.hparams.schema import brief
 from catzoo.version import __version__
 from catzoo.zoo.catalogue.pretrained import find_run
@@ -78,7 +78,6 @@ def save_weights(run: Run, agent: Agent, steps: int, best: BestWeights | None = 
 
 
 def _save(run: Run, file: Path, tensors: dict[str, Tensor], steps: int) -> None:
-    from catzoo.agents.checkpoints.seal import sync
     from catzoo.agents.checkpoints.state_files import save_tensors
 
     for leftover in run.path.glob(".tmp??????"):  # safetensors' own, of a save that was killed
@@ -87,7 +86,7 @@ def _save(run: Run, file: Path, tensors: dict[str, Tensor], steps: int) -> None:
     temporary = file.with_suffix(".tmp")
     save_tensors(tensors, temporary, {"catzoo": __version__, "steps": str(steps)})
     sync(temporary)
-    os.replace(temporary, file)
+    replace(temporary, file)
 
 
 def save_batch(run: Run, batch: Any) -> Path:

@@ -13,6 +13,7 @@ from gymnasium.vector import VectorEnv
 from PIL import Image
 
 from catzoo.hparams import Recipe, RecipeError
+from catzoo.hparams.published_files import replace
 from catzoo.zoo.environments.making import stream_seed
 from catzoo.zoo.environments.names import canonical
 from catzoo.zoo.pictures import style
@@ -151,7 +152,7 @@ def _publish(out: Path, write: Callable[[Path], int]) -> int:
         out.parent.mkdir(parents=True, exist_ok=True)
         try:
             frames = write(temporary)
-            os.replace(temporary, out)
+            replace(temporary, out)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
