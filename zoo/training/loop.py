@@ -12,7 +12,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from catzoo.hparams import RecipeError
+from catzoo.hparams.schema import brief
+from catzoo.zoo.environments.registry import in_short
 from catzoo.zoo.folders.run_folder import Run
+from catzoo.zoo.system.console import say
 
 if TYPE_CHECKING:
     from catzoo.agents import AtWork
@@ -60,23 +63,33 @@ def fit(work: AtWork, *, callbacks: Sequence[Any] = (), loggers: Any = False) ->
 
 def run_loggers(run: Run, wandb: str | None, restored: int) -> list[Any]:
     """Those of a run that begins or goes on at step `restored`."""
-    from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
-
     from catzoo.zoo.training.metrics_csv import CSVMetrics
 
-    loggers: list[Any] = [
-        CSVMetrics(run.metrics),
+    loggers: list[Any] = [CSVMetrics(run.metrics), *_tensorboard(run, restored)]
+    if wandb is not None:
+        from lightning.pytorch.loggers import WandbLogger
+
+        loggers.append(WandbLogger(project=wandb, name=run.path.name, save_dir=run.path))
+    return loggers
+
+
+def _tensorboard(run: Run, restored: int) -> list[Any]:
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: F401
+    except Exception as error:  # one that does not fit its protobuf raises what it likes
+        say(f"TensorBoard is left out: {brief(in_short(error), 200)}; the metrics are in {run.metrics}")
+        return []
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    return [
         TensorBoardLogger(
             run.path / "tensorboard",
             name="",
             version="",
             default_hp_metric=False,
             purge_step=restored + 1 if restored else None,  # what comes after is done again
-        ),
+        )
     ]
-    if wandb is not None:
-        loggers.append(WandbLogger(project=wandb, name=run.path.name, save_dir=run.path))
-    return loggers
 
 
 def check_wandb(project: str | None) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from catzoo.hparams import Recipe, RecipeError, parse_override
+from catzoo.hparams.schema import brief
 from catzoo.zoo.catalogue.recipe_files import find_recipe
 from catzoo.zoo.folders.recipe_sources import Source, recipes_from
 from catzoo.zoo.folders.run_folder import Run, default_folder, finished_result
@@ -125,6 +126,9 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
             "the GPU is out of memory: lower batch_size, num_envs or network.width, or keep the replay in "
             "main memory with replay.place=memory"
         ) from None
+    except torch._dynamo.exc.TorchDynamoException as error:
+        first = brief(str(error).strip().partition("\n")[0], 200)
+        raise RecipeError(f"compute.compile=true: it cannot be compiled here: {first}") from None
     except NotFiniteError as error:
         try:
             where = f"the batch is in {save_batch(run, error.batch)}"

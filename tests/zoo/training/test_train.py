@@ -5,11 +5,13 @@ import fcntl
 import itertools
 import json
 import os
+import sys
 from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from catzoo.hparams import RecipeError
@@ -401,3 +403,25 @@ def test_a_network_drive_without_locks_links_and_modes_holds_a_run_that_goes_on(
     assert {path.name for path in (tmp_path / "drive").iterdir()} == {
         path.name for path in (tmp_path / "disk").iterdir()
     }
+
+
+def test_without_tensorboard_a_line_says_so_and_the_run_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    tiny(tmp_path / "run", steps=100)
+    said = capsys.readouterr().out.replace("\n", " ")
+    assert "TensorBoard is left out: " in said
+    assert said.endswith(f"the metrics are in {tmp_path / 'run' / 'metrics.csv'} ")
+    assert not (tmp_path / "run" / "tensorboard").exists()
+
+
+def test_a_compiler_that_was_asked_for_and_is_missing_is_one_line(tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise torch._dynamo.exc.TorchDynamoException(
+            "No working C++ compiler found\n\nSet TORCHDYNAMO_VERBOSE=1"
+        )
+
+    monkeypatch.setattr("torch.compile", lambda loss, **_: broken)
+    with pytest.raises(
+        RecipeError, match=r"^compute\.compile=true: .* here: No working C\+\+ compiler found$"
+    ):
+        tiny(tmp_path / "run", "compute.compile=true", steps=200)
