@@ -9,6 +9,9 @@ import os
 import signal
 from importlib.util import find_spec
 
+import catzoo  # noqa: F401 — before torch, whose threads wait as it says
+
+# isort: split
 import pytest
 import torch
 

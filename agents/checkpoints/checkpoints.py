@@ -18,8 +18,8 @@ over for the one before it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -31,10 +31,11 @@ from torchrl.checkpoint import Checkpoint, CheckpointError, GlobalRNGState
 
 from catzoo.agents.at_work import AtWork
 from catzoo.agents.checkpoints.journal import Journal
-from catzoo.agents.checkpoints.seal import BrokenSealError, seal, sync, verify
+from catzoo.agents.checkpoints.seal import BrokenSealError, seal, verify
 from catzoo.agents.checkpoints.state_files import StateFiles, read_state, write_state
 from catzoo.agents.collecting.simulators import check_mersenne_twister
 from catzoo.agents.replay import Replay
+from catzoo.hparams.published_files import replace, sync
 
 FORMAT = 3
 """Of what a checkpoint holds."""
@@ -246,13 +247,14 @@ def _replace(source: Path, target: Path) -> None:
     """Renames a folder over another one, which is out of sight before and gone after."""
     hidden = target.with_name(f".{target.name}")
     if target.exists():
-        os.replace(target, hidden)
-    os.replace(source, target)
+        replace(target, hidden)
+    replace(source, target)
     shutil.rmtree(hidden, ignore_errors=True)
 
 
 def _remove(path: Path) -> None:
     """Takes a folder out of sight at once, and then away."""
     hidden = path.with_name(f".{path.name}")
-    os.replace(path, hidden)
+    with contextlib.suppress(PermissionError):  # somebody reads it: the next save tries again
+        replace(path, hidden)
     shutil.rmtree(hidden, ignore_errors=True)

@@ -21,8 +21,9 @@ from typing import Protocol
 from safetensors.torch import load_file
 from torch import Tensor
 
-from catzoo.agents.checkpoints.seal import digest, sync
+from catzoo.agents.checkpoints.seal import digest
 from catzoo.agents.checkpoints.state_files import save_tensors
+from catzoo.hparams.published_files import replace, sync
 
 SEGMENT_BYTES = 32 << 20
 """Of rows in a segment: 60 ms of a disk that writes 500 MB a second."""
@@ -105,7 +106,7 @@ class Journal:
         save_tensors(self.rings[name].rows(start, stop), temporary)
         sync(temporary)
         segment = Segment(name, start, stop, digest(temporary))
-        os.replace(temporary, self.folder / segment.name)
+        replace(temporary, self.folder / segment.name)
         self.segments[name].append(segment)
 
     def _drop(self, segment: Segment) -> Segment:

@@ -6,7 +6,6 @@ folder may vouch for anything in it, so a seal proves that it is whole, and not 
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -14,11 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from catzoo.hparams.published_files import sync
+
 SEAL = "seal.json"
 LARGEST = 1 << 24
 """Bytes of a seal that are read at most."""
-UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
-"""What a file system says that cannot wait for a folder."""
 
 
 class BrokenSealError(ValueError):
@@ -94,15 +93,3 @@ def verify(folder: Path) -> dict[str, Any]:
         if digest(folder / name) != expected:
             raise BrokenSealError(f"{folder.name}: {name} was changed")
     return sealed
-
-
-def sync(path: Path) -> None:
-    """Waits until a file, or a folder's list of names, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in UNSUPPORTED:
-            raise
-    finally:
-        os.close(descriptor)

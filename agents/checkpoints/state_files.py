@@ -7,6 +7,7 @@ anything else is refused when it is saved, and reading runs nothing.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -66,7 +67,8 @@ def save_tensors(
         if number is None:
             raise
         raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
-    path.chmod(mode)  # the library's own lets nobody else read
+    with contextlib.suppress(OSError):  # some file systems have no modes
+        path.chmod(mode)  # the library's own lets nobody else read
 
 
 def read_state(folder: Path) -> Any:

@@ -32,6 +32,7 @@ from torch import Tensor
 from catzoo.hparams import RecipeError
 from catzoo.hparams.json_text import from_json, to_json
 from catzoo.hparams.paths import path_of
+from catzoo.hparams.published_files import replace, settle
 
 FORMAT = 1
 """Version of the folder's layout."""
@@ -141,8 +142,8 @@ def write_json(path: Path, content: Any) -> None:
     with temporary.open("w", encoding="utf-8") as file:
         file.write(to_json(content))
         file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+        settle(file.fileno())
+    replace(temporary, path)
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from catzoo.agents.replay.dataset import (
     write_json,
 )
 from catzoo.agents.replay.n_step import flat_tensors, nested_tensors
+from catzoo.hparams.published_files import settle
 
 
 class Recorder:
@@ -149,7 +150,7 @@ class Recorder:
         self._open()
         for file in self._files.values():
             file.flush()
-            os.fsync(file.fileno())
+            settle(file.fileno())
         columns = {
             name: {"device": "cpu", "shape": [self.count, *spec["shape"]], "dtype": spec["dtype"]}
             for name, spec in self.columns.items()

@@ -45,10 +45,17 @@ SETTLED = 1.0
 """Seconds after which machines that began a study at the same moment have all said what it is."""
 
 
-def quieten() -> None:
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
     """Hides what Optuna says about each trial, and about parts of it that may change."""
+    before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)
 
 
 class Trials:

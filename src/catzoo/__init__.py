@@ -8,6 +8,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from catzoo.version import __version__
@@ -47,6 +49,20 @@ __all__ = [
     "tune",
     "watch",
 ]
+
+
+def _wait_passively() -> None:
+    """Has torch's threads sleep while they wait for each other, here and in the processes that we start.
+
+    They would spin, and on cores that are busy with something else keep the work itself from running. OpenMP
+    asks once, when torch is imported: a program that did so before has decided, and so has who says it.
+    """
+    said = os.environ.keys() & {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
+    if not said and "torch" not in sys.modules:
+        os.environ["OMP_WAIT_POLICY"] = "passive"
+
+
+_wait_passively()
 
 
 def __getattr__(name: str) -> Any:

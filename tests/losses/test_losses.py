@@ -21,6 +21,7 @@ from catzoo.losses import (
     TwoHot,
     make_value_loss,
 )
+from torch_settings_for_tests import SETTINGS, state
 
 CATEGORICAL = [name for name, cls in LOSSES.items() if issubclass(cls, CategoricalLoss)]
 
@@ -274,3 +275,30 @@ def test_a_loss_is_the_same_after_any_move(loss: Any) -> None:
             assert one.dtype == own.dtype
             assert torch.equal(one, own)
     assert torch.equal(torch.func.functional_call(loss, {}, (outputs, target)), loss(outputs, target))
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_programs_own_settings_change_nothing_and_stay(loss: Any, setting: str) -> None:
+    outputs, target = (
+        torch.linspace(-1, 1, 4 * loss.num_outputs).view(4, -1),
+        torch.tensor([-9.0, 0, 0.3, 12]),
+    )
+    action, reward = torch.tensor([0, 1, 1, 0]), torch.ones(4)
+
+    def numbers() -> list[torch.Tensor]:
+        leaf = outputs.clone().requires_grad_()
+        losses = loss(leaf, target)
+        both = torch.stack((leaf, -leaf), 1)
+        td = loss.td(both, action, both, reward, reward * 0.9)
+        if losses.requires_grad:
+            losses.sum().backward()
+        return [losses, *td, loss.decode(leaf), *([leaf.grad] if losses.requires_grad else [])]
+
+    expected = numbers()
+    with SETTINGS[setting]():
+        before = state()
+        found = numbers()
+        assert state() == before
+    for one, other in zip(found, expected, strict=False):
+        assert one.dtype == other.dtype
+        assert torch.allclose(one, other, atol=1e-6)

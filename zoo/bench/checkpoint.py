@@ -37,7 +37,7 @@ from catzoo.zoo.bench.atari_frames import ATARI, Frames
 from catzoo.zoo.bench.rows import Row, resident_bytes, stamp, whole, write_results
 from catzoo.zoo.system.console import say
 from catzoo.zoo.system.machine import usable_memory
-from catzoo.zoo.system.signals import sigterm_raises
+from catzoo.zoo.system.signals import stops_raise
 from catzoo.zoo.training.build import build_trainer
 from catzoo.zoo.training.train import recipe_of
 
@@ -89,7 +89,7 @@ def bench_checkpoint(
     about, rows, threads = stamp(command), [], torch.get_num_threads()
     try:
         with (
-            sigterm_raises(),
+            stops_raise(),
             tempfile.TemporaryDirectory(prefix="catzoo-checkpoint-", dir=scratch) as folder,
         ):
             check_room(max(transitions), Path(folder))

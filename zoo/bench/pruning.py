@@ -120,9 +120,8 @@ def bench_pruning(study: str | os.PathLike[str], out: str | os.PathLike[str], co
     Raises:
         RecipeError: no study, or one with a pruner.
     """
-    from catzoo.hparams.tuning.optuna_study import quieten
+    from catzoo.hparams.tuning.optuna_study import quiet
 
-    quieten()
     folder = StudyFolder(study)
     settings = folder.settings()
     if settings is None:
@@ -136,7 +135,8 @@ def bench_pruning(study: str | os.PathLike[str], out: str | os.PathLike[str], co
     orders = [[0, *(1 + random.permutation(len(trials) - 1))] for _ in range(ORDERS)]
     about, rows = stamp(command), []
     for pruner in PRUNERS:
-        found = [judged([trials[index] for index in order], pruner, steps) for order in orders]
+        with quiet():
+            found = [judged([trials[index] for index in order], pruner, steps) for order in orders]
         saved, left = np.array(found).T
         low, high = np.quantile(saved, (0.025, 0.975))
         rows.append(whole(COLUMNS, about, {

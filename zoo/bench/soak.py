@@ -44,7 +44,7 @@ from catzoo.zoo.system.atomic_files import write_atomically
 from catzoo.zoo.system.console import say
 from catzoo.zoo.system.csv_rows import newest_row, read_rows
 from catzoo.zoo.system.exit_status import exit_status
-from catzoo.zoo.system.signals import sigterm_raises
+from catzoo.zoo.system.signals import stops_raise
 from catzoo.zoo.training.train import recipe_of, train_recipe
 
 COLUMNS = (
@@ -97,7 +97,7 @@ def bench_soak(
     recipe = recipe_of(**job)
     about = stamp(command)
     with (
-        sigterm_raises(),
+        stops_raise(),
         tempfile.TemporaryDirectory(prefix="catzoo-soak-") as name,
         started(name, job) as process,
     ):

@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--parts",
         metavar="PART",
         nargs="+",
-        choices=("speed", "overhead", "learner", "share", "pipeline"),
+        choices=("speed", "overhead", "learner", "share", "pipeline", "waiting"),
         default=("speed", "overhead", "learner", "share"),
-        help="speed, overhead, learner, share, pipeline; default all but the last",
+        help="speed, overhead, learner, share, pipeline, waiting; default all but the last two",
     )
     parser.add_argument(
         "--peers",

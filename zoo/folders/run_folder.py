@@ -34,7 +34,7 @@ from catzoo.zoo.environments.protocols import Protocol
 from catzoo.zoo.folders.result_file import read_result
 from catzoo.zoo.folders.run_recipe import compare, flat, stamped
 from catzoo.zoo.system.atomic_files import write_atomically
-from catzoo.zoo.system.file_locks import lock
+from catzoo.zoo.system.file_locks import held_path
 
 
 class Run:
@@ -115,16 +115,12 @@ class Run:
         refuse_links(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_RDONLY)
         except OSError as error:
             raise RecipeError(f"{self.path}: cannot be written: {error.strerror or error}") from None
-        try:
-            lock(descriptor, self.path)  # it dies with the process
+        with held_path(self.path, "training in this folder"):
             if not self.recipe_file.exists():
                 self.save_recipe(recipe, protocol)
             yield
-        finally:
-            os.close(descriptor)
 
     def save_recipe(self, recipe: Recipe, protocol: Protocol | None = None) -> None:
         """Publishes recipe.yaml by rename.

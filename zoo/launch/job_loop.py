@@ -14,7 +14,7 @@ from typing import Any
 
 from catzoo.zoo.launch.jobs import AnyWork, Ending
 from catzoo.zoo.launch.processes import Worker, start, threads_each
-from catzoo.zoo.system.signals import sigterm_raises
+from catzoo.zoo.system.signals import stops_raise
 
 POLL = 0.1
 """Seconds between looks at the workers."""
@@ -77,20 +77,20 @@ def run_jobs(
 def crew_of_workers() -> Iterator[list[Worker[Any]]]:
     """A list of workers; none of them outlives the block. An error that ends it lets them save first."""
     crew: list[Worker[Any]] = []
-    try:
-        with sigterm_raises():
+    with stops_raise():
+        try:
             yield crew
-    except BaseException:  # whatever it was, they may save what they have
-        for worker in crew:
-            worker.interrupt()
-        deadline = time.monotonic() + GRACE
-        for worker in crew:
-            worker.wait(max(deadline - time.monotonic(), 0))
-        raise
-    finally:
-        for worker in crew:
-            worker.kill()
-            worker.wait()
+        except BaseException:  # whatever it was, they may save what they have
+            for worker in crew:
+                worker.interrupt()
+            deadline = time.monotonic() + GRACE
+            for worker in crew:
+                worker.wait(max(deadline - time.monotonic(), 0))
+            raise
+        finally:
+            for worker in crew:
+                worker.kill()
+                worker.wait()
 
 
 def wait_for(

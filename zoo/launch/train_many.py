@@ -27,7 +27,7 @@ from catzoo.zoo.launch.progress_board import Board
 from catzoo.zoo.reporting.scores import print_scores
 from catzoo.zoo.system.console import say, waiting
 from catzoo.zoo.system.digits import with_interval
-from catzoo.zoo.system.signals import sigterm_raises
+from catzoo.zoo.system.signals import stops_raise
 from catzoo.zoo.training.loop import check_wandb
 from catzoo.zoo.training.train import said_of
 
@@ -208,7 +208,7 @@ def check_jobs(jobs: Sequence[Job], workers: int, tell: Callable[[str], None] | 
         return
     words = [{**job.arguments, "wandb": None} for job in first.values()]
     workers = min(workers, len(jobs))
-    with sigterm_raises(), waiting("checking what can be trained", shown=tell is not None):
+    with stops_raise(), waiting("checking what can be trained", shown=tell is not None):
         done = subprocess.run(
             [*COMMAND, "check"],
             input=json.dumps(words) + "\n",

@@ -6,7 +6,6 @@ share a panel they differ in dash or weight too.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
 from catzoo.hparams import VALUE_LOSSES, loss_title
+from catzoo.hparams.published_files import replace
 from catzoo.hparams.schema import brief
 from catzoo.zoo.system.digits import exact
 
@@ -139,7 +139,7 @@ def publish(figure: Figure, out: Path) -> None:
         canvas = FigureCanvasAgg(figure)
         # Somewhat larger files than with the usual 6, and far less time to write them.
         canvas.print_figure(temporary, format="png", dpi=1.5 * DPI, pil_kwargs={"compress_level": 3})
-        os.replace(temporary, out)
+        replace(temporary, out)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

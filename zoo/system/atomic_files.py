@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from catzoo.hparams import RecipeError
+from catzoo.hparams.published_files import replace, settle
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -17,8 +17,8 @@ def write_atomically(path: Path, text: str) -> None:
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+            settle(file.fileno())
+        replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

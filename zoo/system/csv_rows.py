@@ -9,6 +9,8 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+from catzoo.hparams.published_files import replace
+
 EPISODE = ("step", "return", "length")
 """What is known of a training episode."""
 LARGEST_RETURN = 1e100
@@ -33,7 +35,7 @@ def write_rows(path: Path, columns: list[str], rows: list[dict[str, str]]) -> No
         writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-    temporary.replace(path)
+    replace(temporary, path)
 
 
 def step_of(row: dict[str, str]) -> int | None:

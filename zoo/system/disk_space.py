@@ -11,7 +11,9 @@ from pathlib import Path
 from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.hparams.schema import shown
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+GONE = (errno.EIO, errno.EROFS, errno.EBUSY, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN)
+"""What a disk says that is read-only or broken, and a network drive that does not answer."""
 
 
 @contextmanager
@@ -19,21 +21,24 @@ def no_room_told(then: str, where: str | os.PathLike[str] | None = None) -> Iter
     """Makes the system's errors about room, inside its block, `NoRoomError`.
 
     Args:
-        then: what goes on when there is room.
+        then: what goes on when it can be written.
         where: what cannot be written; the file that the error names by default.
 
     Raises:
-        NoRoomError: the disk is full or read-only.
+        NoRoomError: the disk is full, read-only or away, or `where` must not be written to any more.
     """
     try:
         yield
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        refused = isinstance(error, PermissionError) and where is not None
+        ours = refused and Path(error.filename or "").is_relative_to(where)
+        if error.errno not in FULL + GONE and not ours:
             raise
         named = where if where is not None else error.filename
         place = "" if named is None else f"{os.fspath(named)}: "
+        when = "there is room" if error.errno in FULL else "it can be"
         raise NoRoomError(
-            f"{place}cannot be written: {os.strerror(error.errno)}; {then} when there is room"
+            f"{place}cannot be written: {os.strerror(error.errno)}; {then} when {when}"
         ) from None
 
 

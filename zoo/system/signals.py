@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+WARNINGS = frozenset(
+    getattr(signal, name) for name in ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU") if hasattr(signal, name)
+)
+"""What batch systems send before they end a job, perhaps every second, and a terminal when it closes."""
+STOPPING = (signal.SIGINT, signal.SIGTERM, *sorted(WARNINGS))
+"""What a run saves and stops for."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -28,17 +35,32 @@ def in_main_thread() -> bool:
 
 
 @contextmanager
-def sigterm_raises() -> Iterator[None]:
-    """Makes SIGTERM an exception, as Ctrl-C is one, for a process that has others to stop."""
+def stops_raise() -> Iterator[None]:
+    """Makes each of `STOPPING` an exception, as Ctrl-C is one, for a process that has others to stop."""
+    heard: set[int] = set()
 
     def stop(signum: int, frame: FrameType | None) -> None:
-        raise Stopped(signum)
+        again = signum in WARNINGS and bool(heard)  # one stop is enough; a batch system warns every second
+        heard.add(signum)
+        if not again:
+            raise Stopped(signum)
 
-    if not in_main_thread():
+    with handling(stop, [number for number in STOPPING if number != signal.SIGINT]):
         yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
+
+
+@contextmanager
+def handling(handler: Callable[[int, FrameType | None], None], numbers: Iterable[int]) -> Iterator[list[int]]:
+    """Has `handler` called for some signals; yields those that it is called for.
+
+    Not those that this process was told to ignore; outside of the main thread, which no signal reaches, none.
+    """
+    found = {number: signal.getsignal(number) for number in numbers} if in_main_thread() else {}
+    before = {number: known for number, known in found.items() if known not in (signal.SIG_IGN, None)}
     try:
-        yield
+        for number in before:
+            signal.signal(number, handler)
+        yield list(before)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, known in before.items():
+            signal.signal(number, known)

@@ -15,7 +15,8 @@ from catzoo.zoo.environments.making import stream_seed
 from catzoo.zoo.environments.protocols import Protocol, protocol_of, with_limit
 from catzoo.zoo.statistics.intervals import bootstrap_interval
 from catzoo.zoo.system.provenance import cpu_model, versions
-from catzoo.zoo.training.weights import load_agent
+from catzoo.zoo.training.torch_state import own_torch
+from catzoo.zoo.training.weights import open_agent
 
 if TYPE_CHECKING:
     from catzoo.agents.callbacks.evaluation import Scores
@@ -24,6 +25,7 @@ MAX_ENVS = 20
 """Environments that an evaluation steps together."""
 
 
+@own_torch()
 def evaluate(
     run: str | os.PathLike[str],
     *,
@@ -50,7 +52,7 @@ def evaluate(
     Raises:
         RecipeError: not a finished run, or a corrupt one.
     """
-    recipe, agent = load_agent(run, best=best, trust=trust)
+    recipe, agent = open_agent(run, best=best, trust=trust)
     scores = evaluate_trained(
         agent, recipe, episodes or recipe.eval.episodes, seed=seed, progress=progress,
         after=None if episodes else recipe.steps,

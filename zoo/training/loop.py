@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from catzoo.hparams import RecipeError
+from catzoo.hparams.schema import brief
+from catzoo.zoo.environments.registry import in_short
 from catzoo.zoo.folders.run_folder import Run
+from catzoo.zoo.system.console import say
 
 if TYPE_CHECKING:
     from catzoo.agents import AtWork
@@ -20,11 +25,12 @@ def fit(work: AtWork, *, callbacks: Sequence[Any] = (), loggers: Any = False) ->
     """Runs Lightning's loop over an agent at work until its `total_steps`.
 
     Everything that Lightning would do on its own (checkpoints, bars, sanity checks) is off: one step is
-    one iteration, and the callbacks given are all there is.
+    one iteration, and the callbacks given are all there is. It is one process, under any batch system.
     """
     import lightning.pytorch as pl
 
     from catzoo.agents import LightningAgent
+    from catzoo.zoo.training.one_process import OneProcess, first_rank
 
     device = work.compute.device
     trainer = pl.Trainer(
@@ -37,9 +43,15 @@ def fit(work: AtWork, *, callbacks: Sequence[Any] = (), loggers: Any = False) ->
         enable_progress_bar=False,
         enable_model_summary=False,
         log_every_n_steps=1,
+        strategy="auto",
+        num_nodes=1,
+        plugins=[OneProcess()],
+        # Under Slurm it would look here for a checkpoint of its own, by name.
+        default_root_dir=os.path.join(os.devnull, "none"),
     )
     try:
-        trainer.fit(LightningAgent(work))
+        with first_rank():
+            trainer.fit(LightningAgent(work))
     except SystemExit:
         if not trainer.interrupted:
             raise
@@ -51,23 +63,33 @@ def fit(work: AtWork, *, callbacks: Sequence[Any] = (), loggers: Any = False) ->
 
 def run_loggers(run: Run, wandb: str | None, restored: int) -> list[Any]:
     """Those of a run that begins or goes on at step `restored`."""
-    from lightning.pytorch.loggers import WandbLogger
+    from catzoo.zoo.training.metrics_csv import CSVMetrics
 
-    from catzoo.zoo.training.metrics_csv import CSVMetrics, Events
+    loggers: list[Any] = [CSVMetrics(run.metrics), *_tensorboard(run, restored)]
+    if wandb is not None:
+        from lightning.pytorch.loggers import WandbLogger
 
-    loggers: list[Any] = [
-        CSVMetrics(run.metrics),
+        loggers.append(WandbLogger(project=wandb, name=run.path.name, save_dir=run.path))
+    return loggers
+
+
+def _tensorboard(run: Run, restored: int) -> list[Any]:
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: F401
+    except Exception as error:  # one that does not fit its protobuf raises what it likes
+        say(f"TensorBoard is left out: {brief(in_short(error), 200)}; the metrics are in {run.metrics}")
+        return []
+    from catzoo.zoo.training.metrics_csv import Events
+
+    return [
         Events(
             run.path / "tensorboard",
             name="",
             version="",
             default_hp_metric=False,
             purge_step=restored + 1 if restored else None,  # what comes after is done again
-        ),
+        )
     ]
-    if wandb is not None:
-        loggers.append(WandbLogger(project=wandb, name=run.path.name, save_dir=run.path))
-    return loggers
 
 
 def check_wandb(project: str | None) -> None:
@@ -76,10 +98,23 @@ def check_wandb(project: str | None) -> None:
         raise RecipeError("Weights & Biases is not installed: pip install 'catzoo[wandb]'")
 
 
-def quieten() -> None:
+@contextmanager
+def quiet() -> Iterator[None]:
     """Hides what the libraries say about things that are as they should be."""
-    for name in ("lightning.pytorch", "torchrl"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "torchrl")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            _ignore_warnings()
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _ignore_warnings() -> None:
     for message in (
         ".*returned `None`, this fit.*",
         ".*LeafSpec.*",

@@ -8,12 +8,14 @@ from typing import Any
 
 from catzoo.hparams import Recipe, RecipeError, parse_override
 from catzoo.hparams.paths import Typed
+from catzoo.hparams.schema import brief
 from catzoo.zoo.catalogue.recipe_files import find_recipe
 from catzoo.zoo.folders.recipe_sources import Source, recipes_from
 from catzoo.zoo.folders.run_folder import Run, default_folder, finished_result
 from catzoo.zoo.system.console import say, waiting
 from catzoo.zoo.system.disk_space import no_room_told
-from catzoo.zoo.training.loop import check_wandb, fit, quieten, run_loggers
+from catzoo.zoo.training.loop import check_wandb, fit, quiet, run_loggers
+from catzoo.zoo.training.torch_state import own_torch
 from catzoo.zoo.training.weights import save_batch
 
 
@@ -117,13 +119,17 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
         from catzoo.agents import NotFiniteError
 
     try:
-        with no_room_told("the same command goes on from the last checkpoint", run.path):
+        told = no_room_told("the same command goes on from the last checkpoint", run.path)
+        with told, own_torch(), quiet():
             return _train_recipe(recipe, run, wandb)
     except torch.OutOfMemoryError:
         raise RecipeError(
             "the GPU is out of memory: lower batch_size, num_envs or network.width, or keep the replay in "
             "main memory with replay.place=memory"
         ) from None
+    except torch._dynamo.exc.TorchDynamoException as error:
+        first = brief(str(error).strip().partition("\n")[0], 200)
+        raise RecipeError(f"compute.compile=true: it cannot be compiled here: {first}") from None
     except NotFiniteError as error:
         try:
             where = f"the batch is in {save_batch(run, error.batch)}"
@@ -137,19 +143,18 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
 def _train_recipe(recipe: Recipe, run: Run, wandb: str | None) -> dict[str, Any]:
     with waiting("loading"):
         from catzoo.zoo.environments.protocols import protocol_of
-        from catzoo.zoo.system.signals import Stopped, sigterm_raises
+        from catzoo.zoo.system.signals import Stopped, stops_raise
         from catzoo.zoo.training.build import build_trainer
         from catzoo.zoo.training.session import Session
         from catzoo.zoo.training.stopping import Stopping
 
-    quieten()
     check_wandb(wandb)
     if getattr(recipe, "learning_starts", 0) >= recipe.steps:
         say(f"learning_starts={recipe.learning_starts:,} of {recipe.steps:,} steps: nothing will be learned")
     protocol, stopping = protocol_of(recipe.env, recipe.env_options), Stopping()
     with waiting("making the environments and the agent"):
         work = build_trainer(recipe, run.scratch, run.dataset, protocol=protocol)
-    with sigterm_raises(), contextlib.closing(work), run.training(recipe, protocol):
+    with stops_raise(), contextlib.closing(work), run.training(recipe, protocol):
         session = Session(run, recipe, work, protocol, stopping)
         restored = session.go_on()
         with stopping:

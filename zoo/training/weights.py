@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catzoo.hparams import Recipe, RecipeError
+from catzoo.hparams.published_files import replace, sync
 from catzoo.hparams.schema import brief
 from catzoo.version import __version__
 from catzoo.zoo.catalogue.pretrained import find_run
 from catzoo.zoo.folders.run_folder import Run
+from catzoo.zoo.training.torch_state import own_torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,6 +46,12 @@ def load_agent(path: str | Path, *, best: bool = False, trust: bool = False) -> 
     Raises:
         RecipeError: not a run, not finished, corrupt, or in want of trust.
     """
+    with own_torch():
+        return open_agent(path, best=best, trust=trust)
+
+
+def open_agent(path: str | Path, *, best: bool, trust: bool) -> tuple[Recipe, Agent]:
+    """`load_agent`, for those that have torch to themselves; sets the recipe's threads and seed."""
     from catzoo.zoo.training.build import build_agent, build_env
 
     run = Run(find_run(path))
@@ -71,7 +78,6 @@ def save_weights(run: Run, agent: Agent, steps: int, best: BestWeights | None = 
 
 
 def _save(run: Run, file: Path, tensors: dict[str, Tensor], steps: int) -> None:
-    from catzoo.agents.checkpoints.seal import sync
     from catzoo.agents.checkpoints.state_files import save_tensors
 
     for leftover in run.path.glob(".tmp??????"):  # safetensors' own, of a save that was killed
@@ -80,7 +86,7 @@ def _save(run: Run, file: Path, tensors: dict[str, Tensor], steps: int) -> None:
     temporary = file.with_suffix(".tmp")
     save_tensors(tensors, temporary, {"catzoo": __version__, "steps": str(steps)})
     sync(temporary)
-    os.replace(temporary, file)
+    replace(temporary, file)
 
 
 def save_batch(run: Run, batch: Any) -> Path:

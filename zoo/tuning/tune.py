@@ -112,7 +112,9 @@ def tune(
     if out is not None:
         check_writable(out)
     where = _where(folder.journal if storage is None else storage)
-    with folder.held(plan.settings()), _alone(where), _going_on(where, folder):
+    from catzoo.hparams.tuning.optuna_study import quiet
+
+    with folder.held(plan.settings()), _alone(where), _going_on(where, folder), quiet():
         study = _open(plan, folder, where)
         folder.save(plan.settings())
         tell = progress or (lambda line: None)
@@ -150,11 +152,10 @@ def default_folder(plan: Plan) -> Path:
 
 def _open(plan: Plan, folder: StudyFolder, where: str) -> Any:
     """The study in its storage; refuses one of the same name and other settings."""
-    from catzoo.hparams.tuning.optuna_study import Trials, quieten
+    from catzoo.hparams.tuning.optuna_study import Trials
     from catzoo.hparams.tuning.samplers import SeededSampler, make_pruner
     from catzoo.hparams.tuning.storage import open_storage, reachable
 
-    quieten()
     sampler = SeededSampler(plan.sampler, plan.space, plan.defaults(), plan.seed)
     pruner = make_pruner(plan.pruner, plan.instances, plan.instances * plan.steps)
     name = folder.path.resolve().name

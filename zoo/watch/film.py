@@ -15,11 +15,13 @@ from PIL import Image
 from catzoo.agents.collecting.finite import check_finite
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.hparams.paths import Typed, path_of
+from catzoo.hparams.published_files import replace
 from catzoo.zoo.environments.making import stream_seed
 from catzoo.zoo.environments.names import canonical
 from catzoo.zoo.pictures import style
 from catzoo.zoo.system.disk_space import check_writable
-from catzoo.zoo.training.weights import load_agent
+from catzoo.zoo.training.torch_state import own_torch
+from catzoo.zoo.training.weights import open_agent
 from catzoo.zoo.watch.environment_views import View, known_names, open_view
 from catzoo.zoo.watch.step_picture import Caption, Episode, Picture, palette
 
@@ -33,6 +35,7 @@ MOST_FPS = 120
 Progress = Callable[[int, int], None] | None
 
 
+@own_torch()
 def watch(
     run: Typed,
     out: Typed,
@@ -71,7 +74,7 @@ def watch(
         raise RecipeError(f"max_steps={max_steps}: must be at least 1")
     if fps is not None and not 1 <= fps <= MOST_FPS:
         raise RecipeError(f"fps={fps}: must be between 1 and {MOST_FPS}")
-    recipe, agent = load_agent(run, best=best, trust=trust)
+    recipe, agent = open_agent(run, best=best, trust=trust)
     env, view = open_view(recipe)
     try:
         episode = play(agent, env, view, stream_seed(seed, f"watch {canonical(recipe.env)}"), max_steps)
@@ -153,7 +156,7 @@ def _publish(out: Path, write: Callable[[Path], int]) -> int:
         out.parent.mkdir(parents=True, exist_ok=True)
         try:
             frames = write(temporary)
-            os.replace(temporary, out)
+            replace(temporary, out)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:

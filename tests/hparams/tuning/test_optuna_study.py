@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from catzoo.hparams import RecipeError
-from catzoo.hparams.tuning.optuna_study import best_of, quieten
+from catzoo.hparams.tuning.optuna_study import best_of, quiet
 from catzoo.hparams.tuning.samplers import (
     PRUNERS,
     SAMPLERS,
@@ -20,8 +20,9 @@ from trials_for_tests import DEFAULTS, SPACE, quick_to_give_up, summary, trials_
 
 
 @pytest.fixture(autouse=True)
-def quiet():
-    quieten()
+def _quiet():
+    with quiet():
+        yield
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

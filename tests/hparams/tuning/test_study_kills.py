@@ -5,7 +5,7 @@ import time
 import optuna
 import pytest
 
-from catzoo.hparams.tuning.optuna_study import best_of, quieten
+from catzoo.hparams.tuning.optuna_study import best_of, quiet
 from catzoo.hparams.tuning.samplers import distributions
 from catzoo.zoo.tuning.outcome import state_of
 from trials_for_tests import DEFAULTS, quick_to_give_up, summary, trials_in, work, worth
@@ -14,8 +14,9 @@ from trials_for_tests import DEFAULTS, quick_to_give_up, summary, trials_in, wor
 
 
 @pytest.fixture(autouse=True)
-def quiet():
-    quieten()
+def _quiet():
+    with quiet():
+        yield
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])

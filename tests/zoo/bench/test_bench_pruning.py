@@ -2,7 +2,7 @@
 
 import pytest
 
-from catzoo.hparams.tuning.optuna_study import quieten
+from catzoo.hparams.tuning.optuna_study import quiet
 from catzoo.zoo.bench import pruning
 from catzoo.zoo.bench.pruning import COLUMNS, PRUNERS, Recorded, bench_pruning, judged
 from catzoo.zoo.folders.study_folder import StudyFolder
@@ -14,8 +14,9 @@ def trial(score, seeds=3):
 
 
 @pytest.fixture(autouse=True)
-def quiet():
-    quieten()
+def _quiet():
+    with quiet():
+        yield
 
 
 @pytest.mark.parametrize("pruner", ["median", "hyperband", "wilcoxon"])

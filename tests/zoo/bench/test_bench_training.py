@@ -13,7 +13,7 @@ from catzoo.hparams import RecipeError
 from catzoo.zoo.bench.loops import loop_worker, training
 from catzoo.zoo.bench.loops.job import Greedy, Job, bench_recipe, burst
 from catzoo.zoo.bench.loops.loop_summary import summarise
-from catzoo.zoo.bench.loops.training import COLUMNS, bench_training, print_table
+from catzoo.zoo.bench.loops.training import COLUMNS, PARTS, bench_training, print_table
 from catzoo.zoo.statistics.intervals import student_interval
 
 STEPS = 640
@@ -61,7 +61,7 @@ def test_rows_are_complete_appended_and_resumed(tmp_path):
 def test_other_parts_and_the_table(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(loop_worker, "ROUND_SECONDS", 0.0)
     monkeypatch.setattr(loop_worker, "LEARNER_ROUNDS", 1)
-    rows = bench(tmp_path, [], steps=320, cores=2, parts=("overhead", "learner", "share", "pipeline"))
+    rows = bench(tmp_path, [], steps=320, cores=2, parts=[*PARTS[1:]])
     pipeline = [row for row in rows if row["part"] == "pipeline"]
     assert [row["variant"] for row in pipeline] == [
         f"{threads} threads, {how}" for threads in (1, 2) for how in ("in turn", "collecting ahead")
@@ -71,6 +71,9 @@ def test_other_parts_and_the_table(tmp_path, capsys, monkeypatch):
     overhead = [row for row in rows if row["part"] == "overhead"]
     assert [row["library"] for row in overhead[:4]] == ["bare loop", "catzoo", "catzoo", "bare loop"]
     assert len({row["updates"] for row in overhead if row["seed"] == 0}) == 1
+    waiting = [(row["seed"], row["library"]) for row in rows if row["part"] == "waiting"]
+    sides = ["catzoo spinning", "catzoo"]
+    assert waiting == [(seed, side) for seed in range(5) for side in sides[:: -1 if seed % 2 else 1]]
     learner = {(row["variant"], row["threads"]) for row in rows if row["part"] == "learner"}
     assert len(learner) == 8
     sides = {(row["library"], row["loss"]) for row in rows if row["part"] == "share"}
@@ -83,6 +86,7 @@ def test_other_parts_and_the_table(tmp_path, capsys, monkeypatch):
         assert (spent["replay"] > 0) == (side[0] == "catzoo")
     print_table(rows)
     shown = capsys.readouterr().out
+    assert "Threads that sleep against threads that spin, 2 cores" in shown
     assert "Lightning against the bare loop" in shown
     assert "channels_last" in shown
     assert "2 threads, collecting ahead" in shown

@@ -150,7 +150,11 @@ def test_a_job_that_cannot_be_started_need_not_end_all(startless):
 
 @pytest.mark.parametrize(
     ("how", "error"),
-    [(lambda: 1 / 0, ZeroDivisionError), (lambda: os.kill(os.getpid(), signal.SIGTERM), Stopped)],
+    [
+        (lambda: 1 / 0, ZeroDivisionError),
+        (lambda: os.kill(os.getpid(), signal.SIGTERM), Stopped),
+        (lambda: os.kill(os.getpid(), signal.SIGUSR1), Stopped),
+    ],
 )
 def test_an_error_and_a_signal_end_all_once_the_workers_have_saved(how, error, tmp_path):
     script = """
@@ -163,4 +167,25 @@ except KeyboardInterrupt:
 """
     with pytest.raises(error):
         Told(tmp_path, a=script).run(1, look=lambda job: how() if "ready" in job.log.read_text() else None)
+    assert (tmp_path / "a.log").read_text().splitlines()[-1] == "saved"
+
+
+def test_a_warning_that_comes_again_leaves_the_workers_time_to_save(tmp_path):
+    script = """
+import os, signal, time
+try:
+    print("ready", flush=True)
+    time.sleep(60)
+except KeyboardInterrupt:
+    for _ in range(3):
+        os.kill(os.getppid(), signal.SIGXCPU)
+    print("saved")
+"""
+
+    def warn(job):
+        if "ready" in job.log.read_text():
+            os.kill(os.getpid(), signal.SIGXCPU)
+
+    with pytest.raises(Stopped):
+        Told(tmp_path, a=script).run(1, look=warn)
     assert (tmp_path / "a.log").read_text().splitlines()[-1] == "saved"

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from catzoo.zoo.system.signals import Stopped
+from catzoo.zoo.system.signals import STOPPING, WARNINGS, Stopped
 from catzoo.zoo.training.stopping import Stopping
 
 
@@ -38,11 +38,25 @@ def test_one_that_comes_in_the_last_moment_is_noted_too():
     assert stopping.signum == signal.SIGTERM
 
 
-def test_what_was_ignored_stays_ignored():
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+@pytest.mark.parametrize("first", STOPPING)
+@pytest.mark.parametrize("second", STOPPING)
+def test_another_signal_and_another_warning_stop_nothing_at_once(first, second):
+    if first == second and first not in WARNINGS:
+        return
+    with Stopping() as stopping:
+        os.kill(os.getpid(), first)
+        os.kill(os.getpid(), second)
+    assert stopping.signum == first
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP])
+def test_what_was_ignored_stays_ignored(signum):
+    before = signal.signal(signum, signal.SIG_IGN)
     try:
         with Stopping() as stopping:
-            os.kill(os.getpid(), signal.SIGINT)
+            stopping.on_train_start(None, None)
+            os.kill(os.getpid(), signum)
             assert not stopping()
+        assert signal.getsignal(signum) is signal.SIG_IGN
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signum, before)

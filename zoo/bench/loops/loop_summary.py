@@ -86,10 +86,26 @@ def print_table(rows: Sequence[Row]) -> None:
         ]
         title = f"{pipeline[0]['env']}: threads and overlap, {pipeline[0]['threads']} cores"
         print_columns(title, ("torch", "steps/s"), cells, "median over seeds")
+    _print_waiting([row for row in rows if row["part"] == "waiting"])
     share = [row for row in rows if row["part"] == "share"]
     if share:
         cells = [(f"{row['library']} {row['loss']}", row["variant"], f"{row['share']:.1%}") for row in share]
         print_columns(f"{share[0]['env']}: where the time goes", ("side", "piece", "share"), cells)
+
+
+def _print_waiting(rows: Sequence[Row]) -> None:
+    rates: dict[str, dict[int, float]] = {}
+    for row in rows:
+        rates.setdefault(row["library"], {})[row["seed"]] = row["updates_per_second"]
+    if rates:
+        ratios = [rate / rates["catzoo spinning"][seed] for seed, rate in rates["catzoo"].items()]
+        load = statistics.median(row["load"] for row in rows)
+        say(
+            f"Threads that sleep against threads that spin, {rows[0]['threads']} cores, load {load:.1f}, "
+            f"{len(ratios)} pairs: {statistics.median(rates['catzoo'].values()):.1f} against "
+            f"{statistics.median(rates['catzoo spinning'].values()):.1f} updates/s, "
+            f"x {statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
+        )
 
 
 def _print_sides(sides: Sequence[Row]) -> None:

@@ -140,6 +140,14 @@ def learner(job: Job) -> list[Row]:
     ]
 
 
+def waiting(job: Job) -> list[Row]:
+    """Updates a second of torch's threads as this process has them wait for each other."""
+    step = _learner_step(job)
+    rate(step, ROUND_SECONDS)  # the first ones allocate
+    laps = [rate(step, ROUND_SECONDS) for _ in range(LEARNER_ROUNDS)]
+    return [{**dataclasses.asdict(job), "updates_per_second": round(statistics.median(laps), 2)}]
+
+
 def rate(step: Callable[[], Any], seconds: float) -> float:
     """Calls a second, over so many seconds."""
     calls, start = 0, time.perf_counter()
@@ -250,6 +258,7 @@ PARTS: dict[str, Callable[[Job], list[Row]]] = {
     "learner": learner,
     "share": share,
     "pipeline": pipeline,
+    "waiting": waiting,
 }
 
 

@@ -6,6 +6,7 @@
 | overhead | Lightning's loop against a bare `while work.steps < total: work.iterate()`, same pieces |
 | learner | updates a second of the Nature CNN on random frames, in fp32, channels_last and bf16 |
 | share | where a run's time goes: environment, policy, replay, learner, Lightning |
+| waiting | updates a second of the Nature CNN by threads that sleep while they wait, and by ones that spin |
 | pipeline | whole runs by threads of torch, collecting in turn with the learner and ahead of it |
 
 What is the same for every library: network, batch, updates per step, replay, exploration schedule,
@@ -73,7 +74,10 @@ NUMBERS = {
     ),
 }
 PEERS = ("sb3", "sb3-vec", "torchrl")
-PARTS = ("speed", "overhead", "learner", "share", "pipeline")
+PARTS = ("speed", "overhead", "learner", "share", "pipeline", "waiting")
+SPINNING = {"GOMP_SPINCOUNT": "300000"}
+"""What OpenMP's threads do where nobody says anything."""
+SLEEPING = {"OMP_WAIT_POLICY": "passive"}
 PIXELS = "ALE/Pong-v5"
 """Where the learner's shapes come from, whatever the environment of the other parts."""
 
@@ -103,7 +107,7 @@ def bench_training(
         out: a CSV file, or a folder for `training-ENV.csv`; rows are appended as they come, and what is
             there already, from the last day and the same versions, is not measured again. None: nothing is
             written.
-        parts: of `speed`, `overhead`, `learner`, `share` and `pipeline`.
+        parts: of `PARTS`.
         progress: gets one line for every measurement.
         episodes: greedy episodes after each run of `speed`; 0: none.
         cores: that each side of `speed` and `share` may use, as threads of torch or of the environment.
@@ -174,6 +178,10 @@ def _jobs(
     if "pipeline" in parts:
         for seed in range(seeds):
             yield Job("pipeline", env, "catzoo", "hl_gauss", seed, steps, cores)
+    if "waiting" in parts:
+        for seed in range(max(seeds, 5)):
+            for library in ("catzoo", "catzoo spinning") if seed % 2 else ("catzoo spinning", "catzoo"):
+                yield Job("waiting", PIXELS, library, "hl_gauss", seed, 0, cores)
     if "share" in parts:
         for library, loss in (("catzoo", "huber"), ("catzoo", "hl_gauss"), ("catzoo pqn", "hl_gauss")):
             yield Job("share", env, library, loss, 0, min(steps, 20_000), cores)
@@ -223,13 +231,15 @@ def _stamp(command: str) -> Row:
 
 def _in_fresh_process(job: Job) -> list[Row]:
     threads = str(job.threads)
+    waits = SPINNING if job.library == "catzoo spinning" else SLEEPING
+    others = {name: value for name, value in os.environ.items() if name not in SPINNING | SLEEPING}
     quiet = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONWARNINGS": "ignore"}
     with tempfile.TemporaryDirectory() as folder:
         job_file, rows_file = Path(folder, "job.json"), Path(folder, "rows.json")
         job_file.write_text(json.dumps(dataclasses.asdict(job)), encoding="utf-8")
         process = subprocess.run(
             [sys.executable, "-m", "catzoo.zoo.bench.loops.loop_worker", str(job_file), str(rows_file)],
-            env={**os.environ, **quiet},
+            env={**others, **quiet, **waits},
             capture_output=True,
             text=True,
         )
@@ -266,6 +276,8 @@ def _line(job: Job, rows: Sequence[Row]) -> str:
     if job.part == "learner":
         rates = ", ".join(f"{row['variant']} {row['updates_per_second']:.1f}" for row in rows)
         return f"learner: {job.library}, {job.threads} threads, updates/s: {rates}"
+    if job.part == "waiting":
+        return f"{what}, updates/s: {rows[0]['updates_per_second']:.1f}"
     if job.part == "pipeline":
         rates = ", ".join(f"{row['variant']} {row['steps_per_second']:,.0f}" for row in rows)
         return f"{what}, steps/s: {rates}"

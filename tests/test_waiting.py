@@ -1,0 +1,44 @@
+"""How torch's threads wait for each other: said before torch is imported, unless somebody has said it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+
+
+@pytest.mark.parametrize(
+    ("said", "first", "expected"),
+    [
+        ({}, "", ["passive", None]),
+        ({"OMP_WAIT_POLICY": "active"}, "", ["active", None]),
+        ({"GOMP_SPINCOUNT": "1000"}, "", [None, "1000"]),
+        ({}, "sys.modules['torch'] = sys;", [None, None]),
+    ],
+)
+def test_threads_wait_passively(said, first, expected):
+    clean = {name: value for name, value in os.environ.items() if name not in NAMES}
+    script = f"import os, sys; {first} import catzoo; print([os.environ.get(name) for name in {NAMES}])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=clean | said, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str(expected)
+
+
+@pytest.mark.parametrize(
+    "entry", ["zoo.cli.main", "zoo.launch.worker", "zoo.studies.task_worker", "kernels", "losses"]
+)
+def test_every_entry_says_so_before_torch(entry):
+    script = (
+        "import os, sys\n"
+        "class Look:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        assert name != 'torch' or os.environ['OMP_WAIT_POLICY'] == 'passive'\n"
+        "sys.meta_path.insert(0, Look())\n"
+        f"import catzoo.{entry}\n"
+        "import torch"
+    )
+    clean = {name: value for name, value in os.environ.items() if name not in NAMES}
+    subprocess.run([sys.executable, "-c", script], env=clean, check=True)
