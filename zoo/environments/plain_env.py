@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import random
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -20,6 +21,8 @@ class PlainEnv(gym.Wrapper):
     `SyncVectorEnv` keeps the very object that an environment returns. Where every observation is written into
     the same array, a last observation would be the next episode's first. Infos that change their kind or
     length stop it, though nobody reads them.
+
+    Several in one program draw from the same global streams, in the order in which they are stepped.
     """
 
     stateless = True
@@ -31,7 +34,10 @@ class PlainEnv(gym.Wrapper):
         self.space = env.observation_space
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
-        """As the environment's, without infos."""
+        """As the environment's, without infos; a seed is one for the global random streams too."""
+        if seed is not None:  # not all environments draw from their own
+            random.seed(seed)
+            np.random.seed(seed % 2**32)
         return self._own(self.env.reset(seed=seed, options=options)[0]), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:

@@ -61,6 +61,7 @@ def evaluate(
     return {**result_of(recipe, scores), "steps": min(agent.trained_steps or recipe.steps, recipe.steps)}
 
 
+@own_torch()
 def evaluate_trained(
     agent: Any,
     recipe: Recipe,

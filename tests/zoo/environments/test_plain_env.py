@@ -1,6 +1,7 @@
 """Environments of strangers: what they return is in the batch, as their space says."""
 
 import contextlib
+import random
 from fractions import Fraction
 
 import gymnasium as gym
@@ -218,3 +219,23 @@ def test_a_reset_that_takes_no_seed(capsys):
         env = make_env(name, 2)
         env.reset(seed=5)
     assert [one.unwrapped.seeds for one in env.envs] == [[5], [6]]
+
+
+class Global(Stranger):
+    """Draws from the streams that Python and NumPy share."""
+
+    def see(self):
+        return np.array([random.random(), np.random.random()])
+
+
+@pytest.mark.parametrize("num_envs", [1, 3])
+def test_what_draws_from_global_streams_repeats_with_the_seed(num_envs):
+    def seen(seed):
+        with registered(lambda: Global(gym.spaces.Box(0, 1, (2,)))) as name:
+            env = make_env(name, num_envs)
+        collector = VectorCollector(env, Left(), frames_per_batch=5 * num_envs, seed=seed)
+        return collector.rollout()["observation"]
+
+    assert torch.equal(seen(1), seen(1))
+    assert len(seen(1).unique()) == 10 * num_envs
+    assert not torch.equal(seen(1), seen(2))
