@@ -227,5 +227,5 @@ def test_damage_is_one_line(corridor, tmp_path, damage, words):
 @pytest.mark.parametrize("path", ["nowhere", "file", "x" * 5000, "nul\0"])
 def test_what_is_no_folder_is_one_line(tmp_path, path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(DatasetError, match="no dataset there|longer than|one line"):
+    with pytest.raises(DatasetError, match=r"no dataset there|longer than|one line"):
         Dataset(tmp_path / path)
