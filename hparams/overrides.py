@@ -15,8 +15,9 @@ from catzoo.hparams.yaml_files import LONGEST, plain_yaml
 
 
 def parse_override(text: str, schema: type | None = None) -> dict[str, Any]:
-    """`a.b=value` as a nested mapping; the value is read as YAML, so `[64, 64]` and `null` work; names,
-    such as a dataset's, are taken as they stand.
+    """`a.b=value` as a nested mapping.
+
+    The value is read as YAML, so `[64, 64]` and `null` work; names, such as a dataset's, are taken as they stand.
 
     Args:
         text: as the command line has it.

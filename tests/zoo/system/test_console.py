@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from catzoo.zoo.system.console import pasteable, print_table, say
@@ -27,6 +27,7 @@ def test_so_is_every_part_of_a_table(capsys, text):
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
+@example("-x")
 def test_a_command_comes_back_as_its_words(name):
     _, path, word = shlex.split(pasteable("catzoo", Path(name), name))
     assert Path(path) == Path(name)
