@@ -1,12 +1,6 @@
 """`train`: a folder with a result, going on where it stopped, and nothing written for bad input."""
 
-import errno
-import fcntl
-import itertools
 import json
-import os
-import sys
-from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -433,40 +427,6 @@ def test_a_run_killed_in_its_first_save_begins_again(tmp_path):
         run.metrics.write_text("step,x\n400,1\n800,1\n")
         with pytest.raises(RecipeError, match="checkpoints are gone"):
             _begin(run)
-
-
-def test_a_network_drive_without_locks_links_and_modes_holds_a_run_that_goes_on(tmp_path, monkeypatch):
-    def refusing(call, number, when=lambda path: True):
-        def refused(path, *more, **keywords):
-            if when(path):
-                raise OSError(number, os.strerror(number), path)
-            return call(path, *more, **keywords)
-
-        return refused
-
-    monkeypatch.setattr("fcntl.flock", refusing(fcntl.flock, errno.ENOLCK))
-    monkeypatch.setattr(os, "link", refusing(os.link, errno.EPERM))
-    monkeypatch.setattr(os, "chmod", refusing(os.chmod, errno.EOPNOTSUPP))
-    monkeypatch.setattr(os, "fsync", refusing(os.fsync, errno.EINVAL))
-    tries = itertools.cycle((True, False))
-    in_use = lambda path: Path(path).suffix == ".tmp" and next(tries)  # noqa: E731
-    monkeypatch.setattr(os, "replace", refusing(os.replace, errno.EACCES, in_use))
-    tiny(tmp_path / "drive", steps=200)
-    again = tiny(tmp_path / "drive", steps=400)
-    monkeypatch.undo()
-    assert again["returns"] == tiny(tmp_path / "disk", steps=400)["returns"]
-    assert {path.name for path in (tmp_path / "drive").iterdir()} == {
-        path.name for path in (tmp_path / "disk").iterdir()
-    }
-
-
-def test_without_tensorboard_a_line_says_so_and_the_run_goes_on(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    tiny(tmp_path / "run", steps=100)
-    said = capsys.readouterr().out.replace("\n", " ")
-    assert "TensorBoard is left out: " in said
-    assert said.endswith(f"the metrics are in {tmp_path / 'run' / 'metrics.csv'} ")
-    assert not (tmp_path / "run" / "tensorboard").exists()
 
 
 def test_a_compiler_that_was_asked_for_and_is_missing_is_one_line(tmp_path, monkeypatch):
