@@ -17,7 +17,7 @@ from catzoo.hparams.yaml_files import LONGEST, plain_yaml
 def parse_override(text: str, schema: type | None = None) -> dict[str, Any]:
     """`a.b=value` as a nested mapping.
 
-    The value is read as YAML, so `[64, 64]` and `null` work; names, such as a dataset's, are taken as they stand.
+    The value is read as YAML, so `[64, 64]` and `null` work; names, as a dataset's, are taken as they stand.
 
     Args:
         text: as the command line has it.
