@@ -7,11 +7,10 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
-import yaml
 
 from catzoo.hparams.agents import RECIPES, all_keys
 from catzoo.hparams.schema import RecipeError, brief, keys_of, shown, types_of, unknown_key
-from catzoo.hparams.yaml_files import LONGEST, plain_yaml
+from catzoo.hparams.yaml_files import LONGEST, plain_yaml, yaml
 
 
 def parse_override(text: str, schema: type | None = None) -> dict[str, Any]:

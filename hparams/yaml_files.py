@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
+try:
+    import yaml
+except ModuleNotFoundError:  # kernels are measured on machines with nothing but torch
+    yaml = None  # type: ignore[assignment]
 
 from catzoo.hparams.schema import RecipeError, brief, shown
 

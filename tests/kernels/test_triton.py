@@ -27,7 +27,8 @@ def test_in_the_interpreter() -> None:
     command = [
         sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow and not gpu",
         "-W", "error:the triton kernels", "kernels/device", "losses/test_losses.py", "losses/test_td.py",
-        "--deselect", "losses/test_losses.py::test_inductor_keeps_the_numbers_and_the_nan",
+        # What asks for torch's compilers and modes says nothing of the kernels, and is slow here.
+        "-k", "not inductor and not trace and not settings and not move",
     ]  # fmt: skip
     environment = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
     run = subprocess.run(command, cwd=TESTS, env=environment, capture_output=True, text=True)

@@ -232,7 +232,7 @@ def test_a_picture_that_fails_leaves_no_trace(runs, tmp_path, monkeypatch):
     def fails(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("catzoo.zoo.pictures.style.os.replace", fails)
+    monkeypatch.setattr("catzoo.zoo.pictures.style.replace", fails)
     assert main(["report", str(runs), "--out", str(out)]) == 2
     assert (out / "index.html").read_bytes() == before
     assert {path.name for path in out.iterdir()} == FILES

@@ -211,8 +211,9 @@ def test_what_a_file_has_not_is_refused(how, words, tmp_path):
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("x" * 300, "File name too long"),
-        ("x" * 300 + ":1", "not a study"),
+        ("x" * 300, "a name in it is longer than 240 bytes"),
+        ("x" * 300 + ":1", "a name in it is longer than 240 bytes"),
+        ("nowhere:1", "not a study"),
         ("study:1", "trial 1 was ended before a run of it began"),
         ("study:2", "no trial 2: it has 0 to 0"),
         ("study", r"a study: name its .*study/best.yaml, or a trial as .*study:NUMBER"),

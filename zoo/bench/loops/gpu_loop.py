@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from catzoo.hparams.paths import path_of
 from catzoo.zoo.bench.rows import Row, stamp, whole, write_results
 
 if TYPE_CHECKING:
@@ -122,10 +121,15 @@ def bench_loops(
     return rows
 
 
+def _folder(typed: str) -> Path:
+    """As everywhere, but without what a machine with nothing but torch has not."""
+    return Path(typed).expanduser()
+
+
 def main() -> None:
     """`python -m catzoo.zoo.bench.loops.gpu_loop --out DIR`."""
     parser = argparse.ArgumentParser(description=bench_loops.__doc__)
-    parser.add_argument("--out", type=path_of, default="results-gpu", help="folder for the CSV")
+    parser.add_argument("--out", type=_folder, default="results-gpu", help="folder for the CSV")
     parser.add_argument("--env", nargs="+", default=["ALE/Pong-v5"], help="default ALE/Pong-v5")
     parser.add_argument(
         "--device", default="cuda", help="cpu shows that it runs, and measures nothing of use"
