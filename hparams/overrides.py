@@ -7,10 +7,9 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
-
 from catzoo.hparams.agents import RECIPES, all_keys
 from catzoo.hparams.schema import RecipeError, brief, keys_of, shown, types_of, unknown_key
-from catzoo.hparams.yaml_files import LONGEST, plain_yaml, yaml
+from catzoo.hparams.yaml_files import LONGEST, YAMLError, plain_yaml
 
 
 def parse_override(text: str, schema: type | None = None) -> dict[str, Any]:
@@ -40,7 +39,7 @@ def parse_override(text: str, schema: type | None = None) -> dict[str, Any]:
         raise RecipeError(f"{brief(key)}: a value of more than {LONGEST} characters (command line)")
     try:
         parsed: Any = _name(value) if key in _names(schema) else plain_yaml(value)
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
+    except (YAMLError, ValueError, OverflowError) as error:
         problem = getattr(error, "problem", None)
         why = f": {brief(problem)}" if problem else ""
         raise RecipeError(
@@ -63,7 +62,7 @@ def _name(value: str) -> str | None:
     if value.lower() in ("", "~", "null"):
         return None
     if value[0] in "\"'":
-        with suppress(yaml.YAMLError):
+        with suppress(YAMLError):
             quoted = plain_yaml(value)
             return quoted if isinstance(quoted, str) else value
     return value

@@ -12,6 +12,7 @@ except ModuleNotFoundError:  # kernels are measured on machines with nothing but
 
 from catzoo.hparams.schema import RecipeError, brief, shown
 
+YAMLError: type[Exception] = ValueError if yaml is None else yaml.YAMLError
 LARGEST_FILE = 10**6
 """Bytes of a recipe file at most; the zoo's own have some thousand."""
 LONGEST = 10_000
