@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catzoo.agents.collecting.collector import VectorCollector
+from catzoo.agents.collecting.simulators import simulator_state
 from catzoo.agents.from_recipe import build_network, build_value_loss
 from catzoo.hparams import RecipeError
 from catzoo.zoo.catalogue.recipe_files import find_recipe
@@ -22,6 +23,7 @@ LENGTH = 3
 KINDS = {
     "array": lambda own: own,
     "list": lambda own: own.tolist(),
+    "float": lambda own: own.astype(np.float64),
     "view": lambda own: own[...],
     "read-only": lambda own: np.lib.stride_tricks.as_strided(own, writeable=False),
 }
@@ -34,7 +36,7 @@ class Stranger(gym.Env):
 
     def __init__(self, space, kind="array", reward=1.0, info=lambda t: {}, truncates=False):
         self.observation_space = space
-        self.own = np.zeros(space.shape, space.dtype)
+        self.own = np.zeros(space.shape or (), space.dtype)
         self.kind, self.reward, self.info, self.truncates = KINDS[kind], reward, info, truncates
 
     def see(self):
@@ -197,6 +199,51 @@ def test_an_observation_of_another_shape_is_refused_in_one_line():
         rollout(lambda: Grows(gym.spaces.Box(0, 9, (2,))))
 
 
+BYTES = gym.spaces.Box(0, 255, (2,), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("space", "seen", "words"),
+    [
+        (BYTES, np.array([0.0, 0.5]), "of array([0. , 0.5]), where its space is Box(0, 255, (2,), uint8)"),
+        (BYTES, [7, 256], "of [7, 256]"),
+        (BYTES, np.array([-1, 7], np.int8), "of array([-1,  7], dtype=int8)"),
+        (gym.spaces.Box(0, 1, (2, 1), np.int64), np.array([[0], [np.nan]]), "nan"),
+        (gym.spaces.Box(0, 1, (2,), bool), [0, 2], "of [0, 2]"),
+        (gym.spaces.Box(0, 1, (2,)), [[0.0], [0.0, 1.0]], "that is no array"),
+        (gym.spaces.Box(0, 1, (2,)), ["a", "b"], "that is no array"),
+        (gym.spaces.Discrete(5), -1, "of -1, where its space is Discrete(5)"),
+        (gym.spaces.Discrete(5), 5, "of 5"),
+        (gym.spaces.Discrete(5, start=2), np.int64(1), "where its space is Discrete(5, start=2)"),
+        (gym.spaces.MultiDiscrete([2, 4]), np.array([2, 0]), "where its space is MultiDiscrete([2 4])"),
+        (gym.spaces.MultiBinary(2), np.array([0, 0.5]), "where its space is MultiBinary(2)"),
+        (gym.spaces.Tuple([gym.spaces.Discrete(2), gym.spaces.Box(0, 9, (1,))]), (2, [7.0]), "of (2, [7.0])"),
+        (
+            gym.spaces.Dict(a=gym.spaces.Dict(b=gym.spaces.Discrete(2))),
+            {"a": {"b": -1}},
+            "of {'a': {'b': -1}}",
+        ),
+        (gym.spaces.Dict(a=BYTES), {"a": [0.5, 0]}, "of {'a': [0.5, 0]}"),
+    ],
+)
+def test_what_its_space_cannot_hold_is_refused_in_one_line(space, seen, words):
+    class Beyond(Stranger):
+        def see(self):
+            return seen
+
+    with pytest.raises(RecipeError) as caught:
+        rollout(lambda: Beyond(space))
+    assert str(caught.value).startswith("Stranger-v0: gave an observation ")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_whole_numbers_of_another_kind_are_taken():
+    space = gym.spaces.Box(0, 255, (2,), np.uint8)
+    batch = rollout(lambda: Stranger(space, kind="float"))
+    assert batch["next", "observation"][0, :, 0].tolist() == [1, 2, 3, 1, 2, 3]
+
+
 def test_a_reset_that_takes_no_seed(capsys):
     class Old(Stranger):
         def reset(self):
@@ -219,6 +266,25 @@ def test_a_reset_that_takes_no_seed(capsys):
         env = make_env(name, 2)
         env.reset(seed=5)
     assert [one.unwrapped.seeds for one in env.envs] == [[5], [6]]
+
+
+def test_one_that_saves_itself_is_saved_whatever_it_shows():
+    class Saves(Stranger):
+        own_state = {"t": 1}
+
+        def see(self):
+            return 3
+
+        def state_dict(self):
+            return self.own_state
+
+        def load_state_dict(self, state):
+            pass
+
+    with registered(lambda: Saves(gym.spaces.Discrete(5))) as name:
+        env = make_env(name, 1)
+        env.reset(seed=0)
+    assert {"state": Saves.own_state} in simulator_state(env).values()
 
 
 class Global(Stranger):
