@@ -42,7 +42,7 @@ class PlainEnv(gym.Wrapper):
         if seed is not None:  # not all environments draw from their own
             random.seed(seed)
             np.random.seed(seed % 2**32)
-        observation = self.env.reset(seed=seed, options=options)[0]
+        observation, _ = self.env.reset(seed=seed, options=options)
         return self._own(observation), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
@@ -80,28 +80,43 @@ class PlainEnv(gym.Wrapper):
             raise RecipeError(f"{self.name}: gave a reward that is no number: {reward!r:.80}") from None
 
 
-class Unseeded(gym.Wrapper):
-    """Lets an environment be reset as others are, whose `reset` takes no seed or no options."""
+class Older(gym.Wrapper):
+    """Lets an environment be reset and stepped as others are that was written for an older Gym.
+
+    Its `reset` may take no seed or no options, or give no info; its `step` may say of the end only that it is
+    one, and in its info whether it is a time limit's.
+    """
 
     stateless = True
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-        """As the environment's, with what it takes."""
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
+        """As the environment's, with what it takes, and an info."""
         said = {"seed": seed, "options": options}
-        return self.env.reset(**{name: said[name] for name in said if _takes(self.env.reset, name)})
+        answer = self.env.reset(**{name: said[name] for name in said if _takes(self.env.reset, name)})
+        whole = isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], dict)
+        return answer if whole else (answer, {})
+
+    def step(self, action: Any) -> Any:
+        """As the environment's, with an end of either kind."""
+        answer: Any = self.env.step(action)
+        if len(answer) != 4:
+            return answer
+        observation, reward, done, info = answer
+        cut = bool(info.get("TimeLimit.truncated", False))
+        return observation, reward, bool(done) and not cut, bool(done) and cut, info
 
 
 def plain(env: gym.Env) -> gym.Env:
     """An environment as the collector wants it: array observations, seeds, no surprises."""
     outer: Any = PlainEnv(env)
     wrapper = outer
-    while isinstance(wrapper, gym.Wrapper):  # whichever of its wrappers, or itself, cannot be given a seed
-        if not all(_takes(wrapper.env.reset, name) for name in ("seed", "options")):
-            if not _takes(wrapper.env.reset, "seed"):
-                _say_unseeded(outer.name)
-            wrapper.env = Unseeded(wrapper.env)
-            wrapper = wrapper.env
-        wrapper = wrapper.env
+    while isinstance(wrapper, gym.Wrapper):  # around itself, and whichever of its wrappers takes no seed
+        inner = wrapper.env
+        if not _takes(inner.reset, "seed"):
+            _say_unseeded(outer.name)
+        if inner is env.unwrapped or not all(_takes(inner.reset, name) for name in ("seed", "options")):
+            wrapper.env = Older(inner)
+        wrapper = inner
     return outer
 
 

@@ -287,6 +287,41 @@ def test_one_that_saves_itself_is_saved_whatever_it_shows():
     assert {"state": Saves.own_state} in simulator_state(env).values()
 
 
+class Gym021(Stranger):
+    """The interface of Gym before 0.26: no info at the start, and one word for both ends."""
+
+    limit = False
+
+    def reset(self):
+        return super().reset()[0]
+
+    def step(self, action):
+        observation, reward, done, _, _ = super().step(action)
+        return observation, reward, done, {"TimeLimit.truncated": True} if done and self.limit else {}
+
+
+@pytest.mark.parametrize("limit", [False, True])
+def test_environments_of_an_older_gym(limit):
+    Older = type("Older", (Gym021,), {"limit": limit})
+    batch = rollout(lambda: Older(gym.spaces.Box(0, 9, (2,))))
+    assert batch["observation"][0, :, 1].tolist() == [0, 1, 2, 0, 1, 2]
+    assert batch["next", "terminated"].sum() == (0 if limit else 4)
+    assert batch["next", "truncated"].sum() == (4 if limit else 0)
+
+
+def test_a_time_limit_around_an_older_environment_is_one():
+    gym.register("Older-v0", entry_point=lambda: Gym021(gym.spaces.Box(0, 9, (2,))), max_episode_steps=2)
+    try:
+        env = make_env("Older-v0", 1)
+        env.reset(seed=0)
+        assert [tuple(bool(end[0]) for end in env.step(np.zeros(1, int))[2:4]) for _ in range(2)] == [
+            (False, False),
+            (False, True),
+        ]
+    finally:
+        del gym.registry["Older-v0"]
+
+
 class Global(Stranger):
     """Draws from the streams that Python and NumPy share."""
 
