@@ -42,7 +42,10 @@ class PlainEnv(gym.Wrapper):
         if seed is not None:  # not all environments draw from their own
             random.seed(seed)
             np.random.seed(seed % 2**32)
-        observation, _ = self.env.reset(seed=seed, options=options)
+        try:
+            observation, _ = self.env.reset(seed=seed, options=options)
+        except SystemExit as error:
+            raise self._left(error) from error
         return self._own(observation), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
@@ -50,9 +53,24 @@ class PlainEnv(gym.Wrapper):
 
         Raises:
             RecipeError: an observation that its space cannot hold, or a reward that is no number.
+            RuntimeError: it wanted to end the program.
         """
-        observation, reward, terminated, truncated, _ = self.env.step(action)
+        try:
+            observation, reward, terminated, truncated, _ = self.env.step(action)
+        except SystemExit as error:
+            raise self._left(error) from error
         return self._own(observation), self._number(reward), bool(terminated), bool(truncated), {}
+
+    def close(self) -> None:
+        """As the environment's; one that cannot be closed is no reason to lose what was trained in it."""
+        try:
+            super().close()
+        except (Exception, SystemExit) as error:
+            _say_open(self.name, in_short(error))
+
+    def _left(self, error: SystemExit) -> RuntimeError:
+        # As it is, a command would end with the status that it says, and Lightning would take it for Ctrl-C.
+        return RuntimeError(f"{self.name}: {in_short(error)}")
 
     def _own(self, observation: Any) -> np.ndarray:
         try:
@@ -152,3 +170,8 @@ def _say_unseeded(name: str) -> None:
     say(
         f"{name}: its reset takes no seed: a run repeats only if it draws from NumPy's or Python's own stream"
     )
+
+
+@cache
+def _say_open(name: str, why: str) -> None:
+    say(f"{name}: cannot be closed: {why}")

@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import sys
 from fractions import Fraction
 
 import gymnasium as gym
@@ -242,6 +243,37 @@ def test_whole_numbers_of_another_kind_are_taken():
     space = gym.spaces.Box(0, 255, (2,), np.uint8)
     batch = rollout(lambda: Stranger(space, kind="float"))
     assert batch["next", "observation"][0, :, 0].tolist() == [1, 2, 3, 1, 2, 3]
+
+
+@pytest.mark.parametrize("when", ["reset", "step"])
+def test_an_environment_does_not_end_the_program(when):
+    class Leaves(Stranger):
+        def leave(self, *args, **kwargs):
+            sys.exit(0)
+
+    setattr(Leaves, when, Leaves.leave)
+    with pytest.raises(RuntimeError, match=r"Stranger-v0: it asked for the program's end: sys\.exit\(0\)"):
+        rollout(lambda: Leaves(gym.spaces.Box(0, 9, (1,))))
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [(RuntimeError("the socket is closed"), "the socket is closed"), (SystemExit(3), "sys.exit(3)")],
+)
+def test_one_that_cannot_be_closed_is_left_open(problem, words, capsys):
+    closed = []
+
+    class Stuck(Stranger):
+        def close(self):
+            closed.append(self)
+            raise problem
+
+    assert rollout(lambda: Stuck(gym.spaces.Box(0, 9, (1,))), num_envs=3).shape == (3, 6)
+    assert len(closed) == 3
+    said = capsys.readouterr().out
+    assert said.startswith("Stranger-v0: cannot be closed: ")
+    assert words in said
+    assert said.count("\n") == 1
 
 
 def test_a_reset_that_takes_no_seed(capsys):
