@@ -119,7 +119,7 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
         from catzoo.agents import NotFiniteError
 
     try:
-        told = no_room_told("the same command goes on from the last checkpoint", run.path)
+        told = no_room_told("the same command goes on from the last checkpoint", run.folder)
         with told, own_torch(), quiet():
             return _train_recipe(recipe, run, wandb)
     except torch.OutOfMemoryError:
