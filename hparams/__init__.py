@@ -15,7 +15,7 @@ from catzoo.hparams.components import (
     ReplayConfig,
     ValueLossConfig,
 )
-from catzoo.hparams.overrides import merge, parse_override
+from catzoo.hparams.overrides import merge, parse_override, plain_overrides
 from catzoo.hparams.recipe import ActionValues, Bootstrapping, Playing, Recipe, Replaying
 from catzoo.hparams.resolve import resolve
 from catzoo.hparams.schema import NoRoomError, RecipeError, build, keys_of, nearest
@@ -53,6 +53,7 @@ __all__ = [
     "merge",
     "nearest",
     "parse_override",
+    "plain_overrides",
     "read_yaml",
     "resolve",
 ]

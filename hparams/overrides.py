@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -12,10 +13,35 @@ from catzoo.hparams.schema import RecipeError, brief, keys_of, shown, types_of, 
 from catzoo.hparams.yaml_files import LONGEST, YAMLError, plain_yaml
 
 
+def plain_overrides(overrides: Iterable[str | Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What a program says over a recipe, as nested mappings.
+
+    Args:
+        overrides: `key=value` strings and mappings, or one of them. Numbers and arrays of NumPy and torch, as
+            searches and sweeps give them, become Python's, and paths become names.
+
+    Raises:
+        RecipeError: see `parse_override`.
+    """
+    listed = [overrides] if isinstance(overrides, str | Mapping) else overrides
+    return [parse_override(item) if isinstance(item, str) else _plain(item) for item in listed]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
 def parse_override(text: str, schema: type | None = None) -> dict[str, Any]:
     """`a.b=value` as a nested mapping.
 
-    The value is read as YAML, so `[64, 64]` and `null` work; names, as a dataset's, are taken as they stand.
+    The value is read as YAML, so `[64, 64]` and `null` work; names, such as a dataset's, are taken as they
+    stand.
 
     Args:
         text: as the command line has it.

@@ -16,6 +16,8 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
+from catzoo.hparams.json_text import to_json
+
 T = TypeVar("T")
 LONGEST_LIST = 100
 """Items of a list at most."""
@@ -167,6 +169,11 @@ def convert(value: Any, kind: Any, metadata: Mapping[str, Any], key: str, where:
         if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
             raise RecipeError(f"{key}={shown(value)}: must be a mapping such as {{name: value}} ({where})")
         if arguments[1] in (Any, object):
+            try:
+                to_json(value)  # recipes and results hold it, and processes are told it
+            except (TypeError, ValueError, RecursionError):
+                wanted = "numbers, words, lists and mappings of them"
+                raise RecipeError(f"{key}={shown(value)}: must be plain data, {wanted} ({where})") from None
             return dict(value)
         return {
             name: convert(item, arguments[1], metadata, f"{key}.{brief(name)}", where)

@@ -99,5 +99,5 @@ def _make_gymnasium(protocol: Protocol, num_envs: int, render: dict[str, Any]) -
         return gym.vector.SyncVectorEnv([one] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
     except (gym.error.DependencyNotInstalled, ImportError) as error:
         raise RecipeError(f"{protocol.env}: needs a package that is missing: {in_short(error)}") from None
-    except Exception as error:  # whatever a constructor raises is about the id or its options
+    except (Exception, SystemExit) as error:  # whatever a constructor raises is about the id or its options
         raise RecipeError(f"{protocol.env}: cannot be made: {in_short(error)}") from None

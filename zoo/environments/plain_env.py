@@ -12,6 +12,8 @@ import gymnasium as gym
 import numpy as np
 
 from catzoo.hparams import RecipeError
+from catzoo.hparams.schema import shown
+from catzoo.zoo.environments.registry import in_short
 from catzoo.zoo.system.console import say
 
 
@@ -20,7 +22,7 @@ class PlainEnv(gym.Wrapper):
 
     `SyncVectorEnv` keeps the very object that an environment returns. Where every observation is written into
     the same array, a last observation would be the next episode's first. Infos that change their kind or
-    length stop it, though nobody reads them.
+    length stop it, though nobody reads them. What is no array becomes a vector, one-hot where it is discrete.
 
     Several in one program draw from the same global streams, in the order in which they are stepped.
     """
@@ -31,32 +33,63 @@ class PlainEnv(gym.Wrapper):
     def __init__(self, env: gym.Env) -> None:
         super().__init__(env)
         self.name = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
-        self.space = env.observation_space
+        self.given = space = env.observation_space
+        self.flat = not (isinstance(space, gym.spaces.Box) and space.shape)
+        self.observation_space = self.space = gym.spaces.flatten_space(space) if self.flat else space
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
         """As the environment's, without infos; a seed is one for the global random streams too."""
         if seed is not None:  # not all environments draw from their own
             random.seed(seed)
             np.random.seed(seed % 2**32)
-        return self._own(self.env.reset(seed=seed, options=options)[0]), {}
+        try:
+            observation, _ = self.env.reset(seed=seed, options=options)
+        except SystemExit as error:
+            raise self._left(error) from error
+        return self._own(observation), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
         """As the environment's, without infos.
 
         Raises:
-            RecipeError: an observation of another shape than the space's, or a reward that is no number.
+            RecipeError: an observation that its space cannot hold, or a reward that is no number.
+            RuntimeError: it wanted to end the program.
         """
-        observation, reward, terminated, truncated, _ = self.env.step(action)
+        try:
+            observation, reward, terminated, truncated, _ = self.env.step(action)
+        except SystemExit as error:
+            raise self._left(error) from error
         return self._own(observation), self._number(reward), bool(terminated), bool(truncated), {}
 
+    def close(self) -> None:
+        """As the environment's; one that cannot be closed is no reason to lose what was trained in it."""
+        try:
+            super().close()
+        except (Exception, SystemExit) as error:
+            _say_open(self.name, in_short(error))
+
+    def _left(self, error: SystemExit) -> RuntimeError:
+        # As it is, a command would end with the status that it says, and Lightning would take it for Ctrl-C.
+        return RuntimeError(f"{self.name}: {in_short(error)}")
+
     def _own(self, observation: Any) -> np.ndarray:
-        own = np.array(observation, self.space.dtype)
+        try:
+            if _outside(self.given, observation):
+                raise self._refused(f"of {shown(observation)}", f"where its space is {self.given!s:.80}")
+            if self.flat:
+                observation = gym.spaces.flatten(self.given, observation)
+            own = np.array(observation, self.space.dtype)
+        except RecipeError:
+            raise
+        except (TypeError, ValueError) as error:  # rows of different lengths, words
+            raise self._refused("that is no array", in_short(error)) from None
         if own.shape != self.space.shape:
             wanted = list(self.space.shape)
-            raise RecipeError(
-                f"{self.name}: gave an observation of shape {list(own.shape)}, where its space says {wanted}"
-            )
+            raise self._refused(f"of shape {list(own.shape)}", f"where its space says {wanted}")
         return own
+
+    def _refused(self, what: str, why: str) -> RecipeError:
+        return RecipeError(f"{self.name}: gave an observation {what}, {why}")
 
     def _number(self, reward: Any) -> float:
         try:
@@ -65,36 +98,66 @@ class PlainEnv(gym.Wrapper):
             raise RecipeError(f"{self.name}: gave a reward that is no number: {reward!r:.80}") from None
 
 
-class Unseeded(gym.Wrapper):
-    """Lets an environment be reset as others are, whose `reset` takes no seed or no options."""
+class Older(gym.Wrapper):
+    """Lets an environment be reset and stepped as others are that was written for an older Gym.
+
+    Its `reset` may take no seed or no options, or give no info; its `step` may say of the end only that it is
+    one, and in its info whether it is a time limit's.
+    """
 
     stateless = True
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-        """As the environment's, with what it takes."""
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
+        """As the environment's, with what it takes, and an info."""
         said = {"seed": seed, "options": options}
-        return self.env.reset(**{name: said[name] for name in said if _takes(self.env.reset, name)})
+        answer = self.env.reset(**{name: said[name] for name in said if _takes(self.env.reset, name)})
+        whole = isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], dict)
+        return answer if whole else (answer, {})
+
+    def step(self, action: Any) -> Any:
+        """As the environment's, with an end of either kind."""
+        answer: Any = self.env.step(action)
+        if len(answer) != 4:
+            return answer
+        observation, reward, done, info = answer
+        cut = bool(info.get("TimeLimit.truncated", False))
+        return observation, reward, bool(done) and not cut, bool(done) and cut, info
 
 
 def plain(env: gym.Env) -> gym.Env:
     """An environment as the collector wants it: array observations, seeds, no surprises."""
-    outer: Any = PlainEnv(_flat(env))
+    outer: Any = PlainEnv(env)
     wrapper = outer
-    while isinstance(wrapper, gym.Wrapper):  # whichever of its wrappers, or itself, cannot be given a seed
-        if not all(_takes(wrapper.env.reset, name) for name in ("seed", "options")):
-            if not _takes(wrapper.env.reset, "seed"):
-                _say_unseeded(outer.name)
-            wrapper.env = Unseeded(wrapper.env)
-            wrapper = wrapper.env
-        wrapper = wrapper.env
+    while isinstance(wrapper, gym.Wrapper):  # around itself, and whichever of its wrappers takes no seed
+        inner = wrapper.env
+        if not _takes(inner.reset, "seed"):
+            _say_unseeded(outer.name)
+        if inner is env.unwrapped or not all(_takes(inner.reset, name) for name in ("seed", "options")):
+            wrapper.env = Older(inner)
+        wrapper = inner
     return outer
 
 
-def _flat(env: gym.Env) -> gym.Env:
-    """With a vector where the observation is no array: one-hot where it is discrete."""
-    space = env.observation_space
-    is_array = isinstance(space, gym.spaces.Box) and space.shape
-    return env if is_array else gym.wrappers.FlattenObservation(env)
+def _outside(space: gym.Space, value: Any) -> bool:
+    """Whether a space would take what it is given for something else, without a word.
+
+    A number beyond a discrete space would be another one's, fractions among whole numbers are cut off, and
+    256 is the 0 of a byte. Bounds of arrays are not looked at: many are guesses.
+    """
+    if isinstance(space, gym.spaces.Dict):
+        return any(_outside(inner, value[key]) for key, inner in space.spaces.items())
+    if isinstance(space, gym.spaces.Tuple):
+        return any(_outside(inner, part) for inner, part in zip(space.spaces, value, strict=True))
+    if isinstance(space, gym.spaces.Discrete):
+        return not 0 <= value - space.start < space.n
+    given = np.asarray(value)
+    if isinstance(space, gym.spaces.MultiDiscrete):
+        from_zero = given - space.start
+        return not ((from_zero >= 0) & (from_zero < space.nvec)).all()
+    if not isinstance(space, gym.spaces.Box | gym.spaces.MultiBinary) or space.dtype.kind == "f":
+        return False
+    with np.errstate(invalid="ignore"):  # NaN is no whole number
+        return given.dtype != space.dtype and bool((given != given.astype(space.dtype)).any())
 
 
 def _takes(reset: Callable[..., Any], name: str) -> bool:
@@ -107,3 +170,8 @@ def _say_unseeded(name: str) -> None:
     say(
         f"{name}: its reset takes no seed: a run repeats only if it draws from NumPy's or Python's own stream"
     )
+
+
+@cache
+def _say_open(name: str, why: str) -> None:
+    say(f"{name}: cannot be closed: {why}")

@@ -33,7 +33,7 @@ def find_spec(env: str) -> Any:
             sys.path.append(os.getcwd())
         try:
             importlib.import_module(module)
-        except (ImportError, ValueError, TypeError) as error:
+        except (ImportError, ValueError, TypeError, SystemExit) as error:
             raise RecipeError(f"{env}: cannot import {module}: {in_short(error)}") from None
     try:
         spec = gym.spec(name)
@@ -69,4 +69,6 @@ def _register_minatar() -> None:
 
 
 def in_short(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"it asked for the program's end: sys.exit({error.code!r})"
     return " ".join(str(error).split()) or type(error).__name__

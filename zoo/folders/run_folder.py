@@ -46,16 +46,20 @@ class Run:
 
     def __init__(self, path: Typed) -> None:
         self.path = path_of(path)
-        self.recipe_file = self.path / "recipe.yaml"
-        self.weights = self.path / "weights.safetensors"
-        self.best_weights = self.path / "weights-best.safetensors"
-        self.result_file = self.path / "result.json"
-        self.metrics = self.path / "metrics.csv"
-        self.episodes = self.path / "episodes.csv"
-        self.checkpoints = self.path / "checkpoints"
-        self.curve = self.path / "learning_curve.png"
-        self.scratch = self.path / "replay"
-        self.dataset = self.path / "dataset"
+        """As it was typed, for messages."""
+        self.folder = folder = self.path.absolute()
+        """Where it is, though an environment may make another folder the working directory."""
+        self.recipe_file = folder / "recipe.yaml"
+        self.weights = folder / "weights.safetensors"
+        self.best_weights = folder / "weights-best.safetensors"
+        self.result_file = folder / "result.json"
+        self.metrics = folder / "metrics.csv"
+        self.episodes = folder / "episodes.csv"
+        self.tensorboard = folder / "tensorboard"
+        self.checkpoints = folder / "checkpoints"
+        self.curve = folder / "learning_curve.png"
+        self.scratch = folder / "replay"
+        self.dataset = folder / "dataset"
 
     def recipe(self) -> Recipe:
         """The recipe that the folder belongs to.
@@ -86,7 +90,7 @@ class Run:
         """
         try:
             ours = self.recipe_file.exists()
-            taken = self.path.exists() and (not self.path.is_dir() or any(_not_ours(self.path)))
+            taken = self.folder.exists() and (not self.folder.is_dir() or any(_not_ours(self.folder)))
         except OSError as error:  # no leave to look, or too many names in it
             raise RecipeError(f"{self.path}: cannot be used: {error}") from None
         if ours:
@@ -112,12 +116,12 @@ class Run:
             RecipeError: see `check`; it cannot be written; or another process is training in it.
         """
         self.check(recipe)
-        refuse_links(self.path)
+        refuse_links(self.folder)
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RecipeError(f"{self.path}: cannot be written: {error.strerror or error}") from None
-        with held_path(self.path, "training in this folder"):
+        with held_path(self.folder, "training in this folder"):
             if not self.recipe_file.exists():
                 self.save_recipe(recipe, protocol)
             yield

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import RecipeError, loss_name
+from catzoo.hparams import RecipeError, loss_name, plain_overrides
 from catzoo.hparams.paths import Typed, path_of
 from catzoo.zoo.catalogue.recipe_files import find_recipe, know_losses, recipe_source
 from catzoo.zoo.environments.selection import expand
@@ -84,7 +84,7 @@ def train_many(
         if count < 1:
             raise RecipeError(f"{name}={count}: must be at least 1")
     check_wandb(wandb)
-    overrides = [overrides] if isinstance(overrides, str | Mapping) else list(overrides)
+    overrides = plain_overrides(overrides)
     if source is not None:
         recipes = _from_source(source, agent, envs, losses, preset, seeds, said_of(overrides, steps, seed))
     elif agent is None or envs is None:

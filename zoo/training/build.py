@@ -13,6 +13,7 @@ from gymnasium.vector import VectorEnv
 from catzoo.agents import AGENTS, Agent, AtWork, Compute, DatasetFeed, ReplayFeed
 from catzoo.agents.from_recipe import build_network, build_value_loss
 from catzoo.hparams import Recipe, RecipeError
+from catzoo.hparams.paths import path_of
 from catzoo.zoo.environments.making import make_under, stream_seed
 from catzoo.zoo.environments.names import canonical
 from catzoo.zoo.environments.protocols import Protocol, protocol_of
@@ -107,6 +108,8 @@ def build_trainer(
     """
     compute = compute or resolve_compute(recipe)
     protocol = protocol or protocol_of(recipe.env, recipe.env_options)
+    if getattr(recipe, "dataset", None):  # read after the environment is made, which may go to another folder
+        recipe = dataclasses.replace(recipe, dataset=str(path_of(recipe.dataset).absolute()))
     env = build_training_env(recipe, protocol)
     try:
         agent = build_agent(recipe, env, compute, copies=LEARNING)

@@ -69,7 +69,7 @@ def run_loggers(run: Run, wandb: str | None, restored: int) -> list[Any]:
     if wandb is not None:
         from lightning.pytorch.loggers import WandbLogger
 
-        loggers.append(WandbLogger(project=wandb, name=run.path.name, save_dir=run.path))
+        loggers.append(WandbLogger(project=wandb, name=run.path.name, save_dir=run.folder))
     return loggers
 
 
@@ -83,7 +83,7 @@ def _tensorboard(run: Run, restored: int) -> list[Any]:
 
     return [
         Events(
-            run.path / "tensorboard",
+            run.tensorboard,
             name="",
             version="",
             default_hp_metric=False,

@@ -70,5 +70,5 @@ def _steps_at_once(recipe: Recipe) -> int:
 
 def drop_checkpoints(run: Run) -> None:
     """Removes what only a run that goes on would need: a study has many runs."""
-    for folder in (run.checkpoints, run.path / "tensorboard"):
+    for folder in (run.checkpoints, run.tensorboard):
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Global state of torch, NumPy and Python: as a run wants it, and afterwards as it was.
+"""Global state of torch, NumPy, Python and the process: as a run wants it, and afterwards as it was.
 
 A program that calls `train` has settings and random streams of its own. Deterministic algorithms are its
 wish, and stay on. Another thread that draws from the global streams while a run trains makes it another run.
@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, chdir, contextmanager
 
 
 @contextmanager
 def own_torch() -> Iterator[None]:
     """Tensors are float32 on the CPU unless said, and keep gradients; also decorates a function.
 
-    Afterwards the default dtype and device, gradient, inference and autocast modes, the number of threads and
-    the random streams are as before.
+    Afterwards the default dtype and device, gradient, inference and autocast modes, the number of threads,
+    the random streams and the working directory are as before.
     """
     import numpy as np
     import torch
@@ -25,6 +25,7 @@ def own_torch() -> Iterator[None]:
     streams = random.getstate(), np.random.get_state()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     with ExitStack() as stack:
+        stack.enter_context(chdir("."))  # environments go where their files are
         stack.enter_context(torch.random.fork_rng(devices))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())

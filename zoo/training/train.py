@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from catzoo.hparams import Recipe, RecipeError, parse_override
+from catzoo.hparams import Recipe, RecipeError, plain_overrides
 from catzoo.hparams.paths import Typed
 from catzoo.hparams.schema import brief
 from catzoo.zoo.catalogue.recipe_files import find_recipe
@@ -83,10 +83,8 @@ def said_of(
     overrides: Iterable[str | Mapping[str, Any]], steps: int | None = None, seed: int | None = None
 ) -> list[Mapping[str, Any]]:
     """What the user said, as nested mappings."""
-    if isinstance(overrides, str | Mapping):
-        overrides = [overrides]
-    said = [parse_override(item) if isinstance(item, str) else item for item in overrides]
-    return said + [{key: value} for key, value in (("steps", steps), ("seed", seed)) if value is not None]
+    numbers = [{key: value} for key, value in (("steps", steps), ("seed", seed)) if value is not None]
+    return [*plain_overrides(overrides), *plain_overrides(numbers)]
 
 
 def _asked(
@@ -119,7 +117,7 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
         from catzoo.agents import NotFiniteError
 
     try:
-        told = no_room_told("the same command goes on from the last checkpoint", run.path)
+        told = no_room_told("the same command goes on from the last checkpoint", run.folder)
         with told, own_torch(), quiet():
             return _train_recipe(recipe, run, wandb)
     except torch.OutOfMemoryError:

@@ -80,7 +80,7 @@ def save_weights(run: Run, agent: Agent, steps: int, best: BestWeights | None = 
 def _save(run: Run, file: Path, tensors: dict[str, Tensor], steps: int) -> None:
     from catzoo.agents.checkpoints.state_files import save_tensors
 
-    for leftover in run.path.glob(".tmp??????"):  # safetensors' own, of a save that was killed
+    for leftover in run.folder.glob(".tmp??????"):  # safetensors' own, of a save that was killed
         leftover.unlink()
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     temporary = file.with_suffix(".tmp")
@@ -93,7 +93,7 @@ def save_batch(run: Run, batch: Any) -> Path:
     """Writes a batch, by column, to a run's not_finite.safetensors; returns the file."""
     from catzoo.agents.checkpoints.state_files import save_tensors
 
-    file = run.path / "not_finite.safetensors"
+    file = run.folder / "not_finite.safetensors"
     columns = batch._asdict().items()
     tensors = {name: column.cpu().clone() for name, column in columns if column is not None}
     save_tensors({name: tensor.contiguous() for name, tensor in tensors.items()}, file)

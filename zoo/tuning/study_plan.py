@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import Recipe, RecipeError, merge, parse_override
+from catzoo.hparams import Recipe, RecipeError, merge, plain_overrides
 from catzoo.hparams.schema import check_name
 from catzoo.hparams.tuning.samplers import PRUNERS, SAMPLERS, same_point
 from catzoo.hparams.tuning.space import Space, resolve_space
@@ -160,7 +160,10 @@ def make_plan(
         check_name(what, name, known)
     said = _said(overrides, objective, steps)
     envs = expand(env)
-    recipes = {name: find_recipe(agent, name, loss, [said, {"seed": seed}], preset) for name in envs}
+    recipes = {
+        name: find_recipe(agent, name, loss, [said, *plain_overrides({"seed": seed})], preset)
+        for name in envs
+    }
     if objective == "best":
         _refuse_one_look(recipes.values())
     name, entries = find_space(space)
@@ -228,11 +231,9 @@ def _problem_with(plan: Plan, key: str, value: Any) -> str:
 
 def _said(overrides: Iterable[str | Mapping[str, Any]], objective: str, steps: int | None) -> dict[str, Any]:
     """The user's overrides, and those of every trial: evaluations in mid-run only where they count."""
-    if isinstance(overrides, str | Mapping):
-        overrides = [overrides]
     said: dict[str, Any] = {} if objective == "best" else {"eval": {"every": 0}}
-    for override in overrides:
-        said = merge(said, parse_override(override) if isinstance(override, str) else override)
+    for override in plain_overrides(overrides):
+        said = merge(said, override)
     if "seed" in said:
         raise RecipeError("seed is not an override of a study: --seed is the first of its seeds")
-    return merge(said, {"steps": steps}) if steps is not None else said
+    return merge(said, *plain_overrides({"steps": steps})) if steps is not None else said

@@ -69,7 +69,8 @@ def watch(
         RecipeError: another kind of file, a folder that cannot be written, not a finished run, or an
             environment that cannot draw itself.
     """
-    out = _check_out(path_of(out))
+    typed = _check_out(path_of(out))
+    out = typed.absolute()  # though the environment may go to another folder
     if max_steps < 1:
         raise RecipeError(f"max_steps={max_steps}: must be at least 1")
     if fps is not None and not 1 <= fps <= MOST_FPS:
@@ -87,7 +88,7 @@ def watch(
     caption = _caption(recipe, agent, names)
     write = _write_gif if out.suffix.lower() == ".gif" else _write_mp4
     frames = _publish(out, lambda file: write(file, episode, caption, fps, own_fps, progress))
-    return {"out": str(out), "steps": len(episode), "return": sum(episode.rewards), "frames": frames}
+    return {"out": str(typed), "steps": len(episode), "return": sum(episode.rewards), "frames": frames}
 
 
 @torch.no_grad()

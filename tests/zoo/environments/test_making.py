@@ -90,6 +90,19 @@ def test_own_environment_by_module(tmp_path, monkeypatch):
     assert env.envs[0].spec.max_episode_steps == 7
 
 
+def test_a_program_that_ends_itself_is_no_package(tmp_path, monkeypatch):
+    (tmp_path / "my_script.py").write_text("import sys\nsys.exit(0)\n")
+    (tmp_path / "my_game.py").write_text(
+        "import gymnasium as gym\nimport sys\n"
+        "gym.register('MyGame-v0', entry_point=lambda: sys.exit('no licence'))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RecipeError, match=r"cannot import my_script: .* sys\.exit\(0\)"):
+        make_env("my_script:MyEnv-v0", 1)
+    with pytest.raises(RecipeError, match=r"MyGame-v0: cannot be made: .* sys\.exit\('no licence'\)"):
+        make_env("my_game:MyGame-v0", 1)
+
+
 @pytest.mark.parametrize(
     ("env", "options", "words"),
     [

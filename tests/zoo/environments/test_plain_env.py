@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import sys
 from fractions import Fraction
 
 import gymnasium as gym
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catzoo.agents.collecting.collector import VectorCollector
+from catzoo.agents.collecting.simulators import simulator_state
 from catzoo.agents.from_recipe import build_network, build_value_loss
 from catzoo.hparams import RecipeError
 from catzoo.zoo.catalogue.recipe_files import find_recipe
@@ -22,6 +24,7 @@ LENGTH = 3
 KINDS = {
     "array": lambda own: own,
     "list": lambda own: own.tolist(),
+    "float": lambda own: own.astype(np.float64),
     "view": lambda own: own[...],
     "read-only": lambda own: np.lib.stride_tricks.as_strided(own, writeable=False),
 }
@@ -34,7 +37,7 @@ class Stranger(gym.Env):
 
     def __init__(self, space, kind="array", reward=1.0, info=lambda t: {}, truncates=False):
         self.observation_space = space
-        self.own = np.zeros(space.shape, space.dtype)
+        self.own = np.zeros(space.shape or (), space.dtype)
         self.kind, self.reward, self.info, self.truncates = KINDS[kind], reward, info, truncates
 
     def see(self):
@@ -197,6 +200,82 @@ def test_an_observation_of_another_shape_is_refused_in_one_line():
         rollout(lambda: Grows(gym.spaces.Box(0, 9, (2,))))
 
 
+BYTES = gym.spaces.Box(0, 255, (2,), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("space", "seen", "words"),
+    [
+        (BYTES, np.array([0.0, 0.5]), "of array([0. , 0.5]), where its space is Box(0, 255, (2,), uint8)"),
+        (BYTES, [7, 256], "of [7, 256]"),
+        (BYTES, np.array([-1, 7], np.int8), "of array([-1,  7], dtype=int8)"),
+        (gym.spaces.Box(0, 1, (2, 1), np.int64), np.array([[0], [np.nan]]), "nan"),
+        (gym.spaces.Box(0, 1, (2,), bool), [0, 2], "of [0, 2]"),
+        (gym.spaces.Box(0, 1, (2,)), [[0.0], [0.0, 1.0]], "that is no array"),
+        (gym.spaces.Box(0, 1, (2,)), ["a", "b"], "that is no array"),
+        (gym.spaces.Discrete(5), -1, "of -1, where its space is Discrete(5)"),
+        (gym.spaces.Discrete(5), 5, "of 5"),
+        (gym.spaces.Discrete(5, start=2), np.int64(1), "where its space is Discrete(5, start=2)"),
+        (gym.spaces.MultiDiscrete([2, 4]), np.array([2, 0]), "where its space is MultiDiscrete([2 4])"),
+        (gym.spaces.MultiBinary(2), np.array([0, 0.5]), "where its space is MultiBinary(2)"),
+        (gym.spaces.Tuple([gym.spaces.Discrete(2), gym.spaces.Box(0, 9, (1,))]), (2, [7.0]), "of (2, [7.0])"),
+        (
+            gym.spaces.Dict(a=gym.spaces.Dict(b=gym.spaces.Discrete(2))),
+            {"a": {"b": -1}},
+            "of {'a': {'b': -1}}",
+        ),
+        (gym.spaces.Dict(a=BYTES), {"a": [0.5, 0]}, "of {'a': [0.5, 0]}"),
+    ],
+)
+def test_what_its_space_cannot_hold_is_refused_in_one_line(space, seen, words):
+    class Beyond(Stranger):
+        def see(self):
+            return seen
+
+    with pytest.raises(RecipeError) as caught:
+        rollout(lambda: Beyond(space))
+    assert str(caught.value).startswith("Stranger-v0: gave an observation ")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_whole_numbers_of_another_kind_are_taken():
+    space = gym.spaces.Box(0, 255, (2,), np.uint8)
+    batch = rollout(lambda: Stranger(space, kind="float"))
+    assert batch["next", "observation"][0, :, 0].tolist() == [1, 2, 3, 1, 2, 3]
+
+
+@pytest.mark.parametrize("when", ["reset", "step"])
+def test_an_environment_does_not_end_the_program(when):
+    class Leaves(Stranger):
+        def leave(self, *args, **kwargs):
+            sys.exit(0)
+
+    setattr(Leaves, when, Leaves.leave)
+    with pytest.raises(RuntimeError, match=r"Stranger-v0: it asked for the program's end: sys\.exit\(0\)"):
+        rollout(lambda: Leaves(gym.spaces.Box(0, 9, (1,))))
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [(RuntimeError("the socket is closed"), "the socket is closed"), (SystemExit(3), "sys.exit(3)")],
+)
+def test_one_that_cannot_be_closed_is_left_open(problem, words, capsys):
+    closed = []
+
+    class Stuck(Stranger):
+        def close(self):
+            closed.append(self)
+            raise problem
+
+    assert rollout(lambda: Stuck(gym.spaces.Box(0, 9, (1,))), num_envs=3).shape == (3, 6)
+    assert len(closed) == 3
+    said = capsys.readouterr().out
+    assert said.startswith("Stranger-v0: cannot be closed: ")
+    assert words in said
+    assert said.count("\n") == 1
+
+
 def test_a_reset_that_takes_no_seed(capsys):
     class Old(Stranger):
         def reset(self):
@@ -219,6 +298,58 @@ def test_a_reset_that_takes_no_seed(capsys):
         env = make_env(name, 2)
         env.reset(seed=5)
     assert [one.unwrapped.seeds for one in env.envs] == [[5], [6]]
+
+
+def test_one_that_saves_itself_is_saved_whatever_it_shows():
+    class Saves(Stranger):
+        def see(self):
+            return 3
+
+        def state_dict(self):
+            return {"t": self.t}
+
+        def load_state_dict(self, state):
+            pass
+
+    with registered(lambda: Saves(gym.spaces.Discrete(5))) as name:
+        env = make_env(name, 1)
+        env.reset(seed=0)
+    assert {"state": {"t": 0}} in simulator_state(env).values()
+
+
+class Gym021(Stranger):
+    """The interface of Gym before 0.26: no info at the start, and one word for both ends."""
+
+    limit = False
+
+    def reset(self):
+        return super().reset()[0]
+
+    def step(self, action):
+        observation, reward, done, _, _ = super().step(action)
+        return observation, reward, done, {"TimeLimit.truncated": True} if done and self.limit else {}
+
+
+@pytest.mark.parametrize("limit", [False, True])
+def test_environments_of_an_older_gym(limit):
+    Older = type("Older", (Gym021,), {"limit": limit})
+    batch = rollout(lambda: Older(gym.spaces.Box(0, 9, (2,))))
+    assert batch["observation"][0, :, 1].tolist() == [0, 1, 2, 0, 1, 2]
+    assert batch["next", "terminated"].sum() == (0 if limit else 4)
+    assert batch["next", "truncated"].sum() == (4 if limit else 0)
+
+
+def test_a_time_limit_around_an_older_environment_is_one():
+    gym.register("Older-v0", entry_point=lambda: Gym021(gym.spaces.Box(0, 9, (2,))), max_episode_steps=2)
+    try:
+        env = make_env("Older-v0", 1)
+        env.reset(seed=0)
+        assert [tuple(bool(end[0]) for end in env.step(np.zeros(1, int))[2:4]) for _ in range(2)] == [
+            (False, False),
+            (False, True),
+        ]
+    finally:
+        del gym.registry["Older-v0"]
 
 
 class Global(Stranger):
