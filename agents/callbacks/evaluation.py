@@ -1,7 +1,7 @@
 """Greedy evaluation: the scores of a fixed number of episodes, whole unless a limit cuts them.
 
 Every environment plays the same number of episodes (give or take one), and only those count. Taking
-the first episodes to finish would favour short ones.
+the first episodes to finish would favour short ones; a budget that is spent does, and is said to have cut.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class EverySteps(pl.Callback):
 
 
 class Evaluation(EverySteps):
-    """Logs `eval/return` and `eval/return_std` of the greedy policy.
+    """Logs `eval/return` and `eval/return_std` of the greedy policy, and `eval/cut`: episodes that were cut.
 
     Args:
         every: agent steps.
@@ -55,10 +55,13 @@ class Evaluation(EverySteps):
 
     def act(self, work: AtWork) -> None:
         """Evaluates and logs."""
-        scores = np.asarray(self.evaluate(work.agent))
+        found = self.evaluate(work.agent)
+        scores = np.asarray(found)
         if not scores.size:
             return
         row = {"eval/return": float(scores.mean()), "eval/return_std": float(scores.std())}
+        if cut := getattr(found, "cut", 0):
+            row["eval/cut"] = cut
         work.log(row)
 
 

@@ -18,7 +18,6 @@ over for the one before it.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import re
 import shutil
@@ -35,7 +34,7 @@ from catzoo.agents.checkpoints.seal import BrokenSealError, seal, verify
 from catzoo.agents.checkpoints.state_files import StateFiles, read_state, write_state
 from catzoo.agents.collecting.simulators import check_mersenne_twister
 from catzoo.agents.replay import Replay
-from catzoo.hparams.published_files import replace, sync
+from catzoo.hparams.published_files import IN_USE, replace, sync
 
 FORMAT = 3
 """Of what a checkpoint holds."""
@@ -255,6 +254,9 @@ def _replace(source: Path, target: Path) -> None:
 def _remove(path: Path) -> None:
     """Takes a folder out of sight at once, and then away."""
     hidden = path.with_name(f".{path.name}")
-    with contextlib.suppress(PermissionError):  # somebody reads it: the next save tries again
+    try:
         replace(path, hidden)
+    except OSError as error:
+        if error.errno not in IN_USE:  # somebody reads it: the next save tries again
+            raise
     shutil.rmtree(hidden, ignore_errors=True)

@@ -26,9 +26,10 @@ def check_finite(env: VectorEnv, what: str, given: np.ndarray, steps: Sequence[i
         bad = ~np.isfinite(given.astype(np.float32, copy=False))
     if bad.any():
         place = tuple(np.argwhere(bad)[0])
-        spec = env.spec or env.envs[0].spec  # Gymnasium's SyncVectorEnv has none of its own
+        one = env if env.spec is not None else getattr(env, "envs", [env])[0]  # SyncVectorEnv has none itself
+        name = type(one.unwrapped).__name__ if one.spec is None else one.spec.id
         raise FloatingPointError(
-            f"{spec.id}: {what} {given[place]} at step {steps[place[0]]:,}: must be a finite number that "
+            f"{name}: {what} {given[place]} at step {steps[place[0]]:,}: must be a finite number that "
             "float32 can hold"
         )
 

@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
     with waiting("loading"):
         from catzoo.zoo.training.evaluate import evaluate
 
-    arguments.episodes = arguments.episodes or Run(find_run(arguments.run)).recipe().eval.episodes
-    with counting("evaluating", arguments.episodes) as progress:
+    episodes = arguments.episodes or Run(find_run(arguments.run)).recipe().eval.episodes
+    with counting("evaluating", episodes) as progress:
         result = evaluate(**vars(arguments), progress=progress)
     print_result(result)

@@ -18,6 +18,7 @@ from catzoo.zoo.environments.names import canonical
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.folders.run_recipe import INCIDENTAL, flat
 from catzoo.zoo.statistics.intervals import mean_interval
+from catzoo.zoo.system.console import say
 
 Row = dict[str, Any]
 Folders = Typed | Iterable[Typed]
@@ -65,7 +66,12 @@ def find_runs(folders: Folders) -> list[Run]:
         folders = [folders]
     found: dict[Path, Run] = {}
     for folder in map(path_of, folders):
-        runs = [Run(path) for path in _run_folders(folder)]
+        runs = []
+        for path in _run_folders(folder):
+            try:
+                runs.append(Run(path))
+            except RecipeError as error:  # a name that nobody could type
+                say(f"left out: {error}")
         if not runs:
             problem = "no run in it" if os.path.isdir(folder) else "no such folder"
             raise RecipeError(f"{folder}: {problem}; name run folders, or a folder that holds them")

@@ -21,7 +21,7 @@ def digits_of(values: Iterable[float]) -> int:
     if not largest:
         return 2
     power = math.floor(math.log10(largest))
-    digits = 0 if power >= 3 else 1 if power >= 1 else 2 if power >= -1 else 2 - power
+    digits = 0 if power >= 3 else 1 if power >= 1 else 2 - power
     span = max(finite) - min(finite)
     if math.isfinite(span) and span > 0:
         digits = max(digits, min(1 - math.floor(math.log10(span)), FIGURES - 1 - power))

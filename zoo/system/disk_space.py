@@ -14,6 +14,8 @@ from catzoo.hparams.schema import shown
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 GONE = (errno.EIO, errno.EROFS, errno.EBUSY, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN)
 """What a disk says that is read-only or broken, and a network drive that does not answer."""
+SOCKETS = (errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN)
+"""Of these, what a simulator's or a service's connection says too, without the name of a file."""
 
 
 @contextmanager
@@ -32,7 +34,8 @@ def no_room_told(then: str, where: str | os.PathLike[str] | None = None) -> Iter
     except OSError as error:
         refused = isinstance(error, PermissionError) and where is not None
         ours = refused and Path(error.filename or "").is_relative_to(where)
-        if error.errno not in FULL + GONE and not ours:
+        elsewhere = error.errno in SOCKETS and error.filename is None
+        if elsewhere or (error.errno not in FULL + GONE and not ours):
             raise
         named = where if where is not None else error.filename
         place = "" if named is None else f"{os.fspath(named)}: "

@@ -11,6 +11,7 @@ import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,20 +69,26 @@ def _held_by_file(path: Path, doing: str) -> Iterator[None]:
         if file.exists():
             _wait_for_death(file, path, doing)
         descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        own = f"process {os.getpid()} on {socket.gethostname()}, {uuid.uuid4().hex}"
         with open(descriptor, "w", encoding="utf-8") as opened:
-            opened.write(f"process {os.getpid()} on {socket.gethostname()}")
+            opened.write(own)
     except FileExistsError:
         raise RecipeError(f"{path}: another process is {doing}") from None
     except OSError as error:
         raise RecipeError(f"{path}: cannot be held: {error.strerror or error}") from None
     ended = threading.Event()
-    threading.Thread(target=_beat, args=(file, ended), daemon=True).start()
+    threading.Thread(target=_beat, args=(file, own, ended), daemon=True).start()
     try:
         yield
     finally:
         ended.set()
         with contextlib.suppress(OSError):
-            file.unlink()
+            if _content(file) == own:
+                file.unlink()
+
+
+def _content(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace")
 
 
 def _wait_for_death(file: Path, path: Path, doing: str) -> None:
@@ -90,13 +97,21 @@ def _wait_for_death(file: Path, path: Path, doing: str) -> None:
         first, silent_since = file.stat().st_mtime_ns, time.monotonic()
         while time.monotonic() - silent_since < SILENCE:
             if file.stat().st_mtime_ns != first:
-                holder = file.read_text(encoding="utf-8", errors="replace")[:100]
-                raise RecipeError(f"{path}: another process is {doing}: {holder}")
+                raise RecipeError(
+                    f"{path}: another process is {doing}: {_content(file).partition(',')[0]:.100}"
+                )
             time.sleep(min(BEAT, SILENCE) / 10)
-        file.unlink()
+        # Of several that wait one gets it; what it gets may be the next holder's already.
+        aside = file.with_name(f"{file.name}.{uuid.uuid4().hex}.tmp")
+        os.rename(file, aside)
+        if aside.stat().st_mtime_ns != first:
+            os.rename(aside, file)
+            raise RecipeError(f"{path}: another process is {doing}")
+        aside.unlink()
 
 
-def _beat(file: Path, ended: threading.Event) -> None:
+def _beat(file: Path, own: str, ended: threading.Event) -> None:
     while not ended.wait(BEAT):
         with contextlib.suppress(OSError):
-            os.utime(file)
+            if _content(file) == own:
+                os.utime(file)

@@ -36,16 +36,20 @@ def in_main_thread() -> bool:
 
 @contextmanager
 def stops_raise() -> Iterator[None]:
-    """Makes each of `STOPPING` an exception, as Ctrl-C is one, for a process that has others to stop."""
+    """Makes each of `STOPPING` an exception, as Ctrl-C is one, for a process that has others to stop.
+
+    One stop is enough: batch systems warn every second, or send one signal after another. Only the same
+    SIGINT or SIGTERM again is another.
+    """
     heard: set[int] = set()
 
     def stop(signum: int, frame: FrameType | None) -> None:
-        again = signum in WARNINGS and bool(heard)  # one stop is enough; a batch system warns every second
+        counts = not heard or (signum in heard and signum not in WARNINGS)
         heard.add(signum)
-        if not again:
+        if counts:
             raise Stopped(signum)
 
-    with handling(stop, [number for number in STOPPING if number != signal.SIGINT]):
+    with handling(stop, STOPPING):
         yield
 
 

@@ -63,7 +63,7 @@ class Output:
         """Writes a text; for nobody, if nobody reads it: what was asked for goes on."""
         stream = self._stream()
         if stream is not None and not getattr(stream, "closed", False):
-            with suppress(BrokenPipeError):
+            with suppress(OSError):  # a closed pipe, a terminal that is gone, a full disk
                 stream.write(self.readable(text))
         return len(text)
 
@@ -71,7 +71,7 @@ class Output:
         """Writes what is still in memory."""
         stream = self._stream()
         if hasattr(stream, "flush") and not getattr(stream, "closed", False):
-            with suppress(BrokenPipeError):
+            with suppress(OSError):
                 stream.flush()
 
 
@@ -93,7 +93,7 @@ def leave_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except BrokenPipeError:
+        except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         except (AttributeError, ValueError):  # one that can only be written to, or a closed one
             pass

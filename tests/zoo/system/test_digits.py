@@ -37,7 +37,7 @@ def test_an_interval_and_its_middle_have_the_same_digits():
     assert with_interval(0.0021, 0.002, 0.0022) == ("0.00210", "[0.00200, 0.00220]")
     assert with_interval(500, 500, 500) == ("500.0", "[500.0, 500.0]")
     assert with_interval(1e7, 1e7 - 0.5, 1e7 + 0.5)[1] == "[10,000,000, 10,000,000]"
-    assert with_interval(0.5, math.nan, math.nan)[0] == "0.50"
+    assert with_interval(0.5, math.nan, math.nan)[0] == "0.500"
 
 
 @given(FINITE)

@@ -31,7 +31,10 @@ def test_what_keeps_a_run_from_writing(number, when):
     assert str(told.value) == f"run: cannot be written: {what}; the same command goes on when {when}"
 
 
-@pytest.mark.parametrize(("number", "file"), [(errno.EACCES, "elsewhere"), (errno.ENOENT, "run/metrics.csv")])
+@pytest.mark.parametrize(
+    ("number", "file"),
+    [(errno.EACCES, "elsewhere"), (errno.ENOENT, "run/metrics.csv"), (errno.ETIMEDOUT, None)],
+)
 def test_what_does_not(number, file):
     with pytest.raises(OSError, match=os.strerror(number)):
         trouble(number, file)

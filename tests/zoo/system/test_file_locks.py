@@ -75,3 +75,24 @@ def test_a_lock_ends_with_its_process(tmp_path):
     subprocess.run([sys.executable, "-c", script], check=True)
     with held_path(tmp_path, "at work"):
         pass
+
+
+def test_of_two_that_wait_for_a_dead_holder_one_goes_on(locks, tmp_path, monkeypatch):
+    """The second one's last look at the file is older than the first one's taking over."""
+    if locks == "locks":
+        return
+    file = tmp_path / "held.tmp"
+    file.write_text("process 1 on elsewhere")
+    before = os.rename
+
+    def late(source, target):
+        monkeypatch.setattr(os, "rename", before)
+        file.unlink()
+        file.write_text("process 2 on elsewhere")  # it was quicker
+        before(source, target)
+
+    monkeypatch.setattr(os, "rename", late)
+    with pytest.raises(RecipeError, match="another process is at work"), held_path(tmp_path, "at work"):
+        pass
+    assert file.read_text() == "process 2 on elsewhere"
+    assert [path.name for path in tmp_path.iterdir()] == ["held.tmp"]

@@ -9,7 +9,7 @@ import pytest
 from catzoo.zoo.system.signals import STOPPING, WARNINGS, Stopped, stops_raise
 
 
-@pytest.mark.parametrize("signum", [number for number in STOPPING if number != signal.SIGINT])
+@pytest.mark.parametrize("signum", STOPPING)
 def test_a_signal_is_an_exception(signum):
     before = [signal.getsignal(number) for number in STOPPING]
     with pytest.raises(Stopped) as stopped, stops_raise():
@@ -18,19 +18,33 @@ def test_a_signal_is_an_exception(signum):
     assert [signal.getsignal(number) for number in STOPPING] == before
 
 
-@pytest.mark.parametrize("signum", sorted(WARNINGS))
-def test_a_warning_does_not_disturb_those_that_save(signum):
+def stopped_by(first, *others):
+    """By which signal a process is stopped that gets others while it saves."""
+
     def saved():
         with stops_raise():
             try:
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), first)
             finally:
-                os.kill(os.getpid(), signum)
-                os.kill(os.getpid(), signum)
+                for signum in others:
+                    os.kill(os.getpid(), signum)
 
     with pytest.raises(Stopped) as stopped:
         saved()
-    assert stopped.value.signum == signal.SIGTERM
+    return stopped.value
+
+
+@pytest.mark.parametrize("signum", sorted(WARNINGS))
+def test_a_warning_does_not_disturb_those_that_save(signum):
+    assert stopped_by(signal.SIGTERM, signum, signum).signum == signal.SIGTERM
+    assert stopped_by(signum, signum, signal.SIGTERM).signum == signum
+
+
+def test_only_the_same_again_stops_at_once():
+    first = stopped_by(signal.SIGINT, signal.SIGTERM)  # as a batch system kills a job
+    assert (first.signum, first.__context__) == (signal.SIGINT, None)
+    second = stopped_by(signal.SIGTERM, signal.SIGTERM)
+    assert isinstance(second.__context__, Stopped)
 
 
 def test_what_was_ignored_stays_ignored():

@@ -73,7 +73,7 @@ def test_a_closed_standard_output_will_do(monkeypatch):
     assert not STDOUT.isatty()
 
 
-@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-", "| head -n 1", "2>&1 | true"])
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-", "| head -n 1", "2>&1 | true", "> /dev/full"])
 def test_a_command_works_where_nobody_reads(closed):
     command = f"set -o pipefail; {sys.executable} -m catzoo list {closed}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from catzoo.agents import evaluate_policy
+from catzoo.zoo.cli.main import main
 from catzoo.zoo.environments.making import make_under
 from catzoo.zoo.environments.protocols import protocol_of, with_limit
 from catzoo.zoo.reporting.result_table import print_result
@@ -76,6 +77,8 @@ def test_an_endless_environment_is_evaluated_within_its_share(tmp_path, capsys):
         assert json.loads((tmp_path / "run" / "result.json").read_text())["cut"] == 2
         again = evaluate(tmp_path / "run")
         assert (again["returns"], again["cut"]) == (result["returns"], 2)
+        assert main(["eval", str(tmp_path / "run")]) == 0
+        assert "2 of 2 episodes were cut" in capsys.readouterr().out
         asked = evaluate(tmp_path / "run", episodes=3)  # as many as they take
         assert (len(asked["returns"]), asked["cut"]) == (3, 3)
         assert asked["returns"][0] == 500 * 501 / 2
