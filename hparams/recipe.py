@@ -45,6 +45,8 @@ class Recipe:
     """Discount of one step."""
     reward_clip: float | None = bounded(None, above=0)
     """Clips rewards to ± this for learning only; scores stay unclipped."""
+    initial_value: float | None = bounded(0.0, at_least=-1e30, at_most=1e30)
+    """What values are before the first update, with any loss; null: the middle of a support, or near 0."""
     batch_size: int = bounded(128, at_least=1, at_most=10**7)
     """Transitions per gradient step."""
     checkpoint_every: int = bounded(50_000, at_least=0)
