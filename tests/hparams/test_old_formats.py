@@ -38,7 +38,10 @@ def test_all_441_combinations_resolve_to_what_they_did():
     for agent, env, loss, preset, index in FROZEN["combos"]:
         then = {**upgraded(frozen(agent, env, preset, index), 1, "here"), "initial_value": 0.0}
         before = build_recipe(then, where="here").to_dict()  # with the keys of later versions
-        now = find_recipe(agent, env, loss, (), preset).to_dict()
+        # What the zoo does not know had ends of +-100, and has an automatic support.
+        own = env == "LunarLander-v3" and agent != "cql" and "v_min" in before["value_loss"]
+        said = [{"value_loss": {"v_min": -100.0, "v_max": 100.0}}] if own else []
+        now = find_recipe(agent, env, loss, said or [{"support": "set"}] * (agent != "cql"), preset).to_dict()
         assert json.dumps(now, sort_keys=True) == json.dumps(before, sort_keys=True), (
             agent,
             env,
