@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from catzoo.agents.collecting.exploration import EpsilonGreedy
 from catzoo.agents.learning.learner import Step
+from catzoo.agents.learning.return_scale import ReturnScale
 from catzoo.losses import ValueLoss
 
 
@@ -34,6 +35,9 @@ class Agent(nn.Module):
     def __init__(self, network: nn.Module, value_loss: ValueLoss, recipe: Any) -> None:
         super().__init__()
         self.network, self.value_loss, self.recipe = network, value_loss, recipe
+        scaled = hasattr(recipe, "normalize") and recipe.normalize.reward
+        self.return_scale = ReturnScale() if scaled else None
+        """What rewards are divided by before they are learned from; None: nothing."""
         self.trained_steps = 0
         """Agent steps behind its weights, where they were loaded."""
 
@@ -62,6 +66,11 @@ class Agent(nn.Module):
     def act(self, observation: Tensor) -> Tensor:
         """Greedy actions [B] for observations [B, ...]."""
         return self.value_loss.decode(self.network(observation)).argmax(dim=-1)
+
+    @property
+    def unit(self) -> float:
+        """One of the agent's values, in units of the environment's rewards."""
+        return 1.0 if self.return_scale is None else self.return_scale().item()
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of the parameters and buffers, on the CPU."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gymnasium.vector import VectorEnv
+from torch import Tensor
 
 from catzoo.agents import QNetwork
 from catzoo.agents.networks.q_network import are_pixels
@@ -38,6 +39,22 @@ def build_network(recipe: Recipe, env: VectorEnv, value_loss: ValueLoss) -> QNet
             experts=recipe.network.experts,
             channels_last=recipe.compute.channels_last,
             pixels=are_pixels(env.single_observation_space),
+            initial_outputs=_initial_outputs(recipe, value_loss),
         )
     except ValueError as error:
         raise RecipeError(f"{recipe.env}: {error}") from None
+
+
+def _initial_outputs(recipe: Recipe, value_loss: ValueLoss) -> Tensor | None:
+    """Where the recipe wants values to begin; None where it, or the loss, leaves that to the network."""
+    if recipe.initial_value is None or not says_where_it_begins(value_loss):
+        return None
+    try:
+        return value_loss.initial_outputs(recipe.initial_value)
+    except ValueError as error:
+        raise RecipeError(f"initial_value={error}; null begins wherever the network does") from None
+
+
+def says_where_it_begins(value_loss: ValueLoss) -> bool:
+    """Whether a loss has `initial_outputs`."""
+    return type(value_loss).initial_outputs is not ValueLoss.initial_outputs

@@ -55,6 +55,14 @@ class ValueLossConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NormalizeConfig:
+    """What is scaled by what was seen of it."""
+
+    reward: bool = False
+    """Divides rewards, after `reward_clip`, by a running scale of returns: values are in its units."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
     """Adam."""
 

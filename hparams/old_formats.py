@@ -7,8 +7,8 @@ from typing import Any
 
 from catzoo.hparams.schema import RecipeError, shown
 
-FORMAT = 2
-"""Of a run's recipe.yaml: its keys are the agent's own."""
+FORMAT = 3
+"""Of a run's recipe.yaml: 2 has the agent's own keys, 3 says where values begin (`initial_value`)."""
 _PLAYED = ("dataset", "cql_weight", "bootstrap", "reward_noise")
 UNUSED: dict[str, tuple[str, ...]] = {
     "dqn": ("q_lambda", "epochs", *_PLAYED),
@@ -24,6 +24,8 @@ UNUSED: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 """Format 1 had every agent's keys in each recipe; what it had no use for. Later agents have no row."""
+LATER: dict[str, Any] = {"initial_value": None}
+"""Keys that earlier formats had not, with the values that mean what was done then."""
 
 
 def upgraded(values: Mapping[str, Any], found: Any, where: str) -> dict[str, Any]:
@@ -37,13 +39,12 @@ def upgraded(values: Mapping[str, Any], found: Any, where: str) -> dict[str, Any
     Raises:
         RecipeError: a format that this version does not read.
     """
-    if found == FORMAT and type(found) is int:
-        return dict(values)
-    if found != 1 or type(found) is not int:
+    if type(found) is not int or not 1 <= found <= FORMAT:
         raise RecipeError(f"{where}: run format {shown(found)}, this version reads 1 to {FORMAT}")
-    agent = values.get("agent")
-    unused = UNUSED.get(agent, ()) if isinstance(agent, str) else ()
-    return _without(values, unused)
+    if found == 1:
+        agent = values.get("agent")
+        values = _without(values, UNUSED.get(agent, ()) if isinstance(agent, str) else ())
+    return dict(values) if found == FORMAT else {**LATER, **values}
 
 
 def _without(values: Mapping[str, Any], unused: tuple[str, ...], prefix: str = "") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from catzoo.hparams.components import (
     CollectingComputeConfig,
@@ -18,11 +18,15 @@ from catzoo.hparams.components import (
     EvalConfig,
     ExplorationConfig,
     NetworkConfig,
+    NormalizeConfig,
     OptimizerConfig,
     ReplayConfig,
     ValueLossConfig,
 )
-from catzoo.hparams.schema import bounded
+from catzoo.hparams.schema import RecipeError, bounded
+
+AUTO_END = 10.0
+"""The ends of an automatic support are ± this: what `ReturnScale` makes of the largest return."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,8 @@ class Recipe:
     """Discount of one step."""
     reward_clip: float | None = bounded(None, above=0)
     """Clips rewards to ± this for learning only; scores stay unclipped."""
+    initial_value: float | None = bounded(0.0, at_least=-1e30, at_most=1e30)
+    """What values are before the first update, with any loss; null: the middle of a support, or near 0."""
     batch_size: int = bounded(128, at_least=1, at_most=10**7)
     """Transitions per gradient step."""
     checkpoint_every: int = bounded(50_000, at_least=0)
@@ -77,8 +83,23 @@ class Playing:
     """Atari: a lost life ends the episode while training; scores are of whole games."""
     record: float = bounded(0.0, at_least=0, at_most=1)
     """Share of the transitions collected that the run keeps in its folder, as a dataset for cql."""
+    support: Literal["set", "auto"] = "set"
+    """`set`: as v_min and v_max say; `auto`: ±10, as returns are scaled (`normalize.reward`) to fit."""
+    normalize: NormalizeConfig = field(default_factory=NormalizeConfig)
     exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
     compute: CollectingComputeConfig = field(default_factory=CollectingComputeConfig)
+
+    def __post_init__(self) -> None:
+        loss: ValueLossConfig = self.value_loss  # type: ignore[attr-defined]  # of `Recipe`, which stands beside
+        if self.support != "auto":
+            return
+        if not self.normalize.reward:
+            raise RecipeError("support=auto scales returns: normalize.reward=false does not go with it")
+        if (loss.v_min, loss.v_max) not in ((None, None), (-AUTO_END, AUTO_END)):
+            raise RecipeError(
+                f"support=auto has value_loss.v_min={-AUTO_END:g} and value_loss.v_max={AUTO_END:g}: "
+                "support=set takes others"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from catzoo.hparams.components import ValueLossConfig
 from catzoo.hparams.overrides import merge
 from catzoo.hparams.recipe import Recipe
 from catzoo.hparams.schema import RecipeError, brief, nearest, shown
+from catzoo.hparams.supports import over, with_ends
 from catzoo.hparams.value_losses import VALUE_LOSSES, loss_name
 
 SECTIONS = {"agent", "description", "defaults", "environments", "presets"}
@@ -71,14 +72,10 @@ def resolve(
     for section in sections:
         per_loss = section.get("losses") or {}
         plain = {key: value for key, value in section.items() if key not in ("losses", "for", "description")}
-        values = merge(merge(values, plain), per_loss.get(name) or {})
+        values = over(over(values, plain), per_loss.get(name) or {})
     values["value_loss"] = _only_accepted(values.get("value_loss") or {}, name)
-    build_recipe(values, where=where)  # the file's own mistakes are reported as the file's
-    said_of_loss = said.get("value_loss")
-    for given, dropped in (("sigma", "sigma_ratio"), ("sigma_ratio", "sigma")):
-        if isinstance(said_of_loss, Mapping) and given in said_of_loss:
-            values["value_loss"].pop(dropped, None)
-    return build_recipe(merge(values, said), where="command line")
+    build_recipe(with_ends(values, name), where=where)  # the file's own mistakes are reported as the file's
+    return build_recipe(with_ends(over(values, said), name), where="command line")
 
 
 def _check_source(source: Mapping[str, Any], where: str) -> None:

@@ -24,11 +24,12 @@ from catzoo.kernels import (
     label,
 )
 from catzoo.kernels.numerics import at_least_float32, nan_unless_finite
+from catzoo.losses.initial_logits import initial_logits
 from catzoo.losses.support import Support
 
 
 class ValueLoss(nn.Module, ABC):
-    """The plug: `num_outputs`, `decode`, `forward` and the Bellman steps `td` and `backup`."""
+    """The plug: `num_outputs`, `decode`, `initial_outputs`, `forward`, the Bellman steps `td`, `backup`."""
 
     num_outputs: int
 
@@ -39,6 +40,14 @@ class ValueLoss(nn.Module, ABC):
     @abstractmethod
     def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
         """The loss [...] of outputs [..., K] against a target [...] in units of value."""
+
+    def initial_outputs(self, value: float = 0.0) -> Tensor:
+        """Outputs [K] that decode to `value`: the bias of a head whose values begin there.
+
+        float32 on the CPU. Raises ValueError for a value that none decode to, NotImplementedError for a loss
+        that does not say.
+        """
+        raise NotImplementedError
 
     def td(
         self,
@@ -151,6 +160,10 @@ class ScalarLoss(ValueLoss):
         self._check_outputs(outputs)
         return at_least_float32(outputs[..., 0])
 
+    def initial_outputs(self, value: float = 0.0) -> Tensor:
+        """The value itself, [1]."""
+        return torch.tensor([value], dtype=torch.float32, device="cpu")
+
     def error(self, outputs: Tensor, target: Tensor) -> Tensor:
         """The value [...] minus the target [...], NaN where either is not finite."""
         return value_error(self.decode(outputs), target)
@@ -177,6 +190,14 @@ class CategoricalLoss(ValueLoss):
     def decode(self, outputs: Tensor) -> Tensor:
         """The mean [...] of the softmax of outputs [..., K] over the bin centers."""
         return categorical_value(outputs, self.support.bins, backend=self.backend)
+
+    def initial_outputs(self, value: float = 0.0) -> Tensor:
+        """Logits [K] of a broad distribution whose mean is the value, see `initial_logits`."""
+        v_min, v_max = self.support.v_min, self.support.v_max
+        if not v_min <= value <= v_max:
+            raise ValueError(f"{value:g} must be within the support, from {v_min:g} to {v_max:g}")
+        centers = self.support.grid(torch.float64, torch.device("cpu"))[1]
+        return initial_logits(centers, value)
 
     def encode(self, value: Tensor) -> Tensor:
         """The label [..., K] of a value [...]: the two-hot distribution, whose mean is the value."""

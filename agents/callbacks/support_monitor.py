@@ -38,6 +38,10 @@ class SupportReport:
     """Of episodes, discounted; as many."""
     sigma: float | None = None
     """HL-Gauss's, where the recipe has it in units of value: a wider support needs a wider one."""
+    unit: float = 1.0
+    """Of the numbers above, in those of the environment's rewards; advice is in these."""
+    auto: bool = False
+    """Whether the recipe could have an automatic support, and has not."""
 
     def add(self, targets: np.ndarray, returns: Sequence[float]) -> None:
         """Takes more of both."""
@@ -70,17 +74,20 @@ class SupportReport:
         if below > RARE and v_min > -FARTHEST:
             v_min = max(_rounded(low - margin, margin, math.floor), -FARTHEST)
             parts.append(f"{below:.1%} of the targets fell below v_min={self.v_min:g}")
-            change.append(f"value_loss.v_min={v_min:.12g}")
+            change.append(f"value_loss.v_min={self._told(v_min)}")
         if above > RARE and v_max < FARTHEST:
             v_max = min(_rounded(high + margin, margin, math.ceil), FARTHEST)
             parts.append(f"{above:.1%} of the targets rose above v_max={self.v_max:g}")
-            change.append(f"value_loss.v_max={v_max:.12g}")
+            change.append(f"value_loss.v_max={self._told(v_max)}")
         if not change:
             return None
         if self.sigma is not None:
             wider = (v_max - v_min) / (self.v_max - self.v_min)
-            change.append(f"value_loss.sigma={self.sigma * wider:.3g}")
-        return f"{' and '.join(parts)}: try {' '.join(change)}"
+            change.append(f"value_loss.sigma={self.sigma * wider * self.unit:.3g}")
+        return f"{' and '.join(parts)}: try {' '.join(change)}{', or support=auto' if self.auto else ''}"
+
+    def _told(self, end: float) -> str:
+        return f"{end:.12g}" if self.unit == 1.0 else f"{end * self.unit:.3g}"
 
 
 class SupportMonitor(pl.Callback):
@@ -92,14 +99,14 @@ class SupportMonitor(pl.Callback):
 
     Args:
         value_loss: with the support, if it has one.
-        sigma: see `SupportReport`.
+        sigma, auto: see `SupportReport`.
     """
 
-    def __init__(self, value_loss: ValueLoss, sigma: float | None = None) -> None:
+    def __init__(self, value_loss: ValueLoss, sigma: float | None = None, auto: bool = False) -> None:
         self.support = value_loss.support if isinstance(value_loss, CategoricalLoss) else None
         self.report: SupportReport | None = None
         if self.support is not None:
-            self.report = SupportReport(self.support.v_min, self.support.v_max, sigma=sigma)
+            self.report = SupportReport(self.support.v_min, self.support.v_max, sigma=sigma, auto=auto)
         self._seen: dict[str, float] = {}
 
     def on_train_start(self, trainer: pl.Trainer, module: LightningAgent) -> None:
@@ -121,13 +128,14 @@ class SupportMonitor(pl.Callback):
         assert self.report is not None
         assert work.last_batch is not None
         agent, batch = work.agent, work.last_batch
+        self.report.unit = agent.unit
         with evaluation_mode(agent):  # two passes of a noisy network would not fit together
             outputs_BAK = agent.network(batch.observation)
             td_error_B = agent.critic_loss(batch)[1]
         chosen_BK = outputs_BAK[torch.arange(len(batch.action), device=outputs_BAK.device), batch.action]
         target_B = agent.value_loss.decode(chosen_BK) + td_error_B
         targets = target_B.float().cpu().numpy()
-        self.report.add(targets, [episode.discounted for episode in work.recent])
+        self.report.add(targets, [episode.discounted / agent.unit for episode in work.recent])
         mass_K = chosen_BK.float().softmax(-1).mean(0)
         below, above = self.report.clipped(targets)
         return {

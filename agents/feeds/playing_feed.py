@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tensordict import TensorDictBase
+from torch import Tensor
 
 from catzoo.agents.bookkeeping import Bookkeeping
 from catzoo.agents.collecting.exploration import LinearSchedule
 from catzoo.agents.collecting.rollouts import make_rollouts
 from catzoo.agents.learning.learner import Learner
+from catzoo.agents.learning.return_scale import RunningReturns
 from catzoo.agents.replay import Recorder
 
 if TYPE_CHECKING:
@@ -52,24 +54,36 @@ class PlayingFeed:
         self.exploration = LinearSchedule(explore.start, explore.end, begin, explore.decay_steps)
         self.rollouts = make_rollouts(agent, env, seed=seed, device=learner.device, overlap=overlap)
         self.collector = self.rollouts.collector
+        self.running = None
+        if agent.return_scale is not None:
+            self.running = RunningReturns(env.num_envs, recipe.gamma, recipe.reward_clip)
 
     def collect(self, books: Bookkeeping) -> TensorDictBase:
         """The next rollout [N, T] in TorchRL's layout, booked and recorded."""
         rollout, episodes = self.rollouts.next(self.exploration(books.steps), books.updates)
         books.played(int(rollout["collector", "mask"].sum()), episodes)
+        if self.running is not None:
+            self.agent.return_scale.update(self.running.add(rollout))
         if self.recorder is not None:
             self.recorder.add(rollout, [episode.score for episode in episodes])
         return rollout
 
+    def scaled(self, reward: Tensor) -> Tensor:
+        """Rewards as they are learned from: divided by the scale of returns, where the recipe wants it."""
+        return reward if self.agent.return_scale is None else reward / self.agent.return_scale()
+
     def row(self, books: Bookkeeping) -> dict[str, float]:
         """What a row of metrics says of the episodes, and of the policy that plays them."""
         playing = {"train/epsilon": self.rollouts.epsilon, "train/policy_age": self.rollouts.policy_age}
+        if self.running is not None:
+            playing["train/return_scale"] = self.agent.unit
         return {"train/episodes": books.num_episodes, **playing, **books.recent_scores()}
 
     def components(self) -> dict[str, Any]:
         """What a checkpoint saves, by name."""
         parts = {"collector": self.collector, "rollouts": self.rollouts, "learner": self.learner}
-        return parts if self.recorder is None else {**parts, "recorder": self.recorder}
+        also = {"recorder": self.recorder, "running": self.running}
+        return parts | {name: part for name, part in also.items() if part is not None}
 
     @property
     def resumed(self) -> bool:
@@ -84,6 +98,8 @@ class PlayingFeed:
         """Called when a continued run opens new episodes: those that were open end, as truncated."""
         if not self.rollouts.cut():
             self.cut_waiting()
+        if self.running is not None:
+            self.running.begin()
 
     def cut_waiting(self) -> None:
         """Marks as truncated the steps that wait for what follows them."""

@@ -54,7 +54,8 @@ class ReplayFeed(PlayingFeed):
         self.replay.add(self.collect(books))
         self._set_beta(books)
         while (due := self.updates_due(books)) > 0 and len(self.replay):
-            yield self.bursts.sample(due, books)
+            batches = self.bursts.sample(due, books)
+            yield batches._replace(reward=self.scaled(batches.reward))
 
     def learned(self, td_error_KB: Tensor, books: Bookkeeping) -> None:
         """See `Bursts.learned`."""

@@ -64,7 +64,7 @@ class RolloutFeed(PlayingFeed):
             reward_NT = reward_NT.clamp(-clip, clip)
         ends = (following[name].squeeze(-1).to(device) for name in ("terminated", "done"))
         with self.learner.autocast:
-            return self.agent.returns(reward_NT.to(device), *ends, following["observation"])
+            return self.agent.returns(self.scaled(reward_NT.to(device)), *ends, following["observation"])
 
     def learned(self, td_error_KB: Tensor, books: Bookkeeping) -> None:
         """Nothing follows from an update."""

@@ -5,20 +5,41 @@ Legend: B batch, A actions, K numbers per value (bins, or 1), F features.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from catzoo.agents.networks.torsos import Linear
 
 
 class LinearHead(nn.Module):
-    """One linear layer: features to A x K outputs."""
+    """One linear layer: features to A x K outputs.
+
+    `initial_outputs` [K] are the bias of every action at the beginning, and after a reset; None: as the layer
+    has it.
+    """
+
+    initial_outputs: Tensor | None
 
     def __init__(
-        self, num_features: int, num_actions: int, num_outputs: int, *, linear: Linear = nn.Linear
+        self,
+        num_features: int,
+        num_actions: int,
+        num_outputs: int,
+        *,
+        linear: Linear = nn.Linear,
+        initial_outputs: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.shape = (num_actions, num_outputs)
         self.linear = linear(num_features, num_actions * num_outputs)
+        self.register_buffer("initial_outputs", initial_outputs, persistent=False)
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Where the values begin; the layer has been initialised by itself."""
+        if self.initial_outputs is not None:
+            self.linear.bias.copy_(self.initial_outputs.repeat(self.shape[0]))
 
     def forward(self, features: Tensor) -> Tensor:
         """Features [B, F] to outputs [B, A, K]."""
@@ -26,14 +47,26 @@ class LinearHead(nn.Module):
 
 
 class DuelingHead(nn.Module):
-    """Value plus centred advantage, per output (Wang et al. 2016; over logits as in Rainbow)."""
+    """Value plus centred advantage, per output (Wang et al. 2016; over logits as in Rainbow).
+
+    `initial_outputs` as `LinearHead`, of the value; the advantages' are then 0.
+    """
 
     def __init__(
-        self, num_features: int, num_actions: int, num_outputs: int, *, linear: Linear = nn.Linear
+        self,
+        num_features: int,
+        num_actions: int,
+        num_outputs: int,
+        *,
+        linear: Linear = nn.Linear,
+        initial_outputs: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.value = LinearHead(num_features, 1, num_outputs, linear=linear)
-        self.advantage = LinearHead(num_features, num_actions, num_outputs, linear=linear)
+        none = None if initial_outputs is None else torch.zeros_like(initial_outputs)
+        self.value = LinearHead(num_features, 1, num_outputs, linear=linear, initial_outputs=initial_outputs)
+        self.advantage = LinearHead(
+            num_features, num_actions, num_outputs, linear=linear, initial_outputs=none
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         """Features [B, F] to outputs [B, A, K]."""

@@ -64,6 +64,8 @@ class QNetwork(nn.Module):
         experts: number of experts in place of the hidden layer, see `SoftMoE`; 0: none.
         hidden, width: sizes, see `TORSOS`.
         channels_last: run convolutions in NHWC memory.
+        initial_outputs: [K], where the outputs of every action begin, see `ValueLoss.initial_outputs`; None:
+            wherever a fresh layer has them.
         pixels: whether uint8 observations are pixels, from 0 to 255, see `are_pixels`.
 
     Raises:
@@ -85,6 +87,7 @@ class QNetwork(nn.Module):
         width: float = 1.0,
         channels_last: bool = False,
         pixels: bool = True,
+        initial_outputs: Tensor | None = None,
     ) -> None:
         super().__init__()
         shape = tuple(observation_shape)
@@ -105,7 +108,8 @@ class QNetwork(nn.Module):
             options["experts"] = experts
         self.torso = TORSOS[torso].build(shape, linear=linear, **options)
         head = DuelingHead if dueling else LinearHead
-        self.head = head(int(self.torso.num_features), num_actions, num_outputs, linear=linear)
+        features = int(self.torso.num_features)
+        self.head = head(features, num_actions, num_outputs, linear=linear, initial_outputs=initial_outputs)
         self.channels_last = channels_last and self.is_image
         if self.channels_last:
             self.to(memory_format=torch.channels_last)

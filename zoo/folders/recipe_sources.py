@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import Recipe, RecipeError, build_recipe, loss_name, merge, read_yaml
+from catzoo.hparams import Recipe, RecipeError, build_recipe, loss_name, read_yaml
 from catzoo.hparams.agents import refuse_other_agents_keys
 from catzoo.hparams.old_formats import upgraded
 from catzoo.hparams.paths import Typed, path_of
 from catzoo.hparams.schema import brief, shown
+from catzoo.hparams.supports import over, with_ends
 from catzoo.zoo.environments.names import canonical
 from catzoo.zoo.environments.selection import expand
 from catzoo.zoo.folders.run_folder import Run
@@ -123,9 +124,5 @@ def _overridden(recipe: Recipe, said: Iterable[Mapping[str, Any]]) -> Recipe:
         for key in ("agent", "env", "preset"):
             if key in override:
                 raise RecipeError(f"{key}={shown(override[key])}: the {key} is the file's (command line)")
-        of_loss = override.get("value_loss")
-        for given, dropped in (("sigma", "sigma_ratio"), ("sigma_ratio", "sigma")):
-            if isinstance(of_loss, Mapping) and given in of_loss:
-                values["value_loss"].pop(dropped, None)
-        values = merge(values, override)
-    return build_recipe(values, where="command line")
+        values = over(values, override)
+    return build_recipe(with_ends(values, recipe.value_loss.name), where="command line")

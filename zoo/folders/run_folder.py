@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ import yaml
 
 from catzoo.hparams import Recipe, RecipeError, build_recipe, read_yaml
 from catzoo.hparams.json_text import to_json
-from catzoo.hparams.old_formats import upgraded
+from catzoo.hparams.old_formats import FORMAT, LATER, upgraded
 from catzoo.hparams.paths import Typed, path_of
 from catzoo.zoo.catalogue.recipe_files import know_losses
 from catzoo.zoo.environments.protocols import Protocol
@@ -73,14 +74,28 @@ class Run:
             there = False
         if not there:
             raise RecipeError(f"{self.path}: not a run folder: there is no recipe.yaml in it")
-        values = read_yaml(self.recipe_file)
-        stamp = values.pop("catzoo", None)
-        found, where = stamp.get("format") if isinstance(stamp, dict) else None, str(self.recipe_file)
-        values = upgraded(values, found, where)
+        values, stamp = self._stored()
+        where = str(self.recipe_file)
+        values = upgraded(values, stamp.get("format"), where)
         value_loss = values.get("value_loss")
         if isinstance(value_loss, dict) and isinstance(value_loss.get("name"), str):
             know_losses([value_loss["name"]])
         return build_recipe(values, where=where)
+
+    def _stored(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The recipe's keys as they were written, and the stamp above them."""
+        values = read_yaml(self.recipe_file)
+        stamp = values.pop("catzoo", None)
+        return values, stamp if isinstance(stamp, dict) else {}
+
+    def _begun(self) -> Any:
+        """The format of the version that began the run; this one's where none has."""
+        stamp = self._stored()[1] if self.recipe_file.exists() else {"format": FORMAT}
+        return stamp.get("begun", stamp.get("format"))
+
+    def as_begun(self, recipe: Recipe) -> Recipe:
+        """`recipe` for this folder: in a run of an earlier version, with what that did and could not say."""
+        return recipe if self._begun() == FORMAT else dataclasses.replace(recipe, **LATER)
 
     def check(self, recipe: Recipe) -> None:
         """Refuses a folder that is not `recipe`'s to use; writes nothing.
@@ -98,7 +113,7 @@ class Run:
             before = flat(own.to_dict())
             differences = [
                 f"{key} is {before.get(key)}, asked for {value}"
-                for key, value in compare(own, recipe).items()
+                for key, value in compare(own, self.as_begun(recipe)).items()
             ]
             if differences:
                 raise RecipeError(
@@ -133,7 +148,8 @@ class Run:
             RecipeError: it cannot be written.
         """
         try:
-            write_atomically(self.recipe_file, yaml.safe_dump(stamped(recipe, protocol), sort_keys=False))
+            content = stamped(recipe, protocol, self._begun())
+            write_atomically(self.recipe_file, yaml.safe_dump(content, sort_keys=False))
         except OSError as error:
             raise RecipeError(f"{self.path}: cannot be written: {error.strerror or error}") from None
 

@@ -43,13 +43,18 @@ def compare(before: Recipe, now: Recipe, ignoring: tuple[str, ...] = MAY_DIFFER)
     }
 
 
-def stamped(recipe: Recipe, protocol: Protocol | None = None) -> dict[str, Any]:
-    """A resolved recipe as plain data, with format, versions and protocol."""
+def stamped(recipe: Recipe, protocol: Protocol | None = None, begun: Any = FORMAT) -> dict[str, Any]:
+    """A resolved recipe as plain data, with format, versions and protocol.
+
+    `begun` is the format of the version that began the run, where it was another.
+    """
     stamp = {
         "format": FORMAT,
         "versions": versions(),
         "protocol": (protocol or protocol_of(recipe.env, recipe.env_options)).to_dict(),
     }
+    if begun != FORMAT:
+        stamp["begun"] = begun
     return {"catzoo": stamp, **recipe.to_dict()}
 
 

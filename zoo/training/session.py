@@ -36,7 +36,8 @@ class Session:
     ) -> None:
         self.run, self.recipe, self.work, self.protocol, self.stopping = run, recipe, work, protocol, stopping
         self.bar = TrainingBar()
-        self.monitor = SupportMonitor(work.agent.value_loss, recipe.value_loss.sigma)
+        could_be_auto = getattr(recipe, "support", "auto") == "set"
+        self.monitor = SupportMonitor(work.agent.value_loss, recipe.value_loss.sigma, could_be_auto)
         self.best = BestWeights(recipe.checkpoint_every)
         also = {"support": self.monitor, "best": self.best}
         self.checkpoints = Checkpoints(run.checkpoints, work, run=identity(recipe), also=also)

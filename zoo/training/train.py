@@ -119,7 +119,7 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
     try:
         told = no_room_told("the same command goes on from the last checkpoint", run.folder)
         with told, own_torch(), quiet():
-            return _train_recipe(recipe, run, wandb)
+            return _train_recipe(run.as_begun(recipe), run, wandb)
     except torch.OutOfMemoryError:
         raise RecipeError(
             "the GPU is out of memory: lower batch_size, num_envs or network.width, or keep the replay in "

@@ -102,7 +102,7 @@ def play(agent: Any, env: VectorEnv, view: View, seed: int, max_steps: int) -> E
         episode.add_frame(view.frame(observation[0]))
         dtype = torch.float32 if observation.dtype == np.float64 else None
         outputs_AK = agent.network(torch.as_tensor(observation[:1], dtype=dtype, device=device))[0].float()
-        values_A = agent.value_loss.decode(outputs_AK)
+        values_A = agent.value_loss.decode(outputs_AK) * agent.unit
         action = int(values_A.argmax())
         observation, reward, terminated, truncated, _ = env.step(np.array([action]))
         check_finite(env, "reward", reward[None], [len(episode) + 1])
@@ -127,7 +127,7 @@ def _caption(recipe: Recipe, agent: Any, names: Sequence[str]) -> Caption:
         actions=names,
         gamma=recipe.gamma,
         clip=recipe.reward_clip,
-        edges=None if support is None else support.edges.cpu().numpy().astype(np.float64),
+        edges=None if support is None else support.edges.cpu().numpy().astype(np.float64) * agent.unit,
     )
 
 

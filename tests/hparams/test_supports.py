@@ -1,0 +1,86 @@
+"""An automatic support: when a recipe has one, and what excludes it."""
+
+import pytest
+
+from catzoo.hparams import RecipeError, build_recipe
+from catzoo.zoo.catalogue.recipe_files import find_recipe
+from catzoo.zoo.folders.recipe_sources import _overridden
+
+OWN, KNOWN = "LunarLander-v3", "CartPole-v1"
+ENDS = {"v_min": -10.0, "v_max": 10.0}
+
+
+def ends(recipe):
+    return recipe.support, recipe.normalize.reward, recipe.value_loss.v_min, recipe.value_loss.v_max
+
+
+def found(agent, env, *said, loss="hl_gauss"):
+    return find_recipe(agent, env, loss, said, None)
+
+
+@pytest.mark.parametrize("agent", ["dqn", "rainbow", "pqn"])
+@pytest.mark.parametrize("loss", ["hl_gauss", "c51", "two_hot", "mse", "huber"])
+def test_what_the_zoo_does_not_know_is_scaled_with_any_loss(agent, loss):
+    categorical = loss in ("hl_gauss", "c51", "two_hot")
+    assert ends(found(agent, OWN, loss=loss)) == (
+        "auto",
+        True,
+        *((-10.0, 10.0) if categorical else (None, None)),
+    )
+    known = found(agent, KNOWN, loss=loss)
+    assert (known.support, known.normalize.reward) == ("set", False)
+
+
+def test_an_end_that_is_said_sets_the_support():
+    assert ends(found("dqn", OWN, {"value_loss": {"v_min": -1.0}})) == ("set", False, -1.0, None)
+    both = {"value_loss": {"v_min": -1.0, "v_max": 5.0}}
+    assert ends(found("dqn", OWN, both)) == ("set", False, -1.0, 5.0)
+    scaled = {**both, "normalize": {"reward": True}}
+    assert ends(found("dqn", OWN, scaled)) == ("set", True, -1.0, 5.0)
+
+
+def test_an_automatic_one_drops_what_the_file_has_in_units_of_value():
+    assert ends(found("dqn", KNOWN, {"support": "auto"})) == ("auto", True, -10.0, 10.0)
+    acrobot = found("dqn", "Acrobot-v1", {"support": "auto"})
+    assert acrobot.value_loss.sigma is None
+    assert acrobot.value_loss.num_bins == 187
+    said = {"support": "auto", "value_loss": {"sigma": 0.3}}
+    assert found("dqn", "Acrobot-v1", said).value_loss.sigma == 0.3
+
+
+def test_a_recipe_of_a_file_follows_the_same_rules():
+    auto = found("dqn", OWN)
+    assert ends(_overridden(auto, [{"value_loss": {"v_max": 3.0}}])) == ("set", False, -10.0, 3.0)
+    known = found("dqn", KNOWN)
+    assert ends(_overridden(known, [{"support": "auto"}])) == ("auto", True, -10.0, 10.0)
+    for recipe in (auto, known):
+        assert build_recipe(recipe.to_dict(), where="here") == recipe
+        assert _overridden(recipe, []) == recipe
+
+
+@pytest.mark.parametrize(
+    ("agent", "said", "words"),
+    [
+        ("dqn", {"support": "auto", "value_loss": {"v_min": -1}}, "leave value_loss.v_min out"),
+        ("dqn", {"support": "auto", "value_loss": ENDS}, "leave value_loss.v_min and value_loss.v_max out"),
+        ("pqn", {"support": "auto", "normalize": {"reward": False}}, "normalize.reward=false does not go"),
+        ("dqn", {"support": "outo"}, "must be one of set, auto (command line); did you mean auto?"),
+        ("cql", {"support": "auto"}, "support does not apply to cql"),
+        ("dqn", {"initial_value": 11.0}, None),
+    ],
+)
+def test_what_contradicts_itself_is_one_line(agent, said, words):
+    if words is None:
+        found(agent, OWN, said)  # whether it is within the support the loss knows
+        return
+    with pytest.raises(RecipeError) as caught:
+        found(agent, OWN, said)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_recipe_that_was_edited_by_hand_is_checked():
+    values = found("dqn", OWN).to_dict()
+    values["value_loss"]["v_min"] = -20.0
+    with pytest.raises(RecipeError, match=r"value_loss.v_min=-10 and value_loss.v_max=10: support=set takes"):
+        build_recipe(values, where="here")
