@@ -25,6 +25,7 @@ def build_value_loss(recipe: Recipe) -> ValueLoss:
 
 def build_network(recipe: Recipe, env: VectorEnv, value_loss: ValueLoss) -> QNetwork:
     """The recipe's network, with new weights, on torch's default device."""
+    asked = recipe.network.pixels
     try:
         return QNetwork(
             env.single_observation_space.shape,
@@ -38,7 +39,7 @@ def build_network(recipe: Recipe, env: VectorEnv, value_loss: ValueLoss) -> QNet
             layer_norm=recipe.network.layer_norm,
             experts=recipe.network.experts,
             channels_last=recipe.compute.channels_last,
-            pixels=are_pixels(env.single_observation_space),
+            pixels=are_pixels(env.single_observation_space) if asked is None else asked,
             initial_outputs=_initial_outputs(recipe, value_loss),
         )
     except ValueError as error:

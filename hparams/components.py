@@ -99,6 +99,8 @@ class NetworkConfig:
     """Factor on the channels and features of the torsos for images."""
     layer_norm: bool = False
     """Layer normalisation before every activation (MLP, convolutional torsos)."""
+    pixels: bool | None = None
+    """Divides uint8 observations by 255; null: if they are images, of 0 to 255 and two dimensions or more."""
     experts: int = bounded(0, at_least=0, at_most=64)
     """A SoftMoE of so many experts in place of the penultimate layer; 0: none."""
 

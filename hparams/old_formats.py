@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from catzoo.hparams.overrides import merge
 from catzoo.hparams.schema import RecipeError, shown
 
 FORMAT = 3
@@ -24,7 +25,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 """Format 1 had every agent's keys in each recipe; what it had no use for. Later agents have no row."""
-LATER: dict[str, Any] = {"initial_value": None}
+LATER: dict[str, Any] = {"initial_value": None, "network": {"pixels": True}}
 """Keys that earlier formats had not, with the values that mean what was done then."""
 
 
@@ -44,7 +45,7 @@ def upgraded(values: Mapping[str, Any], found: Any, where: str) -> dict[str, Any
     if found == 1:
         agent = values.get("agent")
         values = _without(values, UNUSED.get(agent, ()) if isinstance(agent, str) else ())
-    return dict(values) if found == FORMAT else {**LATER, **values}
+    return dict(values) if found == FORMAT else merge(LATER, values)
 
 
 def _without(values: Mapping[str, Any], unused: tuple[str, ...], prefix: str = "") -> dict[str, Any]:

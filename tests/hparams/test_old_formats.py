@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from catzoo.hparams import RecipeError, build_recipe
+from catzoo.hparams import RecipeError, build_recipe, merge
 from catzoo.hparams.old_formats import FORMAT, LATER, UNUSED, upgraded
 from catzoo.zoo.catalogue.recipe_files import find_recipe
 
@@ -36,7 +36,8 @@ def frozen(agent, env, preset, index):
 def test_all_441_combinations_resolve_to_what_they_did():
     assert len(FROZEN["combos"]) == 441
     for agent, env, loss, preset, index in FROZEN["combos"]:
-        then = {**upgraded(frozen(agent, env, preset, index), 1, "here"), "initial_value": 0.0}
+        then = upgraded(frozen(agent, env, preset, index), 1, "here")
+        then = merge(then, {"initial_value": 0.0, "network": {"pixels": None}})
         before = build_recipe(then, where="here").to_dict()  # with the keys of later versions
         # What the zoo does not know had ends of +-100, and has an automatic support.
         own = env == "LunarLander-v3" and agent != "cql" and "v_min" in before["value_loss"]
@@ -75,7 +76,8 @@ def test_the_present_format_is_left_as_it_is():
 def test_values_of_earlier_formats_began_wherever_the_network_did():
     assert upgraded({"agent": "dqn", "epochs": 2}, 2, "here") == {"agent": "dqn", "epochs": 2, **LATER}
     assert upgraded({"agent": "dqn", "epochs": 2}, 1, "here") == {"agent": "dqn", **LATER}
-    assert build_recipe(upgraded({"agent": "dqn"}, 2, "here"), where="here").initial_value is None
+    recipe = build_recipe(upgraded({"agent": "dqn", "network": {"width": 2.0}}, 2, "here"), where="here")
+    assert (recipe.initial_value, recipe.network.pixels, recipe.network.width) == (None, True, 2.0)
 
 
 def test_every_agent_of_format_1_is_known():

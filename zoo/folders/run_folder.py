@@ -16,7 +16,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ from typing import Any
 
 import yaml
 
-from catzoo.hparams import Recipe, RecipeError, build_recipe, read_yaml
+from catzoo.hparams import Recipe, RecipeError, build_recipe, merge, read_yaml
 from catzoo.hparams.json_text import to_json
 from catzoo.hparams.old_formats import FORMAT, LATER, upgraded
 from catzoo.hparams.paths import Typed, path_of
@@ -95,7 +94,9 @@ class Run:
 
     def as_begun(self, recipe: Recipe) -> Recipe:
         """`recipe` for this folder: in a run of an earlier version, with what that did and could not say."""
-        return recipe if self._begun() == FORMAT else dataclasses.replace(recipe, **LATER)
+        if self._begun() == FORMAT:
+            return recipe
+        return build_recipe(merge(recipe.to_dict(), LATER), where=str(self.recipe_file))
 
     def check(self, recipe: Recipe) -> None:
         """Refuses a folder that is not `recipe`'s to use; writes nothing.

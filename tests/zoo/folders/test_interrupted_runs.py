@@ -22,12 +22,12 @@ from catzoo.zoo.system.csv_rows import read_rows
 INTERRUPTED = Path(__file__).parents[1] / "old_runs" / "interrupted"
 
 
-def goes_on(name, folder):
-    """How it was begun, and what the command says that goes on with it."""
+def goes_on(name, folder, *more):
+    """How it was begun, and what the command, with more words, says that goes on with it."""
     shutil.unpack_archive(INTERRUPTED / f"{name}.zip", folder)
     how = json.loads((folder / "how.json").read_text())
     done = subprocess.run(
-        [sys.executable, "-m", "catzoo", *how["argv"]],
+        [sys.executable, "-m", "catzoo", *how["argv"], *more],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -58,7 +58,8 @@ def test_a_run_goes_on_where_it_was(name, tmp_path):
 
 
 def test_a_study_goes_on_with_its_trials(tmp_path):
-    goes_on("study-tune", tmp_path)
+    # Its later trials are to begin as its first ones did.
+    goes_on("study-tune", tmp_path, "initial_value=null", "network.pixels=true")
     now, expected = (read_rows(tmp_path / name / "trials.csv") for name in ("study", "expected"))
     assert [row["trial"] for row in now] == [row["trial"] for row in expected]
     assert now[0].keys() == expected[0].keys()  # it was done before
