@@ -31,20 +31,25 @@ from catzoo.agents.agent import Agent
 from catzoo.agents.feeds.dataset_feed import DatasetFeed
 from catzoo.agents.learning.batches import Transitions
 from catzoo.agents.learning.targets import copy_parameters, target_of
-from catzoo.hparams import CQLRecipe
+from catzoo.hparams import CQLRecipe, RecipeError
 from catzoo.losses import ValueLoss, take_action
 
 
 class CQL(Agent):
     """Conservative Q-learning from a dataset, or SARSA; arguments as `Agent`.
 
-    With `recipe.double` the online network picks the next action; SARSA picks none.
+    With `recipe.double` the online network picks the next action; SARSA picks none. Raises RecipeError for a
+    `cql_strength` with a loss of one's own that has no `curvature`.
     """
 
     feed = DatasetFeed
 
     def __init__(self, network: nn.Module, value_loss: ValueLoss, recipe: CQLRecipe) -> None:
         super().__init__(network, value_loss, recipe)
+        if recipe.cql_strength is not None and not says_its_curvature(value_loss):
+            raise RecipeError(
+                f"cql_strength: {type(value_loss).__name__} does not say its curvature: give cql_weight"
+            )
         self.target = target_of(network)
 
     def critic_loss(self, batch: Transitions) -> tuple[Tensor, Tensor]:
@@ -80,3 +85,9 @@ class CQL(Agent):
     def update_target(self) -> None:
         """Copies the online network into the target network."""
         copy_parameters(self.network, self.target)
+
+
+def says_its_curvature(value_loss: ValueLoss) -> bool:
+    """Whether a loss has a `unit_push`."""
+    kind = type(value_loss)
+    return kind.curvature is not ValueLoss.curvature or kind.unit_push is not ValueLoss.unit_push

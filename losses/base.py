@@ -256,7 +256,7 @@ class LabelLoss(CategoricalLoss):
         return cross_entropy(outputs, target, self.rule, backend=self.backend)
 
     def curvature(self, outputs: Tensor) -> Tensor:
-        """1 / the variance [...] of the softmax of outputs [..., K], whose Jacobian the cross-entropy cancels.
+        """1 / the variance [...] of the softmax of outputs [..., K]: its Jacobian is cancelled in the loss.
 
         The variance is at least that of `NARROW`: one bin's own is 0, and its rounding would be all there is.
         """

@@ -24,8 +24,8 @@ class QuantileRegression(ValueLoss):
 
     There is no support: nothing is clamped. A scalar target is a distribution of one point; `td` and `backup`
     compare each quantile with each of the next ones, moved, which takes K x K numbers a row. num_quantiles is
-    by default the number of bins of the categorical losses, for a network of the same size; kappa, in units of
-    value, is where the loss turns from quadratic to linear, and 0 makes it linear everywhere. Raises
+    by default the number of bins of the categorical losses, for a network of the same size; kappa, in units
+    of value, is where the loss turns from quadratic to linear, and 0 makes it linear everywhere. Raises
     ValueError for fewer than 2 quantiles and a kappa that is negative or not finite.
     """
 
