@@ -47,8 +47,8 @@ class Offline(Study):
     source = "arXiv 2403.03950, section 4.1 (CQL on 17 Atari games) and 5.2.3 (offline SARSA)"
     protocol = (
         "A tenth of what a DQN with MSE saw in training, one dataset for each seed; scores are greedy "
-        "returns divided by the mean return in the data. CQL weight 0.1, or a strength where the settings say "
-        "so; one learning rate for every loss."
+        "returns divided by the mean return in the data. CQL weight 0.1, or a strength if the settings have "
+        "one; one learning rate for every loss."
     )
     budgets: ClassVar = {
         "tiny": Settings(
