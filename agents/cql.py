@@ -5,11 +5,17 @@ A actions, K outputs per value.
 
 loss = TD loss + cql_weight (log sum_a exp Q(s, a) - Q(s, a_data)), with Q the decoded means, so that the
 second term is the same for every value loss, in units of value. What it does is not: where both terms
-balance, the data's action stands above its target by cql_weight (1 - softmax(Q)(a_data)) times 1/2 under
-MSE, and times the variance of the predicted distribution under cross-entropy, since softmax's Jacobian,
-which the cross-entropy cancels, stays in the second term. That is the returns' own variance with C51, about
-sigma^2 with HL-Gauss, and next to nothing with Two-Hot: the same weight is most conservative with C51 and
-least with Two-Hot. Losses at one weight are therefore not at one strength.
+balance, the data's action stands above its target by cql_weight (1 - softmax(Q)(a_data)) over the TD loss's
+curvature: times 1/2 under MSE, and times the variance of the predicted distribution under cross-entropy,
+since softmax's Jacobian, which the cross-entropy cancels, stays in the second term. That is the returns' own
+variance with C51, about sigma^2 with HL-Gauss, and next to nothing with Two-Hot: the same weight is most
+conservative with C51 and least with Two-Hot. Losses at one weight are therefore not at one strength.
+
+They are at one `cql_strength`: the gradient of every Q is then multiplied by the loss's curvature there
+(`ValueLoss.unit_push`), and the height is cql_strength (1 - softmax(Q)(a_data)) for all of them. Under MSE a
+strength is a weight of twice as much. It holds up to delta for Huber and half of kappa for quantiles, whose
+height is less where returns are spread (`losses/quantile.py`); what pushes further than a loss can hold makes
+values grow until softmax(Q) stops it.
 
 `bootstrap="sarsa"` is offline SARSA: the target takes the data's next action in place of the greedy one, so
 that the policy that is learned about stays the same. Transitions whose next action nobody knows, because time
@@ -25,20 +31,25 @@ from catzoo.agents.agent import Agent
 from catzoo.agents.feeds.dataset_feed import DatasetFeed
 from catzoo.agents.learning.batches import Transitions
 from catzoo.agents.learning.targets import copy_parameters, target_of
-from catzoo.hparams import CQLRecipe
+from catzoo.hparams import CQLRecipe, RecipeError
 from catzoo.losses import ValueLoss, take_action
 
 
 class CQL(Agent):
     """Conservative Q-learning from a dataset, or SARSA; arguments as `Agent`.
 
-    With `recipe.double` the online network picks the next action; SARSA picks none.
+    With `recipe.double` the online network picks the next action; SARSA picks none. Raises RecipeError for a
+    `cql_strength` with a loss of one's own that has no `curvature`.
     """
 
     feed = DatasetFeed
 
     def __init__(self, network: nn.Module, value_loss: ValueLoss, recipe: CQLRecipe) -> None:
         super().__init__(network, value_loss, recipe)
+        if recipe.cql_strength is not None and not says_its_curvature(value_loss):
+            raise RecipeError(
+                f"cql_strength: {type(value_loss).__name__} does not say its curvature: give cql_weight"
+            )
         self.target = target_of(network)
 
     def critic_loss(self, batch: Transitions) -> tuple[Tensor, Tensor]:
@@ -46,9 +57,12 @@ class CQL(Agent):
         outputs_BAK = self.network(batch.observation)
         bellman = self._sarsa if self.recipe.bootstrap == "sarsa" else self._greedy
         loss_B, td_error_B = bellman(outputs_BAK, batch)
-        value_BA = self.value_loss.decode(outputs_BAK)
+        if self.recipe.cql_strength is None:
+            weight, value_BA = self.recipe.cql_weight, self.value_loss.decode(outputs_BAK)
+        else:
+            weight, value_BA = self.recipe.cql_strength, self.value_loss.unit_push(outputs_BAK)
         chosen_B = value_BA.gather(-1, batch.action[:, None])[:, 0]
-        return loss_B + self.recipe.cql_weight * (value_BA.logsumexp(-1) - chosen_B), td_error_B
+        return loss_B + weight * (value_BA.logsumexp(-1) - chosen_B), td_error_B
 
     def _greedy(self, outputs_BAK: Tensor, batch: Transitions) -> tuple[Tensor, Tensor]:
         """The Bellman step to the best next action."""
@@ -71,3 +85,9 @@ class CQL(Agent):
     def update_target(self) -> None:
         """Copies the online network into the target network."""
         copy_parameters(self.network, self.target)
+
+
+def says_its_curvature(value_loss: ValueLoss) -> bool:
+    """Whether a loss has a `unit_push`."""
+    kind = type(value_loss)
+    return kind.curvature is not ValueLoss.curvature or kind.unit_push is not ValueLoss.unit_push

@@ -32,6 +32,10 @@ class ValueLossConfig:
     """HL-Gauss: widens the support by this many sigmas at both ends."""
     delta: float | None = bounded(None, above=0)
     """Huber: where the loss turns from quadratic to linear."""
+    num_quantiles: int | None = bounded(None, at_least=2, at_most=100_000)
+    """Quantile: how many stand for a value; a Bellman step compares each with each."""
+    kappa: float | None = bounded(None, at_least=0)
+    """Quantile: where the loss turns from quadratic to linear, in units of return; 0: linear everywhere."""
 
     def __post_init__(self) -> None:
         if self.name not in VALUE_LOSSES:

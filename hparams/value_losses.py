@@ -30,6 +30,7 @@ class LossEntry:
 VALUE_LOSSES: dict[str, LossEntry] = {
     "mse": LossEntry("MSE", (), "squared error of one output", 0),
     "huber": LossEntry("Huber", ("delta",), "squared near zero, linear beyond delta", 4),
+    "one_hot": LossEntry("One-Hot", _SUPPORT, "cross-entropy to the nearest bin", 7),
     "two_hot": LossEntry("Two-Hot", _SUPPORT, "cross-entropy to the two nearest bins", 1),
     "hl_gauss": LossEntry(
         "HL-Gauss",
@@ -40,6 +41,9 @@ VALUE_LOSSES: dict[str, LossEntry] = {
     "c51": LossEntry("C51", _SUPPORT, "cross-entropy to the projected return distribution", 3),
     "softmax_mse": LossEntry(
         "Softmax-MSE", _SUPPORT, "squared error of a softmax head's mean (the paper's ablation)", 5
+    ),
+    "quantile": LossEntry(
+        "Quantile", ("num_quantiles", "kappa"), "quantile regression, without a support (QR-DQN)", 6
     ),
 }
 """Every value loss, in the order in which they are listed."""

@@ -41,6 +41,12 @@ def two_hot_label(value: Tensor, centers: Tensor) -> Tensor:
     return torch.minimum(up, down).clamp(0, 1)
 
 
+def one_hot_label(value: Tensor, centers: Tensor) -> Tensor:
+    """1 in the bin whose center of [K] is nearest to the value [...], the lower of two → [..., K]."""
+    nearest = (value[..., None] - centers).abs().argmin(dim=-1)
+    return F.one_hot(nearest, len(centers)).to(value.dtype)
+
+
 def c51_projection(probs: Tensor, atoms: Tensor, centers: Tensor) -> Tensor:
     """The distribution of atoms [..., K] with probs [..., K], clipped and shared between the centers [K]."""
     return (probs[..., None] * two_hot_label(atoms, centers)).sum(dim=-2)
@@ -91,6 +97,11 @@ def two_hot_td(logits: Tensor, target: Tensor, centers: Tensor) -> Tensor:
     return cross_entropy(logits, two_hot_label(target, centers))
 
 
+def one_hot_td(logits: Tensor, target: Tensor, centers: Tensor) -> Tensor:
+    """Cross-entropy of logits [B, K] to the nearest bin of the scalar target [B]."""
+    return cross_entropy(logits, one_hot_label(target, centers))
+
+
 def c51_td(logits: Tensor, next_logits: Tensor, reward: Tensor, discount: Tensor, centers: Tensor) -> Tensor:
     """Cross-entropy of logits [B, K] to the projected distribution of the greedy next logits [B, K]."""
     atoms = reward[..., None] + discount[..., None] * centers
@@ -100,6 +111,21 @@ def c51_td(logits: Tensor, next_logits: Tensor, reward: Tensor, discount: Tensor
 def softmax_mse_td(logits: Tensor, target: Tensor, centers: Tensor) -> Tensor:
     """The squared error of the mean of softmax(logits [B, K]) to the scalar target [B]."""
     return mse_td(categorical_value(logits, centers), target)
+
+
+def quantile_td(quantiles: Tensor, targets: Tensor, kappa: float) -> Tensor:
+    """The quantile Huber loss of quantiles [B, K] to the points [B, J] of a target (1710.10044, eq. 10).
+
+    Over kappa, which 0 leaves out: sum_i mean_j |tau_i - 1{u_ij < 0}| Huber(u_ij) / kappa, u_ij = target_j -
+    quantile_i, tau_i = (2 i + 1) / 2 K.
+    """
+    count = quantiles.shape[-1]
+    loss = torch.zeros_like(quantiles[..., 0])
+    for i in range(count):
+        u = targets - quantiles[..., i, None]
+        size = huber_td(u, torch.zeros_like(u), kappa) / kappa if kappa else u.abs()
+        loss = loss + (((2 * i + 1) / (2 * count) - (u < 0).to(u.dtype)).abs() * size).mean(dim=-1)
+    return loss
 
 
 def hl_gauss_cross_entropy_as_printed(

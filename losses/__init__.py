@@ -8,6 +8,8 @@ from catzoo.losses.c51 import C51
 from catzoo.losses.hl_gauss import HLGauss
 from catzoo.losses.huber import Huber
 from catzoo.losses.mse import MSE
+from catzoo.losses.one_hot import OneHot
+from catzoo.losses.quantile import QuantileRegression
 from catzoo.losses.softmax_mse import SoftmaxMSE
 from catzoo.losses.support import Align, Support
 from catzoo.losses.two_hot import TwoHot
@@ -15,10 +17,12 @@ from catzoo.losses.two_hot import TwoHot
 LOSSES: dict[str, type[ValueLoss]] = {
     "mse": MSE,
     "huber": Huber,
+    "one_hot": OneHot,
     "two_hot": TwoHot,
     "hl_gauss": HLGauss,
     "c51": C51,
     "softmax_mse": SoftmaxMSE,
+    "quantile": QuantileRegression,
 }
 
 
@@ -38,6 +42,8 @@ __all__ = [
     "CategoricalLoss",
     "HLGauss",
     "Huber",
+    "OneHot",
+    "QuantileRegression",
     "ScalarLoss",
     "SoftmaxMSE",
     "Support",

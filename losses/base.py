@@ -49,6 +49,24 @@ class ValueLoss(nn.Module, ABC):
         """
         raise NotImplementedError
 
+    def curvature(self, outputs: Tensor) -> Tensor:
+        """The least second derivative [...] of the loss by the decoded value, at outputs [..., K].
+
+        A term -p * value beside the loss raises the value by p / curvature where both balance:
+        1 / curvature = g^T H^-1 g, with g the gradient of `decode` and H the loss's Hessian. Raises
+        NotImplementedError for a loss that does not say.
+        """
+        raise NotImplementedError
+
+    def unit_push(self, outputs: Tensor) -> Tensor:
+        """The value [...] of `decode`, with a gradient in units of value.
+
+        A term -p * unit_push(outputs) beside the loss raises the value by p where both balance, whatever the
+        loss. Raises NotImplementedError for a loss without a `curvature`.
+        """
+        value = self.decode(outputs)
+        return value.detach() + (value - value.detach()) * self.curvature(outputs.detach())
+
     def td(
         self,
         outputs: Tensor,
@@ -68,20 +86,24 @@ class ValueLoss(nn.Module, ABC):
         Raises ValueError for a wrong shape or dtype.
         """
         self._check_td(outputs, action, next_outputs, reward, discount, next_online_outputs, weight)
-        chosen_BK = take_action(outputs, action)
         with torch.no_grad():
             selector_BAK = next_outputs if next_online_outputs is None else next_online_outputs
             best = self.decode(selector_BAK).max(dim=-1)
             next_BK = take_action(next_outputs, best.indices)
-            next_B = best.values
             if next_online_outputs is not None:
                 # A NaN wins the maximum; adding 0 * NaN keeps it when the selector is another network.
                 next_BK = next_BK + 0 * best.values[..., None]
-                next_B = self.decode(next_BK)
-            target_B = reward + discount * next_B
-            td_error_B = target_B - self.decode(chosen_BK)
-        loss_B = self.forward(chosen_BK, target_B)
+        loss_B, td_error_B = self._step(take_action(outputs, action), next_BK, reward, discount)
         return (loss_B if weight is None else loss_B * weight), td_error_B
+
+    def _step(
+        self, outputs: Tensor, next_outputs: Tensor, reward: Tensor, discount: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Loss and TD error [...] of outputs [..., K] whose next ones are chosen: against a scalar target."""
+        with torch.no_grad():
+            target = reward + discount * self.decode(next_outputs)
+            td_error = target - self.decode(outputs)
+        return self.forward(outputs, target), td_error
 
     def backup(
         self,
@@ -204,6 +226,10 @@ class CategoricalLoss(ValueLoss):
         return label(value, TwoHotLabel(self.support.bins))
 
 
+NARROW = 0.1
+"""Standard deviation, in bins, below which a predicted distribution counts as so wide."""
+
+
 class LabelLoss(CategoricalLoss):
     """A categorical loss that is a cross-entropy to a label: of a target by `rule`, of a step by `td_rule`.
 
@@ -228,6 +254,17 @@ class LabelLoss(CategoricalLoss):
     def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
         """The cross-entropy [...] of logits [..., K] against a target [...], in nats."""
         return cross_entropy(outputs, target, self.rule, backend=self.backend)
+
+    def curvature(self, outputs: Tensor) -> Tensor:
+        """1 / the variance [...] of the softmax of outputs [..., K]: its Jacobian is cancelled in the loss.
+
+        The variance is at least that of `NARROW`: one bin's own is 0, and its rounding would be all there is.
+        """
+        probs_K = torch.softmax(at_least_float32(outputs), -1)
+        centers_K = self.support.bins.center_tensor(probs_K.dtype, probs_K.device)
+        distance_K = centers_K - (probs_K * centers_K).sum(-1, keepdim=True)
+        variance = (probs_K * distance_K.square()).sum(-1)
+        return 1 / variance.clamp(min=(NARROW * self.support.bin_width) ** 2)
 
     def td(
         self,

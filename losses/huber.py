@@ -26,5 +26,9 @@ class Huber(ScalarLoss):
         error = self.error(outputs, target)
         return F.huber_loss(error, torch.zeros_like(error), reduction="none", delta=self.delta)
 
+    def curvature(self, outputs: Tensor) -> Tensor:
+        """1, within delta; a push of more than delta has no balance."""
+        return torch.full_like(self.decode(outputs), 1.0)
+
     def extra_repr(self) -> str:
         return f"delta={self.delta:g}"

@@ -1,5 +1,6 @@
 """The squared error on a softmax head's mean: the paper's ablation, the head without the cross-entropy."""
 
+import torch
 from torch import Tensor
 
 from catzoo.losses.base import CategoricalLoss, value_error
@@ -20,3 +21,7 @@ class SoftmaxMSE(CategoricalLoss):
     def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
         """The squared error [...] of logits [..., K] against a target [...], in squared units of value."""
         return value_error(self.decode(outputs), target).square()
+
+    def curvature(self, outputs: Tensor) -> Tensor:
+        """2, as MSE's: softmax's Jacobian stands in both gradients."""
+        return torch.full_like(self.decode(outputs), 2.0)

@@ -35,6 +35,7 @@ from torchrl.modules import DistributionalQValueModule
 from torchrl.objectives import DQNLoss, ValueEstimators
 
 from catzoo.losses.base import ValueLoss
+from catzoo.losses.quantile import QuantileRegression
 
 Layout = Literal["auto", "atoms_first", "atoms_last"]
 ACTION_SPACES = ("one_hot", "categorical")
@@ -44,7 +45,8 @@ class ValueDQNLoss(DQNLoss):  # type: ignore[misc]
     """The DQN loss (Mnih et al. 2015; double: van Hasselt et al. 2016) with any value loss.
 
     Replaces `DQNLoss(actor, ...)` or `DistributionalDQNLoss(actor, ...)`; the rest of the script stays. A
-    `DistributionalQValueActor` acts for the categorical losses, a `QValueActor` for those of one output:
+    `DistributionalQValueActor` acts for the categorical losses, a `QValueActor` for those of one output; for
+    quantiles TorchRL has no actor, and any network that writes them will do:
 
         >>> import torch
         >>> from tensordict import TensorDict
@@ -86,8 +88,9 @@ class ValueDQNLoss(DQNLoss):  # type: ignore[misc]
             loss; "mean" divides by their sum.
         use_prioritized_weights: False ignores those weights.
 
-    Raises ValueError for another action space, a layout or gamma out of range, an action mask on a
-    categorical loss and double_dqn without delay_value; TypeError for what is not a value loss.
+    Raises ValueError for another action space, a layout or gamma out of range, an action mask on a loss of
+    several outputs, quantiles in a DistributionalQValueActor and double_dqn without delay_value; TypeError
+    for what is not a value loss.
     """
 
     @dataclass
@@ -129,10 +132,9 @@ class ValueDQNLoss(DQNLoss):  # type: ignore[misc]
                 value_network, in_keys=["observation"], out_keys=["action_value"]
             )
         _refuse_mask(value_network, value_loss)
-        if layout == "auto" and any(
-            isinstance(m, DistributionalQValueModule) for m in value_network.modules()
-        ):
-            layout = "atoms_first"
+        if any(isinstance(m, DistributionalQValueModule) for m in value_network.modules()):
+            _refuse_softmax(value_loss)
+            layout = "atoms_first" if layout == "auto" else layout
         super().__init__(
             value_network,
             delay_value=delay_value,
@@ -322,3 +324,12 @@ def _refuse_mask(network: TensorDictModuleBase, value_loss: ValueLoss) -> None:
     keys = [getattr(module, "action_mask_key", None) for module in network.modules()]
     if value_loss.num_outputs > 1 and any(key is not None for key in keys):
         raise ValueError(f"action_mask_key must be None for {type(value_loss).__name__}, got {keys}")
+
+
+def _refuse_softmax(value_loss: ValueLoss) -> None:
+    """The actor makes log-probabilities of a network's outputs, whose mean is no quantiles'."""
+    if isinstance(value_loss, QuantileRegression):
+        raise ValueError(
+            "a DistributionalQValueActor takes a softmax of its outputs, which quantiles are not: "
+            "give QuantileRegression a network that writes action_value itself"
+        )

@@ -9,7 +9,7 @@ from torch import nn
 
 from catzoo.agents import CQL, DQN, AtWork, Checkpoints, QNetwork, Transitions
 from catzoo.hparams import CQLRecipe, DQNRecipe, RecipeError, build
-from catzoo.losses import LOSSES, HLGauss, ScalarLoss, make_value_loss
+from catzoo.losses import LOSSES, CategoricalLoss, HLGauss, ScalarLoss, make_value_loss
 from datasets_for_tests import Anything, Parity, recorded
 from environments_for_tests import Left
 
@@ -31,7 +31,7 @@ class Table(nn.Module):
 def made(name, **options):
     """A CQL agent on a table, whose target is another table."""
     torch.manual_seed(0)
-    loss = make_value_loss(name, **({} if issubclass(LOSSES[name], ScalarLoss) else SUPPORT))
+    loss = make_value_loss(name, **(SUPPORT if issubclass(LOSSES[name], CategoricalLoss) else {}))
     agent = CQL(Table(loss.num_outputs), loss, CQLRecipe(**options))
     nn.init.normal_(agent.target.outputs)
     return agent
@@ -52,8 +52,8 @@ def batch():
 
 def values(agent, outputs):
     """Decoded means in float64, by the formula."""
-    if outputs.shape[-1] == 1:
-        return outputs[..., 0].double()
+    if not isinstance(agent.value_loss, CategoricalLoss):
+        return outputs.double().mean(-1)
     centers = agent.value_loss.support.centers.double()
     return (outputs.double().softmax(-1) * centers).sum(-1)
 
@@ -93,6 +93,63 @@ def test_the_conservative_term_moves_a_value_by_the_variance_of_its_distribution
     assert torch.isclose(value_A[0] - reward, pull * spread, rtol=1e-3)
 
 
+def learned(name, strength, rewards):
+    """What CQL learns of one state's actions, of which the data has the first with these rewards."""
+    agent = made(name, cql_strength=strength).to(torch.float64)
+    outputs, zeros = agent.network.outputs, torch.zeros(len(rewards), dtype=torch.long)
+    with torch.no_grad():
+        outputs.copy_(agent.value_loss.initial_outputs(0.5).expand_as(outputs))
+    data = Transitions(zeros, zeros, torch.tensor(rewards).double(), zeros.double(), zeros)
+    optimizer = torch.optim.Adam([outputs], lr=0.1)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 250)
+    for _ in range(250):
+        optimizer.zero_grad()
+        agent.critic_loss(data)[0].mean().backward()
+        outputs.grad[:, 1:] = 0.0  # the other actions stay where they are
+        optimizer.step()
+        schedule.step()
+    return values(agent, outputs.detach()[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "rewards"),
+    [
+        *((name, [0.6]) for name in LOSSES),
+        *((name, [-0.5, 1.5, 1.5]) for name in ("mse", "two_hot", "hl_gauss", "c51")),
+    ],
+)
+def test_a_strength_is_the_height_with_every_loss(name, rewards):
+    strength = 0.2
+    without, value_A = (learned(name, some, rewards) for some in (0.0, strength))
+    height = (value_A - without)[0] / (1 - value_A.softmax(-1)[0])
+    assert height == pytest.approx(strength, rel=0.03)
+
+
+def test_a_strength_is_a_weight_of_twice_as_much_with_mse():
+    data = batch()
+    strong, heavy = made("mse", cql_strength=0.3), made("mse", cql_weight=0.6)
+    ours, theirs = (gradient(agent, agent.critic_loss(data)[0]) for agent in (strong, heavy))
+    assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_a_strength_beside_a_weight_is_refused():
+    with pytest.raises(
+        RecipeError, match=r"^cql_weight=0.5 and cql_strength=0.2 exclude each other: give one"
+    ):
+        build(CQLRecipe, {"cql_weight": 0.5, "cql_strength": 0.2}, where="test")
+    assert build(CQLRecipe, {"cql_strength": 0.2}, where="test").cql_strength == 0.2
+
+
+def test_a_strength_needs_a_loss_that_says_its_curvature():
+    class Own(ScalarLoss):
+        def forward(self, outputs, target):
+            return self.error(outputs, target).abs()
+
+    with pytest.raises(RecipeError, match=r"^cql_strength: Own does not say its curvature: give cql_weight$"):
+        CQL(Table(1), Own(), CQLRecipe(cql_strength=0.1))
+    CQL(Table(1), Own(), CQLRecipe())
+
+
 @pytest.mark.parametrize("bootstrap", ["max", "sarsa"])
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_conservative_term_and_its_gradient(name, bootstrap):
@@ -124,10 +181,10 @@ def test_sarsas_target_is_the_datas_next_action(name):
     assert torch.allclose(td_error_B.double(), target_B - chosen_B, atol=1e-5)
     # Double Q-learning whose online network wants nothing but the data's actions comes to the same.
     wish_BAK = torch.full_like(agent.network(data.observation), -1.0)
-    wish_BAK[..., :-1] *= -1.0
+    if isinstance(agent.value_loss, CategoricalLoss):
+        wish_BAK *= 10.0
+        wish_BAK[..., :-1] *= -1.0
     wish_BAK[rows, data.next_action] *= -1.0
-    if wish_BAK.shape[-1] > 1:
-        wish_BAK = 10 * wish_BAK
     outputs_BAK = agent.network(data.observation)
     expected_B, error_B = agent.value_loss.td(
         outputs_BAK, data.action, agent.target(data.next_observation), data.reward, data.discount,

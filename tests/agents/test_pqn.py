@@ -6,7 +6,7 @@ from gymnasium.vector import AutoresetMode
 
 from catzoo.agents import PQN, AtWork, Checkpoints, QNetwork
 from catzoo.hparams import PQNRecipe, build
-from catzoo.losses import LOSSES, HLGauss, ScalarLoss, make_value_loss
+from catzoo.losses import LOSSES, CategoricalLoss, HLGauss, make_value_loss
 
 
 def make(
@@ -39,8 +39,9 @@ def values_of_the_corridor():
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_it_learns_the_values_with_every_loss(corridor, name):
-    support = {} if issubclass(LOSSES[name], ScalarLoss) else {"v_min": -5.0, "v_max": 25.0, "num_bins": 61}
-    work = make(corridor, make_value_loss(name, **support), epochs=4)
+    support = {"v_min": -5.0, "v_max": 25.0, "num_bins": 61}
+    loss = make_value_loss(name, **(support if issubclass(LOSSES[name], CategoricalLoss) else {}))
+    work = make(corridor, loss, epochs=4)
     while work.steps < 6_000:
         work.iterate()
     states = torch.arange(7.0)[:, None]

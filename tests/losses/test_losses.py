@@ -17,6 +17,8 @@ from catzoo.losses import (
     CategoricalLoss,
     HLGauss,
     Huber,
+    OneHot,
+    QuantileRegression,
     SoftmaxMSE,
     TwoHot,
     make_value_loss,
@@ -32,8 +34,8 @@ def loss(request: pytest.FixtureRequest) -> Any:
 
 
 def test_names() -> None:
-    assert list(LOSSES) == ["mse", "huber", "two_hot", "hl_gauss", "c51", "softmax_mse"]
-    assert CATEGORICAL == ["two_hot", "hl_gauss", "c51", "softmax_mse"]
+    assert CATEGORICAL == ["one_hot", "two_hot", "hl_gauss", "c51", "softmax_mse"]
+    assert list(LOSSES) == ["mse", "huber", *CATEGORICAL, "quantile"]
     made = make_value_loss("hl_gauss", num_bins=11, sigma_ratio=1.0)
     assert isinstance(made, HLGauss)
     assert (made.num_outputs, made.sigma_ratio) == (11, 1.0)
@@ -48,16 +50,18 @@ def test_defaults_are_the_designs() -> None:
     assert gauss.sigma == pytest.approx(0.75 * 20 / 51)
     assert gauss.sigma_ratio == pytest.approx(0.75)
     assert (gauss.support.align, gauss.num_outputs) == ("edges", 51)
-    for cls in (TwoHot, C51, SoftmaxMSE):
+    for cls in (OneHot, TwoHot, C51, SoftmaxMSE):
         support = cls().support
         assert (support.align, support.num_bins, support.v_min, support.v_max) == ("centers", 51, -10, 10)
     assert MSE().num_outputs == Huber().num_outputs == 1
+    assert QuantileRegression().num_outputs == gauss.num_outputs
 
 
 def test_repr_names_the_numbers() -> None:
     assert "sigma=0.294118" in repr(HLGauss())
     assert "[-10, 10], num_bins=51, align='edges'" in repr(HLGauss())
     assert repr(Huber(2)) == "Huber(delta=2)"
+    assert repr(QuantileRegression(9, 0.5)) == "QuantileRegression(num_quantiles=9, kappa=0.5)"
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (5,), (2, 3)])
@@ -80,6 +84,8 @@ def test_gradients_flow_to_outputs_only(loss: Any) -> None:
     few = make_value_loss(next(n for n, c in LOSSES.items() if type(loss) is c))
     if isinstance(few, CategoricalLoss):
         few = type(few)(num_bins=5)
+    elif isinstance(few, QuantileRegression):
+        few = QuantileRegression(5)
     outputs = torch.randn(4, few.num_outputs, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: few(x, target.detach()), outputs)
     assert torch.autograd.gradgradcheck(lambda x: few(x, target.detach()), outputs)
@@ -166,9 +172,11 @@ def test_hl_gauss_against_the_reference(align: Any, sigma: dict[str, float], pad
 
 @pytest.mark.parametrize("name", CATEGORICAL)
 def test_encode_then_decode(name: str) -> None:
-    """The logarithm of a label decodes to its value: exactly, but for HL-Gauss's discretisation."""
+    """The logarithm of a label decodes to its value, but for HL-Gauss's discretisation and One-Hot's bin."""
     loss: Any = make_value_loss(name)
     value = torch.linspace(-8, 8, 33)
+    if name == "one_hot":
+        value = loss.nearest_center(value)
     assert torch.allclose(loss.decode(loss.encode(value).clamp(min=1e-30).log()), value, atol=1e-4)
 
 
@@ -191,6 +199,10 @@ BAD = {
     ),
     "backend must be one of 'auto', 'torch', 'triton'; got 'cuda'": ("c51", {"backend": "cuda"}),
     "delta must be positive and finite, got 0": ("huber", {"delta": 0}),
+    "num_quantiles must be an integer of at least 2, got 1": ("quantile", {"num_quantiles": 1}),
+    "num_quantiles must be an integer of at least 2, got 9.0": ("quantile", {"num_quantiles": 9.0}),
+    "kappa must be finite and not negative, got -1": ("quantile", {"kappa": -1}),
+    "kappa must be finite and not negative, got nan": ("quantile", {"kappa": math.nan}),
 }
 
 

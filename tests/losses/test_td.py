@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from catzoo.kernels import reference
-from catzoo.losses import LOSSES, CategoricalLoss, ScalarLoss, make_value_loss
+from catzoo.losses import LOSSES, CategoricalLoss, make_value_loss
 
 B, A = 16, 3
 Batch = dict[str, Tensor]
@@ -58,7 +58,7 @@ def expected_td(name: str, loss: Any, b: Batch, double: bool) -> tuple[Tensor, T
     else:
 
         def decode(outputs: Tensor) -> Tensor:
-            return outputs[..., 0]
+            return outputs.mean(-1)
 
     next_chosen = reference.greedy(b["next_outputs"], decode(b["online" if double else "next_outputs"]))
     target = reference.scalar_target(decode(next_chosen), b["reward"], b["discount"])
@@ -66,10 +66,14 @@ def expected_td(name: str, loss: Any, b: Batch, double: bool) -> tuple[Tensor, T
     formulas = {  # a loss adds its own, from `kernels/reference.py`
         "mse": lambda: reference.mse_td(decode(chosen), target),
         "huber": lambda: reference.huber_td(decode(chosen), target, 1.0),
+        "one_hot": lambda: reference.one_hot_td(chosen, target, centers),
         "two_hot": lambda: reference.two_hot_td(chosen, target, centers),
         "hl_gauss": lambda: reference.hl_gauss_td(chosen, target, edges, loss.sigma, -10, 10),
         "c51": lambda: reference.c51_td(chosen, next_chosen, b["reward"], b["discount"], centers),
         "softmax_mse": lambda: reference.softmax_mse_td(chosen, target, centers),
+        "quantile": lambda: reference.quantile_td(
+            chosen, b["reward"][:, None] + b["discount"][:, None] * next_chosen, 1.0
+        ),
     }
     return formulas[name](), error
 
@@ -186,10 +190,8 @@ def test_bad_shapes_raise_one_line(key: str, shape: tuple[int, ...], message: st
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("shape", [(5,), (2, 3), (2, 3, 4), (1,), (0,)])
 def test_a_backup_is_the_step_with_one_action(name, shape):
-    loss = make_value_loss(
-        name,
-        **({} if issubclass(LOSSES[name], ScalarLoss) else {"v_min": -2.0, "v_max": 3.0, "num_bins": 11}),
-    )
+    support = {"v_min": -2.0, "v_max": 3.0, "num_bins": 11}
+    loss = make_value_loss(name, **(support if issubclass(LOSSES[name], CategoricalLoss) else {}))
     generator = torch.Generator().manual_seed(3)
     outputs, following = (torch.randn(*shape, loss.num_outputs, generator=generator) for _ in range(2))
     reward, discount, weight = (torch.rand(*shape, generator=generator) for _ in range(3))
@@ -199,7 +201,7 @@ def test_a_backup_is_the_step_with_one_action(name, shape):
     # By the definition: its own decoding, and the loss against a scalar target.
     target = reward + discount * loss.decode(following)
     assert torch.allclose(td_error, (target - loss.decode(outputs)).detach(), atol=1e-5)
-    if name != "c51":  # C51 projects the whole distribution instead
+    if name not in ("c51", "quantile"):  # which take the whole distribution instead
         expected = weight * loss(outputs, target.detach())
         assert torch.allclose(loss_, expected, atol=1e-5)
         ours, theirs = (

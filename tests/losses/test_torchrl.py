@@ -18,7 +18,17 @@ from torchrl.modules import MLP, DistributionalQValueActor, EGreedyModule, QValu
 from torchrl.objectives import DistributionalDQNLoss, DQNLoss, HardUpdate, SoftUpdate, ValueEstimators
 
 import catzoo.losses.torchrl
-from catzoo.losses import C51, LOSSES, MSE, HLGauss, Huber, TwoHot, ValueLoss, make_value_loss
+from catzoo.losses import (
+    C51,
+    LOSSES,
+    MSE,
+    HLGauss,
+    Huber,
+    QuantileRegression,
+    TwoHot,
+    ValueLoss,
+    make_value_loss,
+)
 from catzoo.losses.torchrl import ValueDQNLoss
 
 B, A, K, OBS, GAMMA = 16, 3, 21, 4, 0.9
@@ -42,7 +52,10 @@ def q_actor(space: str = "one_hot", **kwargs: Any) -> QValueActor:
 
 
 def dqn_loss(value_loss: ValueLoss, **options: Any) -> ValueDQNLoss:
-    """With TorchRL's actor for that loss."""
+    """With TorchRL's actor for that loss, if there is one."""
+    if isinstance(value_loss, QuantileRegression):
+        network = MLP(in_features=OBS, out_features=(value_loss.num_outputs, A), num_cells=[16])
+        return ValueDQNLoss(network, value_loss, action_space="one-hot", **options)
     actor = q_actor() if value_loss.num_outputs == 1 else atoms_actor(value_loss)
     return ValueDQNLoss(actor, value_loss, **options)
 
@@ -211,6 +224,12 @@ def test_wrong_entries_are_named(key: Any, x: Tensor | None, message: str) -> No
         batch[key] = x
     with pytest.raises(ValueError, match=message):
         dqn_loss(MSE())(batch)
+
+
+def test_an_actor_with_a_softmax_is_refused_for_quantiles() -> None:
+    actor = atoms_actor(TwoHot(-5, 5, K))
+    with pytest.raises(ValueError, match="takes a softmax of its outputs, which quantiles are not"):
+        ValueDQNLoss(actor, QuantileRegression(K))
 
 
 @pytest.mark.parametrize("space", [None, "mult_one_hot", "binary", "nonsense", rl.Binary(A)])

@@ -47,6 +47,7 @@ LINES: tuple[Look, ...] = (
     (INK, (0, (1, 1))),
     (PURPLE, (0, (8, 2))),
     (AMBER, (0, (4, 1, 1, 1, 1, 1))),
+    (MUTED, (0, (3, 3))),
 )
 DPI = 100
 STYLE: dict[str, Any] = {
@@ -106,7 +107,7 @@ def place(figure: Figure, left: float, top: float, width: float, height: float) 
 
 
 def looks(labels: Iterable[str]) -> dict[str, Look]:
-    """A look for every label, no two alike among the first 49.
+    """A look for every label, no two alike among the first 64.
 
     Where labels are losses, or differ in the loss that they end with, a loss looks the same in every picture.
     """

@@ -17,6 +17,6 @@ def test_agents_of_one_loss_look_different():
     assert len({str(look) for look in two.values()}) == 2
 
 
-def test_49_labels_look_different():
-    many = style.looks(f"group {number}" for number in range(49))
-    assert len({str(look) for look in many.values()}) == 49
+def test_64_labels_look_different():
+    many = style.looks(f"group {number}" for number in range(64))
+    assert len({str(look) for look in many.values()}) == 64

@@ -34,6 +34,8 @@ class Settings:
     """Evaluations over the updates, the last one included."""
     episodes: int = 100
     """Of each evaluation."""
+    strength: float | None = None
+    """CQL's strength in units of value, alike for every loss; null: the weight that is the recipe's."""
     margin: float = 0.1
     """Gap, in behaviour scores, that counts as none."""
 
@@ -45,7 +47,8 @@ class Offline(Study):
     source = "arXiv 2403.03950, section 4.1 (CQL on 17 Atari games) and 5.2.3 (offline SARSA)"
     protocol = (
         "A tenth of what a DQN with MSE saw in training, one dataset for each seed; scores are greedy "
-        "returns divided by the mean return in the data. CQL weight 0.1; one learning rate for every loss."
+        "returns divided by the mean return in the data. CQL weight 0.1, or a strength if the settings have "
+        "one; one learning rate for every loss."
     )
     budgets: ClassVar = {
         "tiny": Settings(
@@ -76,7 +79,8 @@ class Offline(Study):
             return [record(task, tasks, settings.env, steps=settings.data_steps, episodes=settings.episodes)]
         data = dataset_of(tasks, seed)
         sarsa = task.labels["what"] == "sarsa"
-        offline = {"cql_weight": 0.0, "bootstrap": "sarsa"} if sarsa else {}
+        strength = {} if settings.strength is None else {"cql_strength": settings.strength}
+        offline = {"cql_weight": 0.0, "bootstrap": "sarsa"} if sarsa else strength
         scores = train_inside(
             tasks / task.name,
             "cql",

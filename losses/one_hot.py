@@ -1,0 +1,48 @@
+"""One-Hot: a target's nearest bin takes all, the plainest way to classify values.
+
+The label's mean is the center of that bin, up to half a bin from the target: a bias that no amount of data
+takes away, and that bootstrapping adds to itself. Two-Hot is the same without it.
+"""
+
+import torch
+from torch import Tensor
+
+from catzoo.kernels import Backend, TwoHotLabel
+from catzoo.kernels.numerics import nan_unless_finite, position_dtype
+from catzoo.losses.base import LabelLoss
+from catzoo.losses.support import Align, Support
+
+
+class OneHot(LabelLoss):
+    """Cross-entropy to the bin whose center is nearest to the target; between two it is the lower.
+
+    Targets outside the support count as its end. Its loss is the kernels' two-hot one of a target at a
+    center; its `td` decodes and scores in steps of their own. Arguments and errors as TwoHot's.
+    """
+
+    def __init__(
+        self,
+        v_min: float = -10.0,
+        v_max: float = 10.0,
+        num_bins: int = 51,
+        align: Align = "centers",
+        backend: Backend = "auto",
+    ) -> None:
+        support = Support(v_min, v_max, num_bins, align)
+        super().__init__(support, TwoHotLabel(support.bins), backend=backend)
+
+    def encode(self, value: Tensor) -> Tensor:
+        """The label [..., K] of a value [...]: 1 in the nearest bin."""
+        return super().encode(self.nearest_center(value))
+
+    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """The cross-entropy [...] of logits [..., K] against a target [...], in nats."""
+        return super().forward(outputs, self.nearest_center(target))
+
+    @torch.no_grad()
+    def nearest_center(self, value: Tensor) -> Tensor:
+        """The center [...] nearest to a value [...], NaN where that is not finite."""
+        bins = self.support.bins
+        position = (value.to(position_dtype(value.device)) - bins.edge_min) / bins.width
+        center = bins.edge_min + bins.width * (position.ceil().clamp(1, bins.num_bins) - 0.5)
+        return nan_unless_finite(center, value).to(value.dtype)
