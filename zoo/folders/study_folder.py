@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from catzoo.hparams import Recipe, RecipeError, build_recipe, read_yaml
-from catzoo.hparams.old_formats import upgraded
+from catzoo.hparams.old_formats import LATER, upgraded
 from catzoo.hparams.paths import Typed, path_of
 from catzoo.hparams.schema import shown
 from catzoo.zoo.folders.run_folder import Run
@@ -166,7 +166,11 @@ def differing(there: Mapping[str, Any], asked: Mapping[str, Any], where: str) ->
             "recipes": {env: build_recipe(one, where=where).to_dict() for env, one in upgrades.items()},
         }
     before, now = flat(dict(there)), flat(dict(asked))
-    keys = [key for key in dict.fromkeys((*before, *now)) if before.get(key) != now.get(key)]
+    # An earlier version's study was not asked for what recipes could not say then; its recipes have it now.
+    later = {f"overrides.{key}" for key in flat(LATER)}
+    keys = [
+        key for key in dict.fromkeys((*before, *now)) if before.get(key) != now.get(key) and key not in later
+    ]
     # Recipes differ because something else does, and the steps are an override as well.
     causes = [key for key in keys if not key.startswith(("recipes.", "overrides.steps"))]
     differences = [

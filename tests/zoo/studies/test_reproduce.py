@@ -207,7 +207,7 @@ def test_a_finding_of_one_run_is_json():
     found = Finding("gain", 0.5, -float("inf"), float("inf")).to_dict()
     assert json.loads(json.dumps(found, allow_nan=False)) == {
         "claim": "gain", "value": 0.5, "low": None, "high": None, "margin": None,
-        "outcome": "not decided", "words": "gain: +0.50 [one run]: not decided",
+        "outcome": "not decided", "words": "gain: +0.500 [one run]: not decided",
     }  # fmt: skip
 
 
