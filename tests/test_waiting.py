@@ -10,16 +10,18 @@ NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
 @pytest.mark.parametrize(
-    ("said", "first", "expected"),
+    ("load", "said", "first", "expected"),
     [
-        ({}, "", ["passive", None]),
-        ({"OMP_WAIT_POLICY": "active"}, "", ["active", None]),
-        ({"GOMP_SPINCOUNT": "1000"}, "", [None, "1000"]),
-        ({}, "sys.modules['torch'] = sys;", [None, None]),
+        (99.0, {}, "", ["passive", None]),
+        (0.5, {}, "", [None, None]),
+        (99.0, {"OMP_WAIT_POLICY": "active"}, "", ["active", None]),
+        (99.0, {"GOMP_SPINCOUNT": "1000"}, "", [None, "1000"]),
+        (99.0, {}, "sys.modules['torch'] = sys;", [None, None]),
     ],
 )
-def test_threads_wait_passively(said, first, expected):
+def test_threads_sleep_where_cores_are_taken(load, said, first, expected):
     clean = {name: value for name, value in os.environ.items() if name not in NAMES}
+    first = f"os.getloadavg = lambda: ({load}, 0.0, 0.0); {first}"
     script = f"import os, sys; {first} import catzoo; print([os.environ.get(name) for name in {NAMES}])"
     done = subprocess.run(
         [sys.executable, "-c", script], env=clean | said, capture_output=True, text=True, check=True
@@ -33,6 +35,7 @@ def test_threads_wait_passively(said, first, expected):
 def test_every_entry_says_so_before_torch(entry):
     script = (
         "import os, sys\n"
+        "os.getloadavg = lambda: (99.0, 0.0, 0.0)\n"
         "class Look:\n"
         "    def find_spec(self, name, *_):\n"
         "        assert name != 'torch' or os.environ['OMP_WAIT_POLICY'] == 'passive'\n"

@@ -28,6 +28,8 @@ class Scores(list[float]):
 
     cut: int = 0
     """How many of them were cut, and count with what they had by then."""
+    spent: bool = False
+    """Whether the budget ended the evaluation, so that there may be fewer than were asked for."""
 
 
 def evaluate_policy(
@@ -69,12 +71,11 @@ def evaluate_policy(
                 taken.append(episode)
         return taken
 
-    spent = False
-    while quota.any() and not spent:
+    while quota.any() and not scores.spent:
         collector.rollout()
         scores.cut += sum(episode.length >= max_steps for episode in take())
-        spent = collector.frames >= budget
-        collector.cut_episodes(1 if spent else max_steps)
+        scores.spent = bool(quota.any()) and collector.frames >= budget
+        collector.cut_episodes(1 if scores.spent else max_steps)
         scores.cut += len(take())
         if progress is not None:
             progress(len(scores))

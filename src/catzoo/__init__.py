@@ -51,18 +51,20 @@ __all__ = [
 ]
 
 
-def _wait_passively() -> None:
-    """Has torch's threads sleep while they wait for each other, here and in the processes that we start.
+def _wait_as_the_machine_is() -> None:
+    """Has torch's threads sleep while they wait for each other, where more is running than there are cores.
 
-    They would spin, and on cores that are busy with something else keep the work itself from running. OpenMP
-    asks once, when torch is imported: a program that did so before has decided, and so has who says it.
+    Threads that spin keep the work itself from such cores: an update took up to 15 times as long. With room
+    for all, spinning is faster by a fifth to a third. OpenMP asks once, when torch is imported: whoever did
+    that before has decided, and so has who says it. Processes that we start inherit it.
     """
     said = os.environ.keys() & {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
-    if not said and "torch" not in sys.modules:
+    undecided = not said and "torch" not in sys.modules and hasattr(os, "getloadavg")
+    if undecided and os.getloadavg()[0] > (os.cpu_count() or 1):
         os.environ["OMP_WAIT_POLICY"] = "passive"
 
 
-_wait_passively()
+_wait_as_the_machine_is()
 
 
 def __getattr__(name: str) -> Any:

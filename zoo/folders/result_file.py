@@ -34,6 +34,8 @@ class Result:
     returns: list[float] = field(default_factory=list, metadata=NUMBER | {"longest": 10**6})
     cut: int = field(default=0, metadata=COUNT)
     """Episodes that a limit of the evaluation cut."""
+    spent: bool = False
+    """Whether `eval.share` ended it, so that there may be fewer episodes than the recipe has."""
     train_return: float | None = field(default=None, metadata=NUMBER)
     advice: str | None = field(default=None, metadata=TEXT)
     compute: dict[str, Any] = field(default_factory=dict)

@@ -23,10 +23,11 @@ def print_result(result: dict[str, Any]) -> None:
     columns = ("environment", "loss", "steps", "seed", "episodes", "mean return", "95 % interval")
     print_table("Greedy evaluation", columns, [row], note=f"protocol: {result['protocol']['name']}")
     if result.get("cut"):
-        say(
-            f"{result['cut']} of {result['episodes']} episodes were cut, by eval.max_steps or eval.share; "
-            "they count with what they had by then"
-        )
+        cut = f"{result['cut']} of {result['episodes']} episodes were cut"
+        if result.get("spent"):
+            say(f"the evaluation ended at eval.share times the steps of its training: {cut}")
+        else:
+            say(f"{cut} after eval.max_steps")
     if result.get("advice"):
         say(f"support: {result['advice']}")
     if result.get("run_dir"):

@@ -123,6 +123,7 @@ def result_of(recipe: Recipe, scores: Sequence[float], protocol: Protocol | None
         "episodes": len(scores),
         "returns": list(scores),
         "cut": getattr(scores, "cut", 0),
+        "spent": getattr(scores, "spent", False),
         "policy": f"epsilon-greedy, {recipe.eval.epsilon:g}" if recipe.eval.epsilon else "greedy",
         "protocol": (protocol or protocol_of(recipe.env, recipe.env_options)).to_dict(),
         "versions": versions(),
