@@ -7,29 +7,16 @@ takes away, and that bootstrapping adds to itself. Two-Hot is the same without i
 import torch
 from torch import Tensor
 
-from catzoo.kernels import Backend, TwoHotLabel
 from catzoo.kernels.numerics import nan_unless_finite, position_dtype
-from catzoo.losses.base import LabelLoss
-from catzoo.losses.support import Align, Support
+from catzoo.losses.two_hot import TwoHot
 
 
-class OneHot(LabelLoss):
+class OneHot(TwoHot):
     """Cross-entropy to the bin whose center is nearest to the target; between two it is the lower.
 
     Targets outside the support count as its end. Its loss is the kernels' two-hot one of a target at a
     center; its `td` decodes and scores in steps of their own. Arguments and errors as TwoHot's.
     """
-
-    def __init__(
-        self,
-        v_min: float = -10.0,
-        v_max: float = 10.0,
-        num_bins: int = 51,
-        align: Align = "centers",
-        backend: Backend = "auto",
-    ) -> None:
-        support = Support(v_min, v_max, num_bins, align)
-        super().__init__(support, TwoHotLabel(support.bins), backend=backend)
 
     def encode(self, value: Tensor) -> Tensor:
         """The label [..., K] of a value [...]: 1 in the nearest bin."""

@@ -135,7 +135,7 @@ class SupportMonitor(pl.Callback):
         chosen_BK = outputs_BAK[torch.arange(len(batch.action), device=outputs_BAK.device), batch.action]
         target_B = agent.value_loss.decode(chosen_BK) + td_error_B
         targets = target_B.float().cpu().numpy()
-        self.report.add(targets, [episode.discounted / agent.unit for episode in work.recent])
+        self.report.add(targets, [episode.discounted / self.report.unit for episode in work.recent])
         mass_K = chosen_BK.float().softmax(-1).mean(0)
         below, above = self.report.clipped(targets)
         return {

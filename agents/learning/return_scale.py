@@ -14,12 +14,11 @@ import torch
 from tensordict import TensorDictBase
 from torch import Tensor, nn
 
-LARGEST = 10.0
-"""What the largest return may be after the division: the end of the support that goes with it."""
+from catzoo.hparams.recipe import AUTO_END
 
 
 class ReturnScale(nn.Module):
-    """max(standard deviation of G, largest |G| / `LARGEST`), over all that `update` was given; 1 before that.
+    """max(standard deviation of G, largest |G| / `AUTO_END`), over all that it was given; 1 before that.
 
     G is a return by its past, G_t = r_t + gamma G_(t-1), from 0 at the start of an episode. What was seen is
     in buffers, and so a part of an agent's weights.
@@ -39,7 +38,7 @@ class ReturnScale(nn.Module):
     def forward(self) -> Tensor:
         """The scale, a number in units of reward."""
         deviation = (self.squares / self.count.clamp(min=1)).sqrt()
-        scale = torch.maximum(deviation, self.largest / LARGEST)
+        scale = torch.maximum(deviation, self.largest / AUTO_END)
         return torch.where(scale > 0, scale, torch.ones_like(scale))
 
     @torch.no_grad()

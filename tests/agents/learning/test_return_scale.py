@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catzoo.agents.collecting.collector import VectorCollector
-from catzoo.agents.learning.return_scale import LARGEST, ReturnScale, RunningReturns
+from catzoo.agents.learning.return_scale import ReturnScale, RunningReturns
+from catzoo.hparams.recipe import AUTO_END
 from environments_for_tests import Left
 
 
@@ -24,10 +25,10 @@ RETURNS = st.lists(st.floats(-1e4, 1e4, width=32), min_size=2, max_size=50)
 def test_it_is_the_deviation_or_a_share_of_the_largest_however_they_come(returns, cut):
     returns = torch.tensor(returns)
     whole, pieces = scale_of(returns), scale_of(returns[:cut], returns[cut:])
-    wanted = max(returns.double().std(correction=0).item(), returns.abs().max().item() / LARGEST) or 1.0
+    wanted = max(returns.double().std(correction=0).item(), returns.abs().max().item() / AUTO_END) or 1.0
     assert whole().item() == pytest.approx(wanted, rel=1e-3, abs=1e-3)
     assert pieces().item() == pytest.approx(wanted, rel=1e-3, abs=1e-3)
-    assert (returns / whole()).abs().max() <= LARGEST * (1 + 1e-5)
+    assert (returns / whole()).abs().max() <= AUTO_END * (1 + 1e-5)
 
 
 @given(RETURNS, st.floats(1e-3, 1e3))
