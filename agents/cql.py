@@ -33,6 +33,7 @@ from catzoo.agents.learning.batches import Transitions
 from catzoo.agents.learning.targets import copy_parameters, target_of
 from catzoo.hparams import CQLRecipe, RecipeError
 from catzoo.losses import ValueLoss, take_action
+from catzoo.losses.base import says
 
 
 class CQL(Agent):
@@ -46,7 +47,7 @@ class CQL(Agent):
 
     def __init__(self, network: nn.Module, value_loss: ValueLoss, recipe: CQLRecipe) -> None:
         super().__init__(network, value_loss, recipe)
-        if recipe.cql_strength is not None and not says_its_curvature(value_loss):
+        if recipe.cql_strength is not None and not says(value_loss, "curvature", "unit_push"):
             raise RecipeError(
                 f"cql_strength: {type(value_loss).__name__} does not say its curvature: give cql_weight"
             )
@@ -85,9 +86,3 @@ class CQL(Agent):
     def update_target(self) -> None:
         """Copies the online network into the target network."""
         copy_parameters(self.network, self.target)
-
-
-def says_its_curvature(value_loss: ValueLoss) -> bool:
-    """Whether a loss has a `unit_push`."""
-    kind = type(value_loss)
-    return kind.curvature is not ValueLoss.curvature or kind.unit_push is not ValueLoss.unit_push

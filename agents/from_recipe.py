@@ -9,6 +9,7 @@ from catzoo.agents import QNetwork
 from catzoo.agents.networks.q_network import are_pixels
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.losses import ValueLoss, make_value_loss
+from catzoo.losses.base import says
 
 
 def build_value_loss(recipe: Recipe) -> ValueLoss:
@@ -48,14 +49,9 @@ def build_network(recipe: Recipe, env: VectorEnv, value_loss: ValueLoss) -> QNet
 
 def _initial_outputs(recipe: Recipe, value_loss: ValueLoss) -> Tensor | None:
     """Where the recipe wants values to begin; None where it, or the loss, leaves that to the network."""
-    if recipe.initial_value is None or not says_where_it_begins(value_loss):
+    if recipe.initial_value is None or not says(value_loss, "initial_outputs"):
         return None
     try:
         return value_loss.initial_outputs(recipe.initial_value)
     except ValueError as error:
         raise RecipeError(f"initial_value={error}; null begins wherever the network does") from None
-
-
-def says_where_it_begins(value_loss: ValueLoss) -> bool:
-    """Whether a loss has `initial_outputs`."""
-    return type(value_loss).initial_outputs is not ValueLoss.initial_outputs

@@ -170,6 +170,11 @@ class ValueLoss(nn.Module, ABC):
                     raise ValueError(f"{name} must have shape {list(shape)}, got {list(tensor.shape)}")
 
 
+def says(value_loss: ValueLoss, *names: str) -> bool:
+    """Whether a loss has one of these methods, which `ValueLoss` leaves to those who can."""
+    return any(getattr(type(value_loss), name) is not getattr(ValueLoss, name) for name in names)
+
+
 class ScalarLoss(ValueLoss):
     """A value loss whose one output is the value."""
 

@@ -11,9 +11,10 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from catzoo.agents import AGENTS, Agent, AtWork, Compute, DatasetFeed, ReplayFeed
-from catzoo.agents.from_recipe import build_network, build_value_loss, says_where_it_begins
+from catzoo.agents.from_recipe import build_network, build_value_loss
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.hparams.paths import path_of
+from catzoo.losses.base import says
 from catzoo.zoo.environments.making import make_under, stream_seed
 from catzoo.zoo.environments.names import canonical
 from catzoo.zoo.environments.protocols import Protocol, protocol_of
@@ -120,7 +121,7 @@ def build_trainer(
             check_rollout(recipe, env)
         if issubclass(agent.feed, ReplayFeed):
             check_replay(recipe, env, compute.device, folder)
-        if recipe.initial_value is not None and not says_where_it_begins(agent.value_loss):
+        if recipe.initial_value is not None and not says(agent.value_loss, "initial_outputs"):
             say(
                 f"{recipe.value_loss.name} has no initial_outputs: its values begin wherever the network does"
             )
