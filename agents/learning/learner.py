@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from catzoo.agents.learning.adam import FusedAdam
 from catzoo.agents.learning.batches import mapped
+from catzoo.agents.learning.denormals import denormals_are_zero
 
 Loss = Callable[[Any], tuple[Tensor, Tensor | None]]
 Taken = tuple[dict[str, Tensor], Tensor]
@@ -76,6 +77,7 @@ class Learner:
         )
         self.losses = [torch.compile(step.loss, fullgraph=True) if compile else step.loss for step in steps]
         self._run = _GraphedBursts(self._burst, self.cycle) if cuda_graph else self._burst
+        self._mode = denormals_are_zero if self.device.type == "cpu" else contextlib.nullcontext
 
     @property
     def cycle(self) -> int:
@@ -84,7 +86,8 @@ class Learner:
 
     def learn(self, batches: Any, updates: int = 0) -> Taken:
         """One update on each of K batches [K, B, ...], in order, detached; `updates` were made before."""
-        return self._run(batches, updates)
+        with self._mode():
+            return self._run(batches, updates)
 
     def learn_once(self, batch: Any, updates: int = 0) -> tuple[Tensor, Tensor]:
         """One update on `batch`; returns the first step's mean loss [] and the TD errors [B], detached."""
