@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -35,16 +36,19 @@ def named(value: Cell) -> str:
     return f"{value:g}" if isinstance(value, float) else loss_title(str(value))
 
 
-def panels_of(title: str, count: int, note: str) -> tuple[Figure, list[Axes]]:
-    """A figure of panels side by side, with a title over all, and how to read it under that."""
+def panels_of(title: str, count: int, note: str, rows: int = 1) -> tuple[Figure, list[Axes]]:
+    """A figure of panels side by side, with a title over all, and how to read it under that; row by row."""
     width, height = PANEL
     head = 44
-    figure = style.new_figure(width * count, height + head)
-    left, whole = 18 / (width * count), height + head
+    whole = height * rows + head
+    figure = style.new_figure(width * count, whole)
+    left = 18 / (width * count)
     figure.text(left, 1 - 22 / whole, style.words(title), weight="bold", size=12)
     figure.text(left, 1 - 40 / whole, style.words(note), color=style.MUTED, size=9)
     return figure, [
-        style.place(figure, 70 + width * index, head + 36, width - 90, height - 96) for index in range(count)
+        style.place(figure, 70 + width * index, head + 36 + height * row, width - 90, height - 96)
+        for row in range(rows)
+        for index in range(count)
     ]
 
 
@@ -56,15 +60,24 @@ def lines(
     by: str,
     title: str,
     xlabel: str,
-    ylabel: str,
+    ylabel: str = "",
     panels: str | None = None,
+    down: str | None = None,
 ) -> Figure:
-    """The mean of `y` over seeds against `x`, a line and a band for each value of `by`."""
-    places = unique(rows, panels)
-    figure, drawn = panels_of(title, len(places), "mean over seeds, and its 95 % interval")
+    """The mean of `y` over seeds against `x`, a line and a band for each value of `by`.
+
+    Panels stand side by side for the values of `panels`; `down`: a row of them for each of its values, which
+    is what the row's numbers are called.
+    """
+    places, kinds = unique(rows, panels), unique(rows, down)
+    figure, drawn = panels_of(title, len(places), "mean over seeds, and its 95 % interval", len(kinds))
     looks = style.looks(named(value) for value in unique(rows, by))
-    for place, axes in zip(places, drawn, strict=True):
-        some = [row for row in rows if panels is None or row[panels] == place]
+    for (kind, place), axes in zip(product(kinds, places), drawn, strict=True):
+        some = [
+            row
+            for row in rows
+            if (panels is None or row[panels] == place) and (down is None or row[down] == kind)
+        ]
         for value in unique(some, by):
             own = [row for row in some if row[by] == value]
             across = sorted(unique(own, x))
@@ -74,7 +87,7 @@ def lines(
                       label=named(value))  # fmt: skip
             axes.fill_between(across, [low for _, low, _ in bands], [high for _, _, high in bands],
                               color=color, alpha=0.13, lw=0)  # fmt: skip
-        finish(axes, "" if place is None else named(place), xlabel, ylabel)
+        finish(axes, "" if place is None else named(place), xlabel, ylabel if kind is None else named(kind))
     drawn[0].legend(loc="best")
     return figure
 

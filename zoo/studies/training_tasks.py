@@ -12,6 +12,8 @@ from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task, values
 
 RATE = 1.0e-3
 """One learning rate for every loss: that of the zoo's MinAtar recipe, found with MSE and with HL-Gauss."""
+ON_ONE_THREAD = {"compute": {"device": "cpu", "threads": 1}}
+"""Studies run several at a time."""
 BINS = 51
 """One number of bins for every loss that has any: the paper's."""
 
@@ -44,10 +46,7 @@ def train_inside(
     from catzoo.zoo.training.train import train
 
     run = Run(folder / "run")
-    said = [
-        {"eval": {"every": 0, "episodes": episodes}, "compute": {"device": "cpu", "threads": 1}},
-        *overrides,
-    ]
+    said = [{"eval": {"every": 0, "episodes": episodes}}, ON_ONE_THREAD, *overrides]
     result = train(agent, env, loss=loss, seed=seed, steps=steps, run_dir=run.path, overrides=said)
     drop_checkpoints(run)
     return {"final": float(result["mean_return"]), "auc": area(run, steps)}

@@ -7,10 +7,10 @@ import pytest
 
 from catzoo.zoo.studies.claim_names import STUDIES
 from catzoo.zoo.studies.claims.sigma_bins import better_coordinate
-from catzoo.zoo.studies.claims.value_accuracy import returns_to_go
 from catzoo.zoo.studies.reproduce import reproduce
 from catzoo.zoo.studies.study import Task, find_study
 from catzoo.zoo.studies.training_tasks import compare, trend
+from catzoo.zoo.studies.value_errors import returns_to_go
 
 TRAINING = [name for name in STUDIES if name not in ("plasticity", "theory")]
 
@@ -79,3 +79,8 @@ def test_returns_to_go():
     outcome, whole = returns_to_go(reward, done, 0.5)
     assert outcome[:, 0].tolist() == [2.0, 2.0, 8.0, 8.0]
     assert whole[:, 0].tolist() == [True, True, False, False]
+
+
+def test_a_state_counts_once_what_is_missing_is_discounted_away():
+    _, whole = returns_to_go(np.ones((10, 1)), np.zeros((10, 1), dtype=bool), 0.5)
+    assert whole[:, 0].tolist() == [True] * 4 + [False] * 6  # 0.5 ** 7 is below a hundredth
