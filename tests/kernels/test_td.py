@@ -175,6 +175,16 @@ def test_a_nan_target_is_not_outside() -> None:
     assert not td(RULES["hl_gauss"], b).clipped.any()
 
 
+@pytest.mark.parametrize("end", [10.0, 0.1])
+def test_the_ends_themselves_are_not_outside(end: float) -> None:
+    """Whatever the float32 next to 0.1 is."""
+    b = batch(shape=(4,)) | {"discount": torch.zeros(4)}
+    low, high = torch.tensor([-end, end])
+    b["reward"] = torch.stack((low, high, low.nextafter(2 * low), high.nextafter(2 * high)))
+    rule = GaussianLabel(Bins(-end, end, K), end / K)
+    assert td(rule, b).clipped.tolist() == [False, False, True, True]
+
+
 def test_weights_do_not_touch_the_error(rule: ValueRule) -> None:
     b = batch()
     plain, weighted = td(rule, b), td(rule, b, weighted=True)
