@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catzoo.losses import C51, LOSSES, CategoricalLoss, HLGauss, ValueLoss, make_value_loss
@@ -30,6 +30,7 @@ def test_without_a_support_every_output_is_the_value(name: str, value: float) ->
     align=st.sampled_from(["edges", "centers"]),
     place=st.floats(0, 1),
 )
+@settings(deadline=None)  # the first call may load Numba
 def test_logits_decode_to_the_value_and_no_bin_is_dead(
     name: str, v_min: float, log_range: float, num_bins: int, align: str, place: float
 ) -> None:

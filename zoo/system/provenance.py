@@ -12,7 +12,7 @@ from catzoo.version import __version__
 
 def versions(*also: str) -> dict[str, str]:
     """Versions of everything that decides a number, and of other packages, where they are installed."""
-    packages = ("torch", "torchrl", "tensordict", "lightning", "gymnasium", "ale-py", "numpy", *also)
+    packages = ("torch", "torchrl", "tensordict", "lightning", "gymnasium", "ale-py", "numpy", "numba", *also)
     found = {"catzoo": __version__, "python": platform.python_version()}
     for package in packages:
         try:
