@@ -106,6 +106,8 @@ class SupportMonitor(pl.Callback):
         self.support = value_loss.support if isinstance(value_loss, CategoricalLoss) else None
         self.report: SupportReport | None = None
         if self.support is not None:
+            if self.support.spacing == "symexp":
+                sigma = None  # it is symlog's, and does not grow with the ends
             self.report = SupportReport(self.support.v_min, self.support.v_max, sigma=sigma, auto=auto)
         self._seen: dict[str, float] = {}
 

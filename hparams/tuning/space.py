@@ -272,6 +272,12 @@ def scale_of(recipe: Recipe, key: str, of: str) -> float:
     return loss.v_max - loss.v_min
 
 
+def _placed(end: float | None, spacing: str | None) -> float:
+    """Where an end of the support is on the axis on which bins are equal."""
+    assert end is not None
+    return math.copysign(math.log1p(abs(end)), end) if spacing == "symexp" else end
+
+
 def value_of(recipe: Recipe, key: str) -> Any:
     """What a recipe has under a dotted key; HL-Gauss's sigma also where the recipe gives it in bin widths."""
     value: Any = recipe
@@ -283,6 +289,7 @@ def value_of(recipe: Recipe, key: str) -> Any:
             return 0.75
         if key == "value_loss.sigma" and None not in (loss.v_min, loss.v_max, loss.num_bins):
             bins = loss.num_bins - (loss.align == "centers")  # type: ignore[operator]
-            width = (loss.v_max - loss.v_min) / bins  # type: ignore[operator]
+            low, high = (_placed(end, loss.spacing) for end in (loss.v_min, loss.v_max))
+            width = (high - low) / bins
             return (loss.sigma_ratio or 0.75) * width
     return value

@@ -1,8 +1,8 @@
 """Whether `support: auto` learns whatever the rewards' scale, and as well as ends that were set by hand.
 
 The same environment with its rewards multiplied. With `auto` returns are divided by a running scale, so
-that ±10 holds them. With `set` the support stays the one that fits scale 1, as it does for a user who does not
-know better.
+that ±10 holds them. With `set` the support stays the one that fits scale 1, as it does for a user who does
+not know better.
 
 Expected beforehand: with `auto` every loss ends at every scale where it ends at scale 1. With `set`, small
 rewards all fall into one or two bins and large ones outside, which costs the categorical losses nearly all;
