@@ -25,7 +25,7 @@ from catzoo.kernels import (
     label,
 )
 from catzoo.kernels.numerics import at_least_float32, nan_unless_finite
-from catzoo.losses.initial_logits import initial_logits
+from catzoo.losses.initial_logits import SPREAD, initial_logits
 from catzoo.losses.support import Support
 
 
@@ -208,6 +208,9 @@ def value_error(value: Tensor, target: Tensor) -> Tensor:
 class CategoricalLoss(ValueLoss):
     """A value loss whose outputs are logits over the bins of a `support`; ValueError for a bad backend."""
 
+    initial_spread = SPREAD
+    """How broad the distribution is that values begin with, see `initial_logits`."""
+
     def __init__(self, support: Support, backend: Backend = "auto") -> None:
         super().__init__()
         check_backend(backend)
@@ -225,7 +228,7 @@ class CategoricalLoss(ValueLoss):
         if not v_min <= value <= v_max:
             raise ValueError(f"{value:g} must be within the support, from {v_min:g} to {v_max:g}")
         centers = self.support.grid(torch.float64, torch.device("cpu"))[1]
-        return initial_logits(centers, value)
+        return initial_logits(centers, value, self.initial_spread)
 
     def encode(self, value: Tensor) -> Tensor:
         """The label [..., K] of a value [...]: the two-hot distribution, whose mean is the value."""

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 SPREAD = 0.2
-"""Standard deviation of the distribution in shares of the range, where there is room for it."""
+"""Standard deviation of the distribution in shares of all bins, where there is room for it."""
 FLOOR = 1e-3
 """Probability that all bins share evenly: none is so unlikely that it could not be learned to be right."""
 
 
-def initial_logits(centers: Tensor, value: float) -> Tensor:
+def initial_logits(centers: Tensor, value: float, spread: float = SPREAD) -> Tensor:
     """Logits [K], of mean 0, over bin centers [K] in ascending order; their softmax has the mean `value`.
 
     The distribution is a Gaussian over the bins as they follow each other, however wide they are, moved
@@ -26,7 +26,7 @@ def initial_logits(centers: Tensor, value: float) -> Tensor:
     wanted = -FLOOR * share.mean() / (1 - FLOOR)  # of the Gaussian, so that with the floor it is 0
 
     def gaussian(tilt: float) -> Tensor:
-        return torch.softmax(tilt * place - 0.5 * (place / SPREAD) ** 2, -1)
+        return torch.softmax(tilt * place - 0.5 * (place / spread) ** 2, -1)
 
     low, high = -1e6, 1e6
     for _ in range(100):  # the mean grows with the tilt
