@@ -15,7 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from catzoo.kernels import plain, torch_path
+from catzoo.kernels import plain
 from catzoo.kernels.backend import Choice, run
 from catzoo.kernels.bins import Bins
 from catzoo.kernels.rules import NextDistribution, Rule, Target, ValueRule
@@ -23,13 +23,27 @@ from catzoo.kernels.td import TDInputs, TDResult
 
 Dims = tuple[int | None, ...]
 
+# Their Bellman step leaves the gradient compact, [..., K]: to put it in its place once it is scaled
+# costs less.
+CPU = ("numba", "torch")
+
+
+def derives(x: Tensor) -> bool:
+    """Whether a derivative by x may be asked for."""
+    return (torch.is_grad_enabled() and x.requires_grad) or _is_mapped()
+
+
+def _is_mapped() -> bool:
+    """Whether `torch.func` is at work, which may ask for any derivative."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
 
 def cross_entropy(
     choice: Choice, logits_K: Tensor, target: Target, rule: Rule, weight: Tensor | None
 ) -> Tensor:
     """The differentiable loss [...] of an implementation."""
     loss: Tensor
-    if torch._C._functorch.peek_interpreter_stack() is not None:  # `torch.func` may ask for any derivative
+    if _is_mapped():
         tensors = target if isinstance(target, NextDistribution) else (target,)
         loss, _ = _CrossEntropy.apply(choice, rule, logits_K, weight, *tensors)
     elif torch.is_grad_enabled() and logits_K.requires_grad:
@@ -42,7 +56,7 @@ def cross_entropy(
 
 def categorical_td(choice: Choice, inputs: TDInputs, rule: ValueRule) -> TDResult:
     """The differentiable Bellman step of an implementation."""
-    if torch._C._functorch.peek_interpreter_stack() is not None:  # `torch.func` may ask for any derivative
+    if _is_mapped():
         *result, _ = _CategoricalTD.apply(choice, rule, *inputs)
         return TDResult(*result)
     if torch.is_grad_enabled() and inputs.outputs.requires_grad:
@@ -54,6 +68,11 @@ def categorical_td(choice: Choice, inputs: TDInputs, rule: ValueRule) -> TDResul
 
 def categorical_value(choice: Choice, logits_K: Tensor, bins: Bins) -> Tensor:
     """The differentiable value [...] of an implementation."""
+    if not derives(logits_K):
+        with torch.no_grad():
+            return cast("Tensor", run(choice, "categorical_value", logits_K.device, logits_K, bins))
+    if choice.name in CPU:  # on a CPU a function of one's own costs more than four calls
+        return plain.categorical_value(logits_K, bins)
     return cast("Tensor", _CategoricalValue.apply(choice, bins, logits_K))
 
 
@@ -121,6 +140,7 @@ class _EagerCategoricalTD(torch.autograd.Function):
     def forward(ctx: Any, others: list[Tensor], choice: Choice, rule: ValueRule, *tensors: Any) -> Tensor:
         (loss, *rest), grad = _td(choice, TDInputs(*tensors), rule, True)
         others += rest
+        ctx.choice = choice
         outputs, action, *_, weight = tensors
         ctx.save_for_backward(grad, outputs, action, weight)
         return loss
@@ -140,7 +160,7 @@ class _CategoricalTD(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        _, _, outputs, action, *_, weight = inputs
+        ctx.choice, _, outputs, action, *_, weight = inputs
         _keep(ctx, output, outputs, action, weight)
 
     @staticmethod
@@ -153,11 +173,10 @@ class _CategoricalTD(torch.autograd.Function):
 
 
 def _td(choice: Choice, inputs: TDInputs, rule: ValueRule, with_grad: bool) -> tuple[TDResult, Tensor | None]:
-    """A step and its gradient, which PyTorch's path leaves compact: to scatter it once scaled costs less."""
-    if choice.name == "torch":
-        return torch_path.chosen_td(inputs, rule, with_grad)
-    step = run(choice, "categorical_td", inputs.outputs.device, inputs, rule, with_grad)
-    return cast("tuple[TDResult, Tensor | None]", step)
+    """A step and its gradient, [..., A, K] or compact."""
+    step = "chosen_td" if choice.name in CPU else "categorical_td"
+    result = run(choice, step, inputs.outputs.device, inputs, rule, with_grad)
+    return cast("tuple[TDResult, Tensor | None]", result)
 
 
 def _td_backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
@@ -168,8 +187,10 @@ def _td_backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
         grad = grad + (plain.put(change_K, action, outputs) if is_whole else change_K)
     if is_whole:
         grad = _scale(grad, grad_loss[..., None, None])
-    else:
+    elif torch.is_grad_enabled():
         grad = plain.put(_scale(grad, grad_loss.unsqueeze(-1)), action, outputs)
+    else:
+        grad = run(ctx.choice, "put_scaled", outputs.device, grad, grad_loss, action, outputs)
     return None, None, grad, *[None] * (len(TDInputs._fields) - 1)
 
 

@@ -13,12 +13,13 @@ from typing import Any, Literal, Protocol, get_args
 import torch
 from torch import Tensor
 
-from catzoo.kernels import torch_path, triton_path
+from catzoo.kernels import numba_path, torch_path, triton_path
 from catzoo.kernels.bins import Bins
+from catzoo.kernels.numerics import is_recorded
 from catzoo.kernels.rules import Rule, Target, ValueRule
 from catzoo.kernels.td import TDInputs, TDResult
 
-Backend = Literal["auto", "torch", "triton"]
+Backend = Literal["auto", "numba", "torch", "triton"]
 
 
 class Implementation(Protocol):
@@ -50,7 +51,14 @@ class Choice:
 
 
 # "auto" takes the first that does not refuse. A backend is a module and one entry here.
-IMPLEMENTATIONS: dict[str, Implementation] = {"triton": triton_path, "torch": torch_path}
+IMPLEMENTATIONS: dict[str, Implementation] = {
+    "triton": triton_path,
+    "numba": numba_path,
+    "torch": torch_path,
+}
+
+# These go into a graph as operators (`compiled`), for all others PyTorch's plain formulas, which it can fuse.
+OPERATORS = ("triton",)
 
 # Made once: to make one takes a microsecond, and every call needs one.
 AUTOMATIC = {name: Choice(name, automatic=True) for name in IMPLEMENTATIONS}
@@ -93,19 +101,36 @@ def resolve_backend(backend: str, device: torch.device) -> str:
 def run(choice: Choice, step: str, device: torch.device, *arguments: Any) -> Any:
     """Call a step of the chosen implementation, and of the last one if an automatic choice breaks."""
     name, last = choice.name, next(reversed(IMPLEMENTATIONS))
-    if not choice.automatic or name == last:
+    if name != last and _is_for_pytorch(choice, device, arguments[0]):
+        name = last
+    if name == last or not choice.automatic:
         return getattr(IMPLEMENTATIONS[name], step)(*arguments)
-    if (name, device) in _broken or torch._C._len_torch_dispatch_stack():  # e.g. tensors without data
-        return getattr(IMPLEMENTATIONS[last], step)(*arguments)
     try:
         return getattr(IMPLEMENTATIONS[name], step)(*arguments)
-    except (torch.OutOfMemoryError, ValueError, TypeError):
+    except (torch.OutOfMemoryError, ValueError, TypeError, IndexError):
         raise  # nothing that says that the kernels are broken
     except Exception as error:
         if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
             raise
         _disable(name, device, error)
         return getattr(IMPLEMENTATIONS[last], step)(*arguments)
+
+
+def _is_for_pytorch(choice: Choice, device: torch.device, x: Tensor | TDInputs) -> bool:
+    """Whether this call of an implementation is PyTorch's to answer."""
+    in_a_graph = choice.name in OPERATORS
+    if not in_a_graph and is_recorded():
+        return True
+    # Under a mode that sees every operation, as `FakeTensorMode`, and inside of `torch.func`.
+    lacks_data = (
+        torch._C._functorch.peek_interpreter_stack() is not None or torch._C._len_torch_dispatch_stack() > 0
+    )
+    if not choice.automatic:
+        return lacks_data and not in_a_graph
+    if lacks_data or (choice.name, device) in _broken:
+        return True
+    logits = x.outputs if isinstance(x, TDInputs) else x
+    return choice.name == "numba" and numba_path.is_for_threads(logits.numel())
 
 
 def _disable(name: str, device: torch.device, error: Exception) -> None:

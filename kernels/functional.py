@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from catzoo.kernels import autograd, plain
-from catzoo.kernels.backend import Choice, choose, run
+from catzoo.kernels.backend import OPERATORS, Choice, choose, run
 from catzoo.kernels.bins import Bins
 from catzoo.kernels.check import check_outputs, check_target, check_td
 from catzoo.kernels.numerics import compute_dtype, is_recorded
@@ -44,7 +44,7 @@ def cross_entropy(
     check_target(logits, target, rule, weight)
     choice = choose(backend, logits.device, rule, logits.shape[-1], logits.dtype)
     if is_recorded():
-        if choice.name == "torch":  # the compiler fuses and derives the plain formula
+        if choice.name not in OPERATORS:  # the compiler fuses and derives the plain formula
             return plain.cross_entropy(logits, plain.label(target, rule, compute_dtype(logits)), weight)
         from catzoo.kernels import compiled
 
@@ -90,7 +90,7 @@ def categorical_td(
     inputs = TDInputs(outputs, action, next_outputs, reward, discount, next_online_outputs, weight)
     choice = _td_choice(inputs, rule, backend)
     if is_recorded():
-        if choice.name == "torch":
+        if choice.name not in OPERATORS:
             return plain.categorical_td(inputs, rule)
         from catzoo.kernels import compiled
 
@@ -125,7 +125,7 @@ def categorical_value(logits: Tensor, bins: Bins, *, backend: str = "auto") -> T
     """The mean of softmax(logits [..., K]) over the bins' centers → value [...], differentiable."""
     check_outputs("logits", logits, bins.num_bins)
     choice = choose(backend, logits.device, None, bins.num_bins, logits.dtype)
-    if choice.name == "torch":
+    if choice.name == "torch" or (is_recorded() and choice.name not in OPERATORS):
         return plain.categorical_value(logits, bins)
     if is_recorded():
         from catzoo.kernels import compiled

@@ -130,6 +130,12 @@ def chosen_td(inputs: TDInputs, rule: ValueRule, with_grad: bool) -> tuple[TDRes
     return TDResult(loss, target - value, (target < low) | (target > high)), grad_NK
 
 
+def put_scaled(grad_K: Tensor, by: Tensor, action: Tensor, outputs_AK: Tensor) -> Tensor:
+    """The gradient [..., A, K] of outputs from `chosen_td`'s and that of the losses [...]."""
+    scaled_K = grad_K * by.unsqueeze(-1)
+    return plain.put(scaled_K.to(grad_K.dtype), action, outputs_AK)
+
+
 def _next(inputs: TDInputs, rule: ValueRule, centers_K: Tensor) -> tuple[Tensor, Tensor | None]:
     """The value [N] of the greedy next action, and if it is to be projected its probabilities [N, K]."""
     online_NAK, projects = inputs.next_online_outputs, isinstance(rule, ProjectedLabel)

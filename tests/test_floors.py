@@ -38,9 +38,12 @@ ROOMS = {
 """Of zoo/: what each room may import there, beside itself."""
 NO_TORCH = ("system", "catalogue", "folders", "statistics", "cli")
 """Rooms of zoo/ that import no torch when they are imported."""
-TORCH = {"torch", "torchrl", "tensordict", "lightning"}
+TORCH = {"torch", "torchrl", "tensordict", "lightning", "numba"}
 TORCH_ONLY = {"torch", "triton"}
-ADAPTERS = {Path("losses/torchrl.py"): {"torchrl", "tensordict"}}
+ADAPTERS = {
+    Path("losses/torchrl.py"): {"torchrl", "tensordict"},
+    Path("kernels/numba_kernels.py"): {"numba", "llvmlite", "numpy"},
+}
 TWICE = {
     "registry.py": "agents, and environments: each is the registry of its room",
 }

@@ -8,7 +8,16 @@ import torch
 from torch import Tensor
 
 from catzoo import kernels
-from catzoo.kernels import Bins, GaussianLabel, ProjectedLabel, TwoHotLabel, backend, torch_path, triton_path
+from catzoo.kernels import (
+    Bins,
+    GaussianLabel,
+    ProjectedLabel,
+    TwoHotLabel,
+    backend,
+    numba_path,
+    torch_path,
+    triton_path,
+)
 
 CPU, CUDA, BINS = torch.device("cpu"), torch.device("cuda", 0), Bins.centered(-1, 1, 5)
 LOGITS, SCALAR = torch.randn(2, 5), torch.zeros(2)
@@ -43,13 +52,15 @@ def test_auto_takes_the_first_that_does_not_refuse(fused: SimpleNamespace) -> No
         backend.choose("fused", CPU, None, 6)
 
 
-def test_triton_is_for_gpus() -> None:
-    assert kernels.resolve_backend("auto", CPU) == "torch"
+def test_numba_is_for_cpus_and_triton_for_gpus() -> None:
+    assert kernels.resolve_backend("auto", CPU) == ("numba" if numba_path.INSTALLED else "torch")
     assert kernels.resolve_backend("auto", torch.device("meta")) == "torch"
     assert kernels.resolve_backend("auto", CUDA) == "triton"
     assert kernels.resolve_backend("torch", CUDA) == "torch"
     with pytest.raises(ValueError, match=r"^backend='triton' does not run on device 'cpu'$"):
         kernels.hl_gauss_cross_entropy(LOGITS, SCALAR, BINS, sigma=1.0, backend="triton")
+    with pytest.raises(ValueError, match=r"^backend='numba' does not run on device 'cuda:0'$"):
+        kernels.resolve_backend("numba", CUDA)
 
 
 def every_call(name: str) -> list[Tensor]:
@@ -145,7 +156,9 @@ UNEVEN = Bins.uneven([0, 1, 3, 7, 15, 31])
 L, Y = torch.zeros(2, 5), torch.zeros(2)
 META = torch.device("meta")
 BAD_CALLS = {
-    "backend must be one of 'auto', 'torch', 'triton'; got 'cuda'": lambda: gauss(L, Y, backend="cuda"),
+    "backend must be one of 'auto', 'numba', 'torch', 'triton'; got 'cuda'": lambda: gauss(
+        L, Y, backend="cuda"
+    ),
     "logits must be a floating point tensor, got torch.int64": lambda: gauss(L.long(), Y),
     r"logits must have shape \[..., 5\], got \[2, 1\]": lambda: gauss(torch.zeros(2, 1), Y),
     r"target must have shape \[2\], got \[3\]": lambda: gauss(L, torch.zeros(3)),

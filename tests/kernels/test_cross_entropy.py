@@ -1,13 +1,14 @@
-"""Losses and gradients of every categorical cross-entropy, with whole labels and with windows."""
+"""Losses and gradients of every categorical cross-entropy: whole labels, windows, and Numba's."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from backends_for_tests import only
 from catzoo import kernels
 from catzoo.kernels import (
     Bins,
@@ -98,10 +99,15 @@ LOSSES: dict[str, Loss] = {
 }
 
 
-@pytest.fixture(params=["whole", "windowed"], autouse=True)
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both sides of the threshold: whole labels, and windows where a rule has one."""
-    monkeypatch.setattr(torch_path, "SMALL", 2**40 if request.param == "whole" else -1)
+@pytest.fixture(params=["whole", "windowed", "numba"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Both sides of PyTorch's threshold, whole labels and windows where a rule has one; and Numba."""
+    monkeypatch.setattr(torch_path, "SMALL", -1 if request.param == "windowed" else 2**40)
+    yield from only("numba" if request.param == "numba" else "torch", monkeypatch)
+
+
+# What Numba leaves to PyTorch: float64, and graphs (`test_numba.py`).
+of_pytorch = pytest.mark.parametrize("way", ["whole", "windowed"], indirect=True)
 
 
 @pytest.fixture(params=LOSSES)
@@ -153,6 +159,7 @@ def test_half_precision_logits_are_computed_in_float32(name: str, dtype: torch.d
     assert torch.equal(half.grad, whole.grad.to(dtype))
 
 
+@of_pytorch
 def test_float64_stays_float64(name: str) -> None:
     logits, target = inputs(9, 51, torch.float64)
     loss = LOSSES[name](logits, target)
@@ -162,6 +169,7 @@ def test_float64_stays_float64(name: str) -> None:
     assert torch.allclose(loss, expected, rtol=1e-6 if name == "soft_label" else 1e-12)
 
 
+@of_pytorch
 def test_first_and_second_derivatives(name: str) -> None:
     logits, target = inputs(3, 5, torch.float64)
     weight = torch.tensor([0.5, 0.0, 2.0], dtype=torch.float64)
@@ -217,6 +225,7 @@ def test_vmap_over_one_argument(name: str) -> None:
         assert torch.allclose(by_logits[i], grad(rows[i], target[0]), atol=1e-6)
 
 
+@of_pytorch
 def test_compiles_without_a_break(name: str) -> None:
     logits, target = inputs(6, 21)
     weight = torch.linspace(0, 2, 6)

@@ -1,12 +1,14 @@
 """One Bellman step: loss, TD error, clipped flag and gradient of every rule, and greedy actions."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from backends_for_tests import only
 from catzoo import kernels
 from catzoo.kernels import Bins, GaussianLabel, ProjectedLabel, TDResult, TwoHotLabel, ValueRule, reference
 
@@ -22,6 +24,16 @@ RULES: dict[str, ValueRule] = {
     "c51": ProjectedLabel(Bins.centered(-10, 10, K)),
     "c51_on_uneven": ProjectedLabel(UNEVEN),
 }
+
+
+@pytest.fixture(params=["torch", "numba"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every implementation for a CPU."""
+    yield from only(request.param, monkeypatch)
+
+
+# What Numba leaves to PyTorch: float64, graphs (`test_numba.py`), and what is no tensor.
+of_pytorch = pytest.mark.parametrize("way", ["torch"], indirect=True)
 
 
 @pytest.fixture(params=RULES)
@@ -163,6 +175,16 @@ def test_a_nan_target_is_not_outside() -> None:
     assert not td(RULES["hl_gauss"], b).clipped.any()
 
 
+@pytest.mark.parametrize("end", [10.0, 0.1])
+def test_the_ends_themselves_are_not_outside(end: float) -> None:
+    """Whatever the float32 next to 0.1 is."""
+    b = batch(shape=(4,)) | {"discount": torch.zeros(4)}
+    low, high = torch.tensor([-end, end])
+    b["reward"] = torch.stack((low, high, low.nextafter(2 * low), high.nextafter(2 * high)))
+    rule = GaussianLabel(Bins(-end, end, K), end / K)
+    assert td(rule, b).clipped.tolist() == [False, False, True, True]
+
+
 def test_weights_do_not_touch_the_error(rule: ValueRule) -> None:
     b = batch()
     plain, weighted = td(rule, b), td(rule, b, weighted=True)
@@ -248,6 +270,7 @@ def test_func_second_derivative(rule: ValueRule) -> None:
 
 
 @pytest.mark.parametrize("weighted", [False, True])
+@of_pytorch
 def test_first_and_second_derivatives(rule: ValueRule, weighted: bool) -> None:
     b = {key: x.detach()[:3] for key, x in batch(torch.float64).items()}
     outputs = b["outputs"].clone().requires_grad_()
@@ -268,6 +291,7 @@ def test_backward_twice_through_a_kept_graph(rule: ValueRule) -> None:
 
 
 @pytest.mark.parametrize("double", [False, True])
+@of_pytorch
 def test_compiles_without_a_break(rule: ValueRule, double: bool) -> None:
     b = batch()
     torch.compiler.reset()
@@ -347,6 +371,7 @@ def test_greedy_action_ties_and_nan() -> None:
         ("reward", torch.zeros(B, device="meta"), "reward must be on 'cpu' as the logits, got 'meta'"),
     ],
 )
+@of_pytorch
 def test_bad_arguments_raise_one_line(key: str, value: Any, message: str) -> None:
     b = batch() | {key: value}
     with pytest.raises(ValueError, match=f"^{message}$"):

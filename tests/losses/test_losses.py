@@ -197,7 +197,7 @@ BAD = {
         "hl_gauss",
         {"pad_sigmas": 3, "sigma_ratio": 10, "align": "centers"},
     ),
-    "backend must be one of 'auto', 'torch', 'triton'; got 'cuda'": ("c51", {"backend": "cuda"}),
+    "backend must be one of 'auto', 'numba', 'torch', 'triton'; got 'cuda'": ("c51", {"backend": "cuda"}),
     "delta must be positive and finite, got 0": ("huber", {"delta": 0}),
     "num_quantiles must be an integer of at least 2, got 1": ("quantile", {"num_quantiles": 1}),
     "num_quantiles must be an integer of at least 2, got 9.0": ("quantile", {"num_quantiles": 9.0}),

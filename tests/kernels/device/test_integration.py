@@ -16,6 +16,7 @@ from catzoo.kernels import (
     TwoHotLabel,
     backend,
     compiled,
+    numba_path,
     plain,
 )
 from catzoo.losses import HLGauss
@@ -229,8 +230,9 @@ def test_distributed_data_parallel(tmp_path: Any) -> None:
 def test_auto_takes_triton_where_it_runs() -> None:
     assert backend.choose("auto", DEVICE, RULES["hl_gauss"], 21).name == "triton"
     assert backend.choose("auto", DEVICE, RULES["hl_gauss"], 21, torch.float64).name == "torch"
-    assert backend.choose("auto", DEVICE, RULES["hl_gauss"], 1025).name == "torch"
-    assert backend.choose("auto", DEVICE, ProjectedLabel(UNEVEN), 6).name == "torch"
+    second = "numba" if DEVICE.type == "cpu" and numba_path.INSTALLED else "torch"
+    assert backend.choose("auto", DEVICE, RULES["hl_gauss"], 1025).name == second
+    assert backend.choose("auto", DEVICE, ProjectedLabel(UNEVEN), 6).name == second
 
 
 @pytest.mark.parametrize(

@@ -7,59 +7,30 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from catzoo import kernels
 from catzoo.kernels import (
     Bins,
     GaussianLabel,
-    GivenLabel,
     NextDistribution,
     ProjectedLabel,
     TwoHotLabel,
     reference,
     triton_path,
 )
+from kernel_cases_for_tests import (
+    LAYOUTS,
+    RULES,
+    TD_RULES,
+    UNEVEN,
+    case,
+    gaussian,
+    in_float64,
+    laid_out,
+    td_inputs,
+)
 
 DEVICE = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
-UNEVEN = Bins.uneven([x * abs(x) / 260.1 for x in range(-51, 52, 2)])
-EDGE_CASES = [-10.0, 10.0, 0.0, -9.999999, 9.999999, 10.5, -1e30, 1e30, 3e38]
-
-
-def gaussian(num_bins: int, ratio: float = 0.75, **options: Any) -> GaussianLabel:
-    return GaussianLabel(Bins(-10, 10, num_bins), ratio * 20 / num_bins, **options)
-
-
-def targets(n: int, generator: torch.Generator) -> Tensor:
-    """Inside, outside, on both ends, on edges."""
-    values = 24 * torch.rand(n, generator=generator) - 12
-    some = min(n, len(EDGE_CASES))
-    values[:some] = torch.tensor(EDGE_CASES[:some])
-    return values
-
-
-def case(rule: Any, num_bins: int, n: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Any, Tensor]:
-    """Logits [n, K], a target, and its exact label [n, K] in float64."""
-    generator = torch.Generator(DEVICE).manual_seed(n)
-    logits = (3 * torch.randn(n, num_bins, generator=generator)).to(dtype)
-    value = targets(n, generator)
-    if isinstance(rule, GivenLabel):
-        label = torch.randn(n, num_bins, generator=generator).softmax(-1)
-        return logits, label, label.double()
-    edges, centers = (
-        make(torch.float64, DEVICE) for make in (rule.bins.edge_tensor, rule.bins.center_tensor)
-    )
-    if isinstance(rule, GaussianLabel):
-        clamped = value.double().clamp(*rule.value_range)
-        return logits, value, reference.hl_gauss_label(clamped, edges, rule.sigma)
-    if isinstance(rule, TwoHotLabel):
-        return logits, value, reference.two_hot_label(value.double(), centers)
-    next_logits = (3 * torch.randn(n, num_bins, generator=generator)).to(dtype)
-    discount = torch.tensor([0.99, 0.0, 1.0, 0.5, 0.05, 1e-4, -0.9])[torch.arange(n) % 7]
-    value[0] = 0.0
-    atoms = value.double()[:, None] + discount.double()[:, None] * centers
-    label = reference.c51_projection(next_logits.double().softmax(-1), atoms, centers)
-    return logits, NextDistribution(next_logits, value, discount), label
 
 
 def check(rule: Any, num_bins: int, n: int, dtype: torch.dtype = torch.float32) -> None:
@@ -74,21 +45,6 @@ def check(rule: Any, num_bins: int, n: int, dtype: torch.dtype = torch.float32) 
     unit = {torch.float32: 0.0, torch.bfloat16: 2.0**-7, torch.float16: 2.0**-10}[dtype]
     error = (grad.double() - expected_grad).abs()
     assert (error <= 1e-5 + unit * expected_grad.abs()).all(), error.max()
-
-
-RULES = {
-    "hl_gauss": gaussian,
-    "narrow": lambda k: gaussian(k, 0.3),
-    "spike": lambda k: gaussian(k, 0.05),
-    "window of 32": lambda k: gaussian(k, 2.0),
-    "all bins": lambda k: gaussian(k, 6.0),
-    "erfc": lambda k: gaussian(k, method="erfc"),
-    "unclamped": lambda k: gaussian(k, clamp=(-100.0, 13.0)),
-    "clamped inside": lambda k: gaussian(k, clamp=(-7.0, 6.5)),
-    "two_hot": lambda k: TwoHotLabel(Bins.centered(-10, 10, k)),
-    "c51": lambda k: ProjectedLabel(Bins.centered(-10, 10, k)),
-    "given": lambda k: GivenLabel(),
-}
 
 
 @pytest.mark.parametrize("num_bins", [2, 3, 8, 9, 51, 64, 65, 101, 128, 255, 257, 1024])
@@ -225,23 +181,13 @@ def test_large_logits_stay_finite() -> None:
     assert grad.isfinite().all()
 
 
-@pytest.mark.parametrize("layout", ["transposed", "every second", "expanded", "leading", "swapped", "empty"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", ["hl_gauss", "c51", "given"])
 def test_strides_and_leading_dimensions(name: str, layout: str) -> None:
     rule = RULES[name](51)
     logits, target, _ = case(rule, 51, 12)
-    make = {
-        "transposed": lambda x: x.T.contiguous().T if x.ndim == 2 else x,
-        "every second": lambda x: (
-            x.repeat_interleave(2, 0).repeat_interleave(2, -1)[::2, ::2] if x.ndim == 2 else x
-        ),
-        "expanded": lambda x: x[:1].expand_as(x),
-        "leading": lambda x: x.reshape(3, 4, *x.shape[1:]),
-        "swapped": lambda x: x.reshape(3, 4, *x.shape[1:]).transpose(0, 1),
-        "empty": lambda x: x[:0],
-    }[layout]
-    view = make(logits)
-    goal = NextDistribution(*map(make, target)) if isinstance(target, NextDistribution) else make(target)
+    view, is_next = laid_out(logits, layout), isinstance(target, NextDistribution)
+    goal = NextDistribution(*(laid_out(x, layout) for x in target)) if is_next else laid_out(target, layout)
     loss, grad = kernels.loss_and_grad(view, goal, rule, backend="triton")
     plain = (
         NextDistribution(*(x.contiguous() for x in goal)) if isinstance(goal, tuple) else goal.contiguous()
@@ -250,30 +196,6 @@ def test_strides_and_leading_dimensions(name: str, layout: str) -> None:
     assert loss.shape == view.shape[:-1]
     assert torch.allclose(loss, expected, rtol=1e-5, atol=1e-5)
     assert torch.allclose(grad, expected_grad, atol=1e-5)
-
-
-def td_inputs(rule: Any, actions: int, batch: int = 9) -> dict[str, Tensor]:
-    generator = torch.Generator(DEVICE).manual_seed(actions)
-    shape = (batch, actions, rule.bins.num_bins)
-    return {
-        "outputs": 3 * torch.randn(shape, generator=generator),
-        "action": torch.randint(actions, (batch,), generator=generator),
-        "next_outputs": 3 * torch.randn(shape, generator=generator),
-        "reward": 12 * torch.randn(batch, generator=generator),
-        "discount": 0.99 * (torch.arange(batch) % 4 != 0).float(),
-        "rule": rule,
-    }
-
-
-TD_RULES = {
-    "hl_gauss": gaussian(51),
-    "narrow": gaussian(33, 0.3),
-    "all bins": gaussian(51, 6.0),
-    "two_hot": TwoHotLabel(Bins.centered(-10, 10, 51)),
-    "c51": ProjectedLabel(Bins.centered(-10, 10, 51)),
-    "uneven": GaussianLabel(UNEVEN, 0.3),
-    "uneven two_hot": TwoHotLabel(UNEVEN),
-}
 
 
 @pytest.mark.parametrize("double", [False, True])
@@ -285,10 +207,7 @@ def test_bellman_step(name: str, actions: int, double: bool) -> None:
         inputs["next_online_outputs"] = inputs["next_outputs"].flip(0)
     inputs["weight"] = torch.linspace(0, 1, 9)
     step, grad = kernels.categorical_td_and_grad(**inputs, backend="triton")
-    exact = {
-        key: x.double() if isinstance(x, Tensor) and x.is_floating_point() else x for key, x in inputs.items()
-    }
-    expected, expected_grad = kernels.categorical_td_and_grad(**exact, backend="torch")
+    expected, expected_grad = kernels.categorical_td_and_grad(**in_float64(inputs), backend="torch")
     assert torch.allclose(step.loss.double(), expected.loss, rtol=1e-5, atol=1e-5)
     assert torch.allclose(step.td_error.double(), expected.td_error, atol=1e-5)
     assert torch.equal(step.clipped, expected.clipped)
