@@ -42,8 +42,10 @@ class Agent(nn.Module):
         self.adaptive = adaptive_support(value_loss, recipe)
         """The ends of its support, where they follow the targets; None: they stay."""
         if self.adaptive is not None:
-            self.adaptive.settle(self)
-            self.register_load_state_dict_post_hook(lambda agent, _: agent.adaptive.settle(agent))
+            self.adaptive.settle(value_loss, network)
+            self.register_load_state_dict_post_hook(
+                lambda agent, _: agent.adaptive.settle(agent.value_loss, agent.network)
+            )
         self.trained_steps = 0
         """Agent steps behind its weights, where they were loaded."""
 

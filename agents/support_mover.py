@@ -71,10 +71,10 @@ class SupportMover:
     @torch.no_grad()
     def move(self, ends: Ends, batches: Any) -> None:
         """Moves the support, all heads at once; nothing may be collected meanwhile."""
-        agent, before = self.agent, self.agent.value_loss.support
+        agent, loss, before = self.agent, self.agent.value_loss, self.agent.value_loss.support
         agent.adaptive.ends.copy_(torch.tensor(ends))
-        agent.adaptive.settle(agent)
-        moved = Moved(before, agent.value_loss.support)
+        agent.adaptive.settle(loss, agent.network)
+        moved = Moved(before, loss.support)
         observation = batches.observation.flatten(0, 1)
         observation = observation[:: math.ceil(len(observation) / STATES)]
         with evaluation_mode(agent):

@@ -117,7 +117,9 @@ class Playing:
 
     def _check_adaptive(self, loss: ValueLossConfig) -> None:
         if loss.sigma is not None:
-            raise RecipeError("support=adaptive has no fixed unit: leave value_loss.sigma out, or say sigma_ratio")
+            raise RecipeError(
+                "support=adaptive has no fixed unit: leave value_loss.sigma out, or say sigma_ratio"
+            )
         ends = adaptive_ends(self.initial_value)  # type: ignore[attr-defined]  # of `Recipe` too
         if (loss.v_min, loss.v_max) != ends:
             raise RecipeError(
@@ -126,7 +128,9 @@ class Playing:
             )
         for key in ("compile", "cuda_graph"):
             if getattr(self.compute, key):
-                raise RecipeError(f"support=adaptive moves its bins, which compute.{key}=true takes as constant")
+                raise RecipeError(
+                    f"support=adaptive moves its bins, which compute.{key}=true takes as constant"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,7 @@ def over(values: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
         if ends:
             raise RecipeError(f"support={support} has ends of its own: leave {' and '.join(ends)} out")
         dropped |= {*_OF_VALUE}
-    if support == AUTO or before == AUTO and (ends or support == ADAPTIVE):
+    if support == AUTO or (before == AUTO and (ends or support == ADAPTIVE)):
         values = {key: value for key, value in values.items() if key not in ("support", "normalize")}
     elif before == ADAPTIVE and ends:
         values = {key: value for key, value in values.items() if key != "support"}

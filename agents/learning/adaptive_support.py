@@ -10,16 +10,13 @@ stay constant numbers for the kernels, and heads are re-projected when they do (
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from catzoo.hparams.recipe import ADAPTIVE
 from catzoo.losses import CategoricalLoss, ValueLoss, make_value_loss
-
-if TYPE_CHECKING:
-    from catzoo.agents.agent import Agent
 
 Ends = tuple[float, float]
 """v_min and v_max."""
@@ -51,16 +48,16 @@ class AdaptiveSupport(nn.Module):
         self.finest = FINEST * (arguments["v_max"] - arguments["v_min"])
         """The narrowest range that it may have."""
 
-    def settle(self, agent: Agent) -> None:
-        """Gives an agent's value loss these ends, and its head the start that goes with them.
+    def settle(self, loss: CategoricalLoss, network: nn.Module) -> None:
+        """Gives an agent's value loss these ends, and its network's head the start that goes with them.
 
         Raises:
             ValueError: ends that are none, from a damaged file.
         """
-        loss, (v_min, v_max) = agent.value_loss, self.ends.tolist()
+        v_min, v_max = self.ends.tolist()
         if (v_min, v_max) != (loss.support.v_min, loss.support.v_max):
             loss.become(make_value_loss(self.name, **{**self.arguments, "v_min": v_min, "v_max": v_max}))
-        head = agent.network.head.parts[0]
+        head = network.head.parts[0]
         if head.initial_outputs is not None:
             value = min(max(self.initial_value or 0.0, v_min), v_max)
             head.initial_outputs.copy_(loss.initial_outputs(value))
