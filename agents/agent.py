@@ -42,10 +42,8 @@ class Agent(nn.Module):
         self.adaptive = adaptive_support(value_loss, recipe)
         """The ends of its support, where they follow the targets; None: they stay."""
         if self.adaptive is not None:
-            self.adaptive.settle(value_loss, network)
-            self.register_load_state_dict_post_hook(
-                lambda agent, _: agent.adaptive.settle(agent.value_loss, agent.network)
-            )
+            _settle(self)
+            self.register_load_state_dict_post_hook(_settle)
         self.trained_steps = 0
         """Agent steps behind its weights, where they were loaded."""
 
@@ -83,3 +81,8 @@ class Agent(nn.Module):
     def weights(self) -> dict[str, Tensor]:
         """A copy of the parameters and buffers, on the CPU."""
         return {name: tensor.detach().to("cpu", copy=True) for name, tensor in self.state_dict().items()}
+
+
+def _settle(agent: Agent, *_: Any) -> None:
+    """Weights that were loaded bring the ends of their support along."""
+    agent.adaptive.settle(agent.value_loss, agent.network)

@@ -98,7 +98,7 @@ class AtWork(Bookkeeping):
         losses, td_error_KB = self.learner.learn(batches, self.updates)
         self.learned(batches, losses, td_error_KB)
         self.feed.learned(td_error_KB, self)
-        if self.mover is not None and (ends := self.mover.learned(batches, self)) is not None:
+        if self.mover is not None and (ends := self.mover.look(batches, self)) is not None:
             self.rest()  # what plays in a thread decodes by the support
             self.mover.move(ends, batches)
         return td_error_KB

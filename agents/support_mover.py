@@ -46,7 +46,7 @@ class SupportMover:
         self.wide = 0
         """Looks in a row at which the support was too wide."""
 
-    def learned(self, batches: Any, books: Bookkeeping) -> Ends | None:
+    def look(self, batches: Any, books: Bookkeeping) -> Ends | None:
         """Called after the updates on batches [K, B, ...]; the new ends, if the support is to move."""
         if books.updates // EVERY == (books.updates - len(batches.action)) // EVERY:
             return None
