@@ -120,6 +120,10 @@ class Playing:
             raise RecipeError(
                 "support=adaptive has no fixed unit: leave value_loss.sigma out, or say sigma_ratio"
             )
+        if loss.spacing == "symexp":
+            raise RecipeError(
+                "support=adaptive has equal bins: value_loss.spacing=symexp does not go with it"
+            )
         ends = adaptive_ends(self.initial_value)  # type: ignore[attr-defined]  # of `Recipe` too
         if (loss.v_min, loss.v_max) != ends:
             raise RecipeError(

@@ -100,6 +100,7 @@ def test_a_recipe_of_a_file_follows_the_same_rules():
             {"support": "adaptive", "compute": {"compile": True}},
             "compute.compile=true takes as constant",
         ),
+        ("dqn", {"support": "adaptive", "value_loss": {"spacing": "symexp"}}, "spacing=symexp does not go"),
         ("dqn", {"support": "adaptive", "compute": {"cuda_graph": True}}, "compute.cuda_graph=true takes"),
         ("dqn", {"initial_value": 11.0}, None),
     ],
