@@ -23,6 +23,8 @@ Ends = tuple[float, float]
 NEAR = 0.025
 """A target so close to an end, in shares of the range, is one that the support is too short for: labels are
 truncated there, and pull values inwards."""
+GROWTH = 2
+"""By which a range is multiplied that is too short."""
 MARGIN = 0.05
 """Share of the range that is left beyond the targets at both ends when it moves."""
 NARROW = 1 / 8
@@ -71,16 +73,17 @@ def adaptive_support(value_loss: ValueLoss, recipe: Any) -> AdaptiveSupport | No
 
 
 def grown(ends: Ends, low: float, high: float) -> Ends:
-    """Ends that hold targets from `low` to `high`: as they were if they do, else doubled that way."""
+    """Ends that hold targets from `low` to `high`: as they were if they do, else longer that way."""
     v_min, v_max = ends
     span = v_max - v_min
     down, up = low < v_min + NEAR * span, high > v_max - NEAR * span
     if not (down or up):
         return ends
     while (too_high := up and high > v_max - MARGIN * span) or (down and low < v_min + MARGIN * span):
-        v_min, v_max = (v_min, v_max + span) if too_high else (v_min - span, v_max)
-        span *= 2
-    # A doubled range has wider bins, and so a wider margin at the end that did not move too.
+        more = (GROWTH - 1) * span
+        v_min, v_max = (v_min, v_max + more) if too_high else (v_min - more, v_max)
+        span *= GROWTH
+    # A longer range has wider bins, and so a wider margin at the end that did not move too.
     return min(v_min, low - MARGIN * span), max(v_max, high + MARGIN * span)
 
 
