@@ -7,6 +7,7 @@ import torch
 
 from catzoo.agents import DQN, AtWork, Compute, QNetwork, SupportMonitor
 from catzoo.agents import support_mover as module
+from catzoo.agents.learning import adaptive_support
 from catzoo.hparams import DQNRecipe, build
 from catzoo.losses import HLGauss, make_value_loss
 
@@ -80,6 +81,7 @@ def test_no_decoded_value_jumps_in_either_network(corridor, options, monkeypatch
         self.agent.train()
 
     monkeypatch.setattr(module.SupportMover, "move", watched)
+    monkeypatch.setattr(adaptive_support, "GROWTH", 2)  # more moves
     run(make(corridor, **options), 1500)
     assert len(jumps) >= 4
     assert max(jumps) < 0.5

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catzoo.agents.learning.adaptive_support import MARGIN, NARROW, NEAR, grown, halved
+from catzoo.agents.learning.adaptive_support import GROWTH, MARGIN, NARROW, NEAR, grown, halved
 
 NUMBERS = st.floats(-1e4, 1e4)
 
@@ -21,7 +21,7 @@ def test_ends_hold_the_targets_and_then_stay(v_min, span, low, width):
     if v_min + inner <= low and high <= ends[1] - inner:
         assert new == ends
     else:
-        assert range_ >= 2 * span * (1 - 1e-9)  # by a factor, so that moves are rare
+        assert range_ >= GROWTH * span * (1 - 1e-9)  # by a factor, so that moves are rare
         assert grown(new, low, high) == new
 
 
@@ -29,8 +29,8 @@ def test_an_end_that_is_not_needed_stays_but_for_its_margin():
     assert grown((-1.0, 1.0), 0.5, 3.0) == (-1.0, 7.0)
     assert grown((-1.0, 1.0), -3.0, -0.5) == (-7.0, 1.0)
     low, high = grown((-4.0, 60.0), 0.0, 70.0)
-    assert low == pytest.approx(-MARGIN * 128)
-    assert high == 124.0
+    assert low == pytest.approx(-MARGIN * 256)
+    assert high == 252.0
     assert grown((-1.0, 1.0), -500.0, 500.0)[0] < -500.0
 
 
