@@ -4,8 +4,8 @@ A new bin's logits are those of the old bins beside it: a linear map of the laye
 Adam's moments. It is good for smooth distributions, and not for narrow ones, so that the layer is then
 fitted to what the old distributions are over the new bins (`Moved.probs`), for some steps on states at hand.
 Both are deterministic. On replayed states of trained agents that were not among those fitted to (HL-Gauss,
-Two-Hot, C51 on CartPole; HL-Gauss, Rainbow + C51 on Breakout) a doubled range moves decoded values by 0.02 to
-0.07 of a new bin on average; the map alone by 0.03 to 1.4.
+Two-Hot, C51 on CartPole; HL-Gauss, Rainbow + C51 on Breakout) a fourfold range moves decoded values by 0.03
+to 0.08 of a new bin on average; the map alone by 0.12 to 1.2 (`zoo/results/README.md`).
 
 PopArt (van Hasselt et al. 2016, arXiv 1602.07714) does this for one output, where the map alone is exact.
 
