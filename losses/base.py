@@ -9,6 +9,7 @@ Shapes: ... any leading dimensions, B batch, A actions, K outputs per value.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -233,6 +234,10 @@ class CategoricalLoss(ValueLoss):
     def encode(self, value: Tensor) -> Tensor:
         """The label [..., K] of a value [...]: the two-hot distribution, whose mean is the value."""
         return label(value, TwoHotLabel(self.support.bins))
+
+    def become(self, other: Self) -> None:
+        """Takes over another support and its rules; the object stays, since policies hold its methods."""
+        self.__dict__.update(other.to(self.support.edges.device).__dict__)
 
 
 NARROW = 0.1

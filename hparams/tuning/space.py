@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 from catzoo.hparams.agents import agents_with, all_keys
 from catzoo.hparams.overrides import merge
-from catzoo.hparams.recipe import Recipe
+from catzoo.hparams.recipe import ADAPTIVE, Recipe
 from catzoo.hparams.schema import RecipeError, brief, convert, shown, types_of, unknown_key
 from catzoo.hparams.value_losses import VALUE_LOSSES
 from catzoo.hparams.yaml_files import read_yaml
@@ -267,6 +267,11 @@ def scale_of(recipe: Recipe, key: str, of: str) -> float:
             raise RecipeError(f"{key}: of: recipe needs a number above 0 in the recipe, not {shown(own)}")
         return float(own)
     loss = recipe.value_loss
+    if getattr(recipe, "support", None) == ADAPTIVE:
+        raise RecipeError(
+            f"{brief(key)}: of: support goes with ends that stay, not with support={ADAPTIVE}: "
+            "tune value_loss.sigma_ratio, as --space grid does"
+        )
     if loss.v_min is None or loss.v_max is None:
         raise RecipeError(f"{brief(key)}: of: support needs value_loss.v_min and .v_max in the recipe")
     return loss.v_max - loss.v_min
