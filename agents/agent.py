@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from catzoo.agents.collecting.exploration import EpsilonGreedy
+from catzoo.agents.learning.adaptive_support import adaptive_support
 from catzoo.agents.learning.learner import Step
 from catzoo.agents.learning.return_scale import ReturnScale
 from catzoo.losses import ValueLoss
@@ -38,6 +39,11 @@ class Agent(nn.Module):
         scaled = hasattr(recipe, "normalize") and recipe.normalize.reward
         self.return_scale = ReturnScale() if scaled else None
         """What rewards are divided by before they are learned from; None: nothing."""
+        self.adaptive = adaptive_support(value_loss, recipe)
+        """The ends of its support, where they follow the targets; None: they stay."""
+        if self.adaptive is not None:
+            _settle(self)
+            self.register_load_state_dict_post_hook(_settle)
         self.trained_steps = 0
         """Agent steps behind its weights, where they were loaded."""
 
@@ -75,3 +81,8 @@ class Agent(nn.Module):
     def weights(self) -> dict[str, Tensor]:
         """A copy of the parameters and buffers, on the CPU."""
         return {name: tensor.detach().to("cpu", copy=True) for name, tensor in self.state_dict().items()}
+
+
+def _settle(agent: Agent, *_: Any) -> None:
+    """Weights that were loaded bring the ends of their support along."""
+    agent.adaptive.settle(agent.value_loss, agent.network)

@@ -17,6 +17,7 @@ from catzoo.agents.agent import Agent
 from catzoo.agents.bookkeeping import Bookkeeping
 from catzoo.agents.learning.learner import Learner
 from catzoo.agents.replay import Recorder
+from catzoo.agents.support_mover import SupportMover
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class AtWork(Bookkeeping):
         self.every = {step.name: step.every for step in self.learner.steps}
         settings = {"folder": folder, "recorder": recorder, "overlap": self.compute.overlap}
         self.feed = agent.feed(agent, self.learner, env, seed=seed, **settings)
+        self.mover = None if agent.adaptive is None else SupportMover(agent, self.learner)
+        """Of an adaptive support."""
         self.loggers: Sequence[Any] = ()
         """Take the rows of metrics, see `bookkeeping`."""
 
@@ -95,6 +98,9 @@ class AtWork(Bookkeeping):
         losses, td_error_KB = self.learner.learn(batches, self.updates)
         self.learned(batches, losses, td_error_KB)
         self.feed.learned(td_error_KB, self)
+        if self.mover is not None and (ends := self.mover.look(batches, self)) is not None:
+            self.rest()  # what plays in a thread decodes by the support
+            self.mover.move(ends, batches)
         return td_error_KB
 
     def log(self, row: dict[str, float]) -> None:
@@ -104,7 +110,7 @@ class AtWork(Bookkeeping):
 
     def components(self) -> dict[str, Any]:
         """What a checkpoint saves beside the agent's parameters and the progress, by name."""
-        return self.feed.components()
+        return self.feed.components() | ({} if self.mover is None else {"mover": self.mover})
 
     def load_progress(self, progress: dict[str, Any]) -> None:
         """Restores `progress`."""

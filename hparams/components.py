@@ -24,6 +24,8 @@ class ValueLossConfig:
     """Upper end of the support, in units of discounted return."""
     align: Literal["edges", "centers"] | None = None
     """Whether v_min and v_max are the outer bin edges or the outer bin centres."""
+    spacing: Literal["uniform", "symexp"] | None = None
+    """Whether bins are equally wide, or grow with 1 + |value| (DreamerV3's; few of them reach far)."""
     sigma: float | None = bounded(None, above=0)
     """HL-Gauss: standard deviation of the label, in units of return; excludes sigma_ratio."""
     sigma_ratio: float | None = bounded(None, above=0)

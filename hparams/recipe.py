@@ -24,9 +24,20 @@ from catzoo.hparams.components import (
     ValueLossConfig,
 )
 from catzoo.hparams.schema import RecipeError, bounded
+from catzoo.hparams.value_losses import VALUE_LOSSES
 
 AUTO_END = 10.0
 """The ends of an automatic support are ± this: what `ReturnScale` makes of the largest return."""
+
+
+AUTO, ADAPTIVE = "auto", "adaptive"
+"""Values of `support`."""
+
+
+def adaptive_ends(initial_value: float | None) -> tuple[float, float]:
+    """Where the ends of an adaptive support begin: 1 from the initial value, or as far from it as 0 is."""
+    value = initial_value or 0.0
+    return value - max(1.0, abs(value)), value + max(1.0, abs(value))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,15 +94,18 @@ class Playing:
     """Atari: a lost life ends the episode while training; scores are of whole games."""
     record: float = bounded(0.0, at_least=0, at_most=1)
     """Share of the transitions collected that the run keeps in its folder, as a dataset for cql."""
-    support: Literal["set", "auto"] = "set"
-    """`set`: as v_min and v_max say; `auto`: ±10, as returns are scaled (`normalize.reward`) to fit."""
+    support: Literal["set", "auto", "adaptive"] = "set"
+    """`set`: as v_min and v_max say; `auto`: ±10, as returns are scaled (`normalize.reward`) to fit;
+    `adaptive`: begins at ±1 around the initial value, and its ends follow the targets."""
     normalize: NormalizeConfig = field(default_factory=NormalizeConfig)
     exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
     compute: CollectingComputeConfig = field(default_factory=CollectingComputeConfig)
 
     def __post_init__(self) -> None:
         loss: ValueLossConfig = self.value_loss  # type: ignore[attr-defined]  # of `Recipe`, which stands beside
-        if self.support != "auto":
+        if self.support == ADAPTIVE and "v_min" in VALUE_LOSSES[loss.name].keys:
+            self._check_adaptive(loss)
+        if self.support != AUTO:
             return
         if not self.normalize.reward:
             raise RecipeError("support=auto scales returns: normalize.reward=false does not go with it")
@@ -100,6 +114,27 @@ class Playing:
                 f"support=auto has value_loss.v_min={-AUTO_END:g} and value_loss.v_max={AUTO_END:g}: "
                 "support=set takes others"
             )
+
+    def _check_adaptive(self, loss: ValueLossConfig) -> None:
+        if loss.sigma is not None:
+            raise RecipeError(
+                "support=adaptive has no fixed unit: leave value_loss.sigma out, or say sigma_ratio"
+            )
+        if loss.spacing == "symexp":
+            raise RecipeError(
+                "support=adaptive has equal bins: value_loss.spacing=symexp does not go with it"
+            )
+        ends = adaptive_ends(self.initial_value)  # type: ignore[attr-defined]  # of `Recipe` too
+        if (loss.v_min, loss.v_max) != ends:
+            raise RecipeError(
+                f"support=adaptive begins at value_loss.v_min={ends[0]:g} and value_loss.v_max={ends[1]:g}: "
+                "support=set takes others"
+            )
+        for key in ("compile", "cuda_graph"):
+            if getattr(self.compute, key):
+                raise RecipeError(
+                    f"support=adaptive moves its bins, which compute.{key}=true takes as constant"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,8 @@
-"""`support: auto`: returns are scaled, so that the same two ends hold them in every environment."""
+"""Supports that nobody has to choose.
+
+`support: auto`: returns are scaled, so that the same two ends hold them in every environment. `adaptive`: the
+ends follow the targets, from a narrow range around the initial value on.
+"""
 
 from __future__ import annotations
 
@@ -6,44 +10,62 @@ from collections.abc import Mapping
 from typing import Any
 
 from catzoo.hparams.overrides import merge
-from catzoo.hparams.recipe import AUTO_END
+from catzoo.hparams.recipe import ADAPTIVE, AUTO, AUTO_END, Recipe, adaptive_ends
 from catzoo.hparams.schema import RecipeError
 from catzoo.hparams.value_losses import VALUE_LOSSES
 
 _EXCLUDE = (("sigma", "sigma_ratio"), ("sigma_ratio", "sigma"))
+_OF_VALUE = ("v_min", "v_max", "sigma")
+"""Keys of `value_loss` in units of value."""
 
 
 def over(values: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe's nested values with others over them; what excludes those gives way.
 
     Raises:
-        RecipeError: `said` has both an automatic support and an end of one.
+        RecipeError: `said` has both a support that nobody sets and what would set one.
     """
     of_loss = said.get("value_loss")
     of_loss = of_loss if isinstance(of_loss, Mapping) else {}
     dropped = {other for given, other in _EXCLUDE if given in of_loss}
-    ends = [f"value_loss.{end}" for end in ("v_min", "v_max") if of_loss.get(end) is not None]
-    if said.get("support") == "auto":
+    ends = [f"value_loss.{key}" for key in _OF_VALUE if of_loss.get(key) is not None]
+    support, before = said.get("support"), values.get("support")
+    if support != ADAPTIVE:  # with the others a label's width may be said
+        ends = [end for end in ends if end != "value_loss.sigma"]
+    if support in (AUTO, ADAPTIVE):
         if ends:
-            raise RecipeError(f"support=auto has ends of its own: leave {' and '.join(ends)} out")
-        dropped |= {"v_min", "v_max", "sigma"}  # all are in units of value
-    if said.get("support") == "auto" or (ends and values.get("support") == "auto"):
+            raise RecipeError(f"support={support} has ends of its own: leave {' and '.join(ends)} out")
+        dropped |= {*_OF_VALUE}
+    if support == AUTO or (before == AUTO and (ends or support == ADAPTIVE)):
         values = {key: value for key, value in values.items() if key not in ("support", "normalize")}
-    before = values.get("value_loss")
-    if isinstance(before, Mapping):
-        values = {**values, "value_loss": {k: v for k, v in before.items() if k not in dropped}}
+    elif before == ADAPTIVE and ends:
+        values = {key: value for key, value in values.items() if key != "support"}
+    loss = values.get("value_loss")
+    if isinstance(loss, Mapping):
+        values = {**values, "value_loss": {k: v for k, v in loss.items() if k not in dropped}}
     return merge(values, said)
 
 
 def with_ends(values: Mapping[str, Any], loss: str) -> dict[str, Any]:
-    """Nested values of a recipe with what `support: auto` stands for."""
-    if values.get("support") != "auto":
+    """Nested values of a recipe with what `support: auto` or `adaptive` stands for."""
+    support = values.get("support")
+    if support not in (AUTO, ADAPTIVE):
         return dict(values)
     value_loss = dict(values.get("value_loss") or {})
     if "v_min" in VALUE_LOSSES[loss].keys:
-        value_loss |= {"v_min": -AUTO_END, "v_max": AUTO_END}
+        value_loss |= dict(zip(("v_min", "v_max"), _ends(values), strict=True))
+    if support == ADAPTIVE:
+        return {**values, "value_loss": value_loss}
     return {
         **values,
         "normalize": {"reward": True, **(values.get("normalize") or {})},
         "value_loss": value_loss,
     }
+
+
+def _ends(values: Mapping[str, Any]) -> tuple[float, float]:
+    if values["support"] == AUTO:
+        return -AUTO_END, AUTO_END
+    begin = values.get("initial_value", Recipe.initial_value)
+    # What is no number is for the recipe's own check to name.
+    return adaptive_ends(begin if isinstance(begin, int | float) else None)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from catzoo.hparams.schema import RecipeError, nearest, shown
 
-_SUPPORT = ("num_bins", "v_min", "v_max", "align")
+_SUPPORT = ("num_bins", "v_min", "v_max", "align", "spacing")
 
 
 @dataclass(frozen=True)

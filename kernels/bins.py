@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from catzoo.kernels.numerics import may_keep
+from catzoo.kernels.numerics import may_keep, position_dtype
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,13 @@ class Bins:
     def center_tensor(self, dtype: torch.dtype, device: torch.device) -> Tensor:
         """The centers [K]; on a CPU always the same tensor, which must not be written to."""
         return _kept(self, False, dtype, device) if may_keep(device) else _points(self, False, dtype, device)
+
+    def centers_to_sum(self, dtype: torch.dtype, device: torch.device) -> Tensor:
+        """The centers [K] as a mean over them needs them: uneven ones in float64.
+
+        They may reach to 1e8 on both sides, and what is left of that when it cancels is the value.
+        """
+        return self.center_tensor(dtype if self.is_uniform else position_dtype(device), device)
 
 
 def _points(bins: Bins, edges: bool, dtype: torch.dtype, device: torch.device) -> Tensor:

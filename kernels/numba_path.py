@@ -40,10 +40,12 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 VECTORS = 32
 # PyTorch shares an operation between threads from twice 32768 numbers on.
 LARGE = 65_536
+# Centers so many narrow bins apart cancel in float64 only, which these loops do not sum in.
+FAR = 10_000
 
 
 class _UnfitError(Exception):
-    """A tensor of another dtype, or without memory of its own."""
+    """A tensor of another dtype, or without memory of its own, or bins that reach too far."""
 
 
 def refusal(device: torch.device, rule: Rule | None, num_bins: int, dtype: torch.dtype) -> str | None:
@@ -99,6 +101,7 @@ def _td(inputs: TDInputs, rule: ValueRule, with_grad: bool, whole: bool) -> tupl
         logits, action = _dense(outputs_AK), _dense(action, INTEGERS)
         floats = following_AK, online_AK, reward, discount, weight
         others = [None if x is None else _dense(x) for x in floats]
+        constants = _near(rule, logits.shape[-1])
     except _UnfitError:
         step = torch_path.categorical_td if whole else torch_path.chosen_td
         return step(inputs, rule, with_grad)
@@ -108,7 +111,7 @@ def _td(inputs: TDInputs, rule: ValueRule, with_grad: bool, whole: bool) -> tupl
     if with_grad:
         grad = torch.zeros_like(logits) if whole else logits.new_empty((*shape, num_bins))
     if loss.numel():
-        constants, tensors = _constants(rule, num_bins), (logits, action, *others, loss, error, clipped, grad)
+        tensors = (logits, action, *others, loss, error, clipped, grad)
         addresses = [0 if x is None else x.data_ptr() for x in tensors]
         row = _kernels().categorical_td(*addresses, whole, loss.numel(), actions, *constants.arguments)
         if row >= 0:
@@ -137,12 +140,11 @@ def put_scaled(grad_K: Tensor, by: Tensor, action: Tensor, outputs_AK: Tensor) -
 def categorical_value(logits_K: Tensor, bins: Bins) -> Tensor:
     """The mean [...] of the softmax over the centers."""
     try:
-        logits = _dense(logits_K)
+        logits, constants = _dense(logits_K), _near(bins, bins.num_bins)
     except _UnfitError:
         return torch_path.categorical_value(logits_K, bins)
     value = logits.new_empty(logits.shape[:-1])
     if value.numel():
-        constants = _constants(bins, bins.num_bins)
         addresses = logits.data_ptr(), 0, value.data_ptr()
         _kernels().greedy_action(*addresses, value.numel(), 1, *constants.arguments)
     return value
@@ -151,13 +153,12 @@ def categorical_value(logits_K: Tensor, bins: Bins) -> Tensor:
 def greedy_action(logits_AK: Tensor, bins: Bins) -> Tensor:
     """The action [...] of the largest value."""
     try:
-        logits = _dense(logits_AK)
+        logits, constants = _dense(logits_AK), _near(bins, bins.num_bins)
     except _UnfitError:
         return torch_path.greedy_action(logits_AK, bins)
     value = logits.new_empty(logits.shape[:-2])
     action = torch.empty_like(value, dtype=torch.int64)
     if action.numel():
-        constants = _constants(bins, bins.num_bins)
         addresses = logits.data_ptr(), action.data_ptr(), value.data_ptr()
         _kernels().greedy_action(*addresses, action.numel(), logits.shape[-2], *constants.arguments)
     return action
@@ -180,6 +181,8 @@ class Constants(NamedTuple):
 
     arguments: tuple[int, ...]
     held: tuple[Any, ...]
+    is_far: bool
+    """Whether a mean over the centers needs float64."""
 
 
 # By identity, as in `torch_path`; the rule is held so that its id stays its own.
@@ -198,6 +201,14 @@ def _constants(rule: Rule | Bins, num_bins: int) -> Constants:
             _kept.clear()
         _kept[id(rule)] = kept
     return kept
+
+
+def _near(rule: ValueRule | Bins, num_bins: int) -> Constants:
+    """The constants, where a mean is right by them; else `_UnfitError`."""
+    constants = _constants(rule, num_bins)
+    if constants.is_far:
+        raise _UnfitError
+    return constants
 
 
 @functools.lru_cache(maxsize=256)
@@ -243,7 +254,8 @@ def _filled(rule: Rule | Bins | None, bins: Bins, kind: int, table_DW: Tensor | 
         rest = singles.new_zeros(kinds.DEGREE + 1 - len(table_DW), window)
         singles = torch.cat((singles, table_DW.flatten(), rest.flatten()))
     arguments = numbers.data_ptr(), singles.data_ptr(), kind, bins.num_bins, padded, window
-    return Constants(arguments, (rule, numbers, singles))
+    is_far = (centers[-1] - centers[0]) > FAR * centers.diff().min()
+    return Constants(arguments, (rule, numbers, singles), bool(is_far) and not bins.is_uniform)
 
 
 @functools.cache

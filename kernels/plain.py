@@ -49,7 +49,7 @@ def change_of_gradient(logits_K: Tensor, weight: Tensor | None) -> Tensor:
 def categorical_value(logits_K: Tensor, bins: Bins) -> Tensor:
     """The mean [...] of the softmax over the centers."""
     logits_K = at_least_float32(logits_K)
-    return probs_and_value(logits_K, bins.center_tensor(logits_K.dtype, logits_K.device))[1]
+    return probs_and_value(logits_K, bins.centers_to_sum(logits_K.dtype, logits_K.device))[1]
 
 
 def probs_and_value(logits_K: Tensor, centers_K: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,7 +60,9 @@ def probs_and_value(logits_K: Tensor, centers_K: Tensor) -> tuple[Tensor, Tensor
 
 
 def mean(probs_K: Tensor, centers_K: Tensor) -> Tensor:
-    """The mean [...] of a distribution over the centers."""
+    """The mean [...] of a distribution over the centers, summed in their dtype."""
+    if centers_K.dtype != probs_K.dtype:
+        return mean(probs_K.to(centers_K.dtype), centers_K).to(probs_K.dtype)
     if probs_K.is_cpu and not torch.is_autocast_enabled("cpu"):
         return probs_K @ centers_K
     return (probs_K * centers_K).sum(-1)  # autocast and TF32 would take a matmul to 8 or 10 bits of mantissa
@@ -112,6 +114,6 @@ def td_target(inputs: TDInputs, rule: ValueRule, chosen_K: Tensor) -> tuple[Targ
 def value_gradient(logits_K: Tensor, bins: Bins, grad_value: Tensor) -> Tensor:
     """The gradient [..., K] of `categorical_value`: softmax times the centers' distance from the mean."""
     probs_K = torch.softmax(at_least_float32(logits_K), dim=-1)
-    centers_K = bins.center_tensor(probs_K.dtype, probs_K.device)
-    mean = (probs_K * centers_K).sum(dim=-1, keepdim=True)
-    return (grad_value[..., None] * probs_K * (centers_K - mean)).to(logits_K.dtype)
+    value = mean(probs_K, bins.centers_to_sum(probs_K.dtype, probs_K.device))
+    distance_K = bins.center_tensor(probs_K.dtype, probs_K.device) - value.unsqueeze(-1)
+    return (grad_value[..., None] * probs_K * distance_K).to(logits_K.dtype)

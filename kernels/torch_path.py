@@ -115,7 +115,7 @@ def chosen_td(inputs: TDInputs, rule: ValueRule, with_grad: bool) -> tuple[TDRes
         grad_K = None if grad_NK is None else grad_NK.view(*batch, grad_NK.shape[-1])
         return TDResult(*(x.view(batch) for x in result)), grad_K
     chosen_NK = plain.take(inputs.outputs, inputs.action)
-    centers_K = rule.bins.center_tensor(compute_dtype(chosen_NK), chosen_NK.device)
+    centers_K = rule.bins.centers_to_sum(compute_dtype(chosen_NK), chosen_NK.device)
     next_value, next_probs_NK = _next(inputs, rule, centers_K)
     target = torch.addcmul(inputs.reward, inputs.discount, next_value)
     label: Label

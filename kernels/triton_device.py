@@ -61,9 +61,9 @@ def mean_center(d, e, total, k, numbers, centers, K: tl.constexpr, UNEVEN: tl.co
     else:  # in bins from the middle: small numbers round little
         c = k.to(tl.float32) - (K - 1) / 2
     # 0 * d is NaN for a logit of -inf, which the exponential forgets.
+    if UNEVEN:  # centers of 1e8 on both sides must cancel
+        return (row_sum((e.to(tl.float64) * c.to(tl.float64)) + 0.0 * d) / total).to(tl.float32)
     mean = row_sum(e * c + 0.0 * d) / total
-    if UNEVEN:
-        return mean
     return mean * numbers[WIDTH] + numbers[MIDDLE]
 
 

@@ -8,6 +8,8 @@ Shapes: ... any leading dimensions, B batch, A actions, K outputs per value.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +26,7 @@ from catzoo.kernels import (
     label,
 )
 from catzoo.kernels.numerics import at_least_float32, nan_unless_finite
-from catzoo.losses.initial_logits import initial_logits
+from catzoo.losses.initial_logits import SPREAD, initial_logits
 from catzoo.losses.support import Support
 
 
@@ -207,6 +209,9 @@ def value_error(value: Tensor, target: Tensor) -> Tensor:
 class CategoricalLoss(ValueLoss):
     """A value loss whose outputs are logits over the bins of a `support`; ValueError for a bad backend."""
 
+    initial_spread = SPREAD
+    """How broad the distribution is that values begin with, see `initial_logits`."""
+
     def __init__(self, support: Support, backend: Backend = "auto") -> None:
         super().__init__()
         check_backend(backend)
@@ -224,11 +229,15 @@ class CategoricalLoss(ValueLoss):
         if not v_min <= value <= v_max:
             raise ValueError(f"{value:g} must be within the support, from {v_min:g} to {v_max:g}")
         centers = self.support.grid(torch.float64, torch.device("cpu"))[1]
-        return initial_logits(centers, value)
+        return initial_logits(centers, value, self.initial_spread)
 
     def encode(self, value: Tensor) -> Tensor:
         """The label [..., K] of a value [...]: the two-hot distribution, whose mean is the value."""
         return label(value, TwoHotLabel(self.support.bins))
+
+    def become(self, other: Self) -> None:
+        """Takes over another support and its rules; the object stays, since policies hold its methods."""
+        self.__dict__.update(other.to(self.support.edges.device).__dict__)
 
 
 NARROW = 0.1
@@ -238,7 +247,8 @@ NARROW = 0.1
 class LabelLoss(CategoricalLoss):
     """A categorical loss that is a cross-entropy to a label: of a target by `rule`, of a step by `td_rule`.
 
-    A subclass with a `forward` or `decode` of its own gets `ValueLoss.td`, which calls them.
+    place: where on the rule's axis a value [...] is, if that axis is not the values' own. With it, or with a
+    `forward` or `decode` of its own, a subclass gets `ValueLoss.td`, which calls them.
     """
 
     def __init__(
@@ -247,17 +257,20 @@ class LabelLoss(CategoricalLoss):
         rule: GaussianLabel | TwoHotLabel,
         td_rule: ValueRule | None = None,
         backend: Backend = "auto",
+        place: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__(support, backend)
         self.rule = rule
+        self.place = place
         self.td_rule = td_rule or rule
 
     def encode(self, value: Tensor) -> Tensor:
         """The label [..., K] of a value [...]; values outside the support count as its end."""
-        return label(value, self.rule)
+        return label(value if self.place is None else self.place(value), self.rule)
 
     def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
         """The cross-entropy [...] of logits [..., K] against a target [...], in nats."""
+        target = target if self.place is None else self.place(target)
         return cross_entropy(outputs, target, self.rule, backend=self.backend)
 
     def curvature(self, outputs: Tensor) -> Tensor:
@@ -267,9 +280,9 @@ class LabelLoss(CategoricalLoss):
         """
         probs_K = torch.softmax(at_least_float32(outputs), -1)
         centers_K = self.support.bins.center_tensor(probs_K.dtype, probs_K.device)
-        distance_K = centers_K - (probs_K * centers_K).sum(-1, keepdim=True)
-        variance = (probs_K * distance_K.square()).sum(-1)
-        return 1 / variance.clamp(min=(NARROW * self.support.bin_width) ** 2)
+        mean = (probs_K * centers_K).sum(-1)
+        variance = (probs_K * (centers_K - mean.unsqueeze(-1)).square()).sum(-1)
+        return 1 / torch.maximum(variance, (NARROW * self.support.width_at(mean)).square())
 
     def td(
         self,
@@ -285,7 +298,8 @@ class LabelLoss(CategoricalLoss):
         """As `ValueLoss.td`, in one step of the kernels; a row of weight 0 has loss 0, whatever it holds."""
         options = {"next_online_outputs": next_online_outputs, "weight": weight}
         own = type(self)
-        if own.forward is not LabelLoss.forward or own.decode is not CategoricalLoss.decode:
+        is_plain = own.forward is LabelLoss.forward and own.decode is CategoricalLoss.decode
+        if self.place is not None or not is_plain:
             return super().td(outputs, action, next_outputs, reward, discount, **options)
         step = categorical_td(
             outputs, action, next_outputs, reward, discount, self.td_rule, backend=self.backend, **options

@@ -6,7 +6,7 @@ eq. 7).
 
 from catzoo.kernels import Backend, ProjectedLabel, TwoHotLabel
 from catzoo.losses.base import LabelLoss
-from catzoo.losses.support import Align, Support
+from catzoo.losses.support import Align, Spacing, Support
 
 
 class C51(LabelLoss):
@@ -24,6 +24,7 @@ class C51(LabelLoss):
         num_bins: int = 51,
         align: Align = "centers",
         backend: Backend = "auto",
+        spacing: Spacing = "uniform",
     ) -> None:
-        support = Support(v_min, v_max, num_bins, align)
+        support = Support(v_min, v_max, num_bins, align, spacing=spacing)
         super().__init__(support, TwoHotLabel(support.bins), ProjectedLabel(support.bins), backend)

@@ -10,7 +10,8 @@ import math
 
 from catzoo.kernels import Backend, GaussianLabel
 from catzoo.losses.base import LabelLoss
-from catzoo.losses.support import Align, Support, bins_in_range, check_support
+from catzoo.losses.support import Align, Spacing, Support, bins_in_range, check_support, placed_ends
+from catzoo.losses.symlog import symlog
 
 PAPER_SIGMA_RATIO = 0.75
 
@@ -20,8 +21,9 @@ class HLGauss(LabelLoss):
 
     v_min, v_max and sigma are in units of value, sigma_ratio is sigma / bin width; at most one of the two,
     with neither the paper's ratio of 0.75. pad_sigmas widens the support by so many sigma at both ends, at
-    the same number of bins. `sigma` and `sigma_ratio` hold both forms. Raises ValueError for a bad support,
-    sigma, padding or backend.
+    the same number of bins. `sigma` and `sigma_ratio` hold both forms. With spacing="symexp" the Gaussian
+    stands on symlog's axis, where sigma is the same at zero and grows with 1 + |value|. Raises ValueError for
+    a bad support, sigma, padding or backend.
     """
 
     def __init__(
@@ -34,8 +36,9 @@ class HLGauss(LabelLoss):
         align: Align = "edges",
         pad_sigmas: float = 0.0,
         backend: Backend = "auto",
+        spacing: Spacing = "uniform",
     ) -> None:
-        check_support(v_min, v_max, num_bins, align)
+        check_support(v_min, v_max, num_bins, align, spacing)
         if sigma is not None and sigma_ratio is not None:
             raise ValueError(f"sigma and sigma_ratio exclude each other, got {sigma} and {sigma_ratio}")
         if not (math.isfinite(pad_sigmas) and pad_sigmas >= 0):
@@ -43,13 +46,14 @@ class HLGauss(LabelLoss):
         if sigma is None:
             ratio = PAPER_SIGMA_RATIO if sigma_ratio is None else sigma_ratio
             _check_positive("sigma_ratio", ratio)
-            sigma = ratio * _padded_bin_width(
-                v_max - v_min, bins_in_range(num_bins, align), ratio, pad_sigmas
-            )
+            low, high = placed_ends(v_min, v_max, spacing)
+            sigma = ratio * _padded_bin_width(high - low, bins_in_range(num_bins, align), ratio, pad_sigmas)
         _check_positive("sigma", sigma)
-        support = Support(v_min, v_max, num_bins, align, padding=pad_sigmas * sigma)
-        rule = GaussianLabel(support.bins, float(sigma), (support.v_min, support.v_max))
-        super().__init__(support, rule, backend=backend)
+        support = Support(
+            v_min, v_max, num_bins, align, padding=pad_sigmas * sigma, spacing=spacing, label_sigma=sigma
+        )
+        rule = GaussianLabel(support.places, float(sigma), placed_ends(v_min, v_max, spacing))
+        super().__init__(support, rule, backend=backend, place=None if spacing == "uniform" else symlog)
         self.sigma = rule.sigma
         self.sigma_ratio = self.sigma / support.bin_width
         self.pad_sigmas = float(pad_sigmas)

@@ -29,7 +29,12 @@ class OneHot(TwoHot):
     @torch.no_grad()
     def nearest_center(self, value: Tensor) -> Tensor:
         """The center [...] nearest to a value [...], NaN where that is not finite."""
-        bins = self.support.bins
-        position = (value.to(position_dtype(value.device)) - bins.edge_min) / bins.width
+        bins, exact = self.support.bins, position_dtype(value.device)
+        if not bins.is_uniform:
+            centers_K = bins.center_tensor(exact, value.device)
+            middles = (centers_K[:-1] + centers_K[1:]) / 2
+            nearest = centers_K[torch.searchsorted(middles, value.to(exact).contiguous())]
+            return nan_unless_finite(nearest, value).to(value.dtype)
+        position = (value.to(exact) - bins.edge_min) / bins.width
         center = bins.edge_min + bins.width * (position.ceil().clamp(1, bins.num_bins) - 0.5)
         return nan_unless_finite(center, value).to(value.dtype)

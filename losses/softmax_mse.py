@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from catzoo.losses.base import CategoricalLoss, value_error
-from catzoo.losses.support import Align, Support
+from catzoo.losses.support import Align, Spacing, Support
 
 
 class SoftmaxMSE(CategoricalLoss):
@@ -14,9 +14,14 @@ class SoftmaxMSE(CategoricalLoss):
     """
 
     def __init__(
-        self, v_min: float = -10.0, v_max: float = 10.0, num_bins: int = 51, align: Align = "centers"
+        self,
+        v_min: float = -10.0,
+        v_max: float = 10.0,
+        num_bins: int = 51,
+        align: Align = "centers",
+        spacing: Spacing = "uniform",
     ) -> None:
-        super().__init__(Support(v_min, v_max, num_bins, align))
+        super().__init__(Support(v_min, v_max, num_bins, align, spacing=spacing))
 
     def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
         """The squared error [...] of logits [..., K] against a target [...], in squared units of value."""

@@ -6,7 +6,7 @@ z[i]).
 
 from catzoo.kernels import Backend, TwoHotLabel
 from catzoo.losses.base import LabelLoss
-from catzoo.losses.support import Align, Support
+from catzoo.losses.support import Align, Spacing, Support
 
 
 class TwoHot(LabelLoss):
@@ -22,6 +22,7 @@ class TwoHot(LabelLoss):
         num_bins: int = 51,
         align: Align = "centers",
         backend: Backend = "auto",
+        spacing: Spacing = "uniform",
     ) -> None:
-        support = Support(v_min, v_max, num_bins, align)
+        support = Support(v_min, v_max, num_bins, align, spacing=spacing)
         super().__init__(support, TwoHotLabel(support.bins), backend=backend)

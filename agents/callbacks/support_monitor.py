@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from catzoo.agents.at_work import AtWork
-from catzoo.agents.callbacks.evaluation import evaluation_mode
 from catzoo.agents.lightning import LightningAgent
+from catzoo.agents.support_mover import chosen_and_targets
 from catzoo.losses import CategoricalLoss, ValueLoss
 
 SEEN = 100_000
@@ -42,6 +42,8 @@ class SupportReport:
     """Of the numbers above, in those of the environment's rewards; advice is in these."""
     auto: bool = False
     """Whether the recipe could have an automatic support, and has not."""
+    adaptive: bool = False
+    """Whether the ends move by themselves; then there is no advice."""
 
     def add(self, targets: np.ndarray, returns: Sequence[float]) -> None:
         """Takes more of both."""
@@ -61,7 +63,7 @@ class SupportReport:
     def advice(self) -> str | None:
         """One line with a wider support if more than 1 % was clipped; it only moves ends that clip."""
         below, above = self.clipped()
-        if below + above <= 0.01:
+        if self.adaptive or below + above <= 0.01:
             return None
         # A clipped target says only that the support is too short, not by how much: the next values are
         # confined to it too. Episode returns are not.
@@ -95,18 +97,29 @@ class SupportMonitor(pl.Callback):
 
     Logs, at every row of metrics and from its last batch: `support/below` and `support/above`, the share
     of targets clipped at each end, and `support/low_mass` and `support/high_mass`, the probability that
-    the network gives to the two end bins.
+    the network gives to the two end bins. `support/v_min` and `support/v_max` are where the ends of an
+    adaptive support are.
 
     Args:
         value_loss: with the support, if it has one.
-        sigma, auto: see `SupportReport`.
+        sigma, auto, adaptive: see `SupportReport`.
     """
 
-    def __init__(self, value_loss: ValueLoss, sigma: float | None = None, auto: bool = False) -> None:
-        self.support = value_loss.support if isinstance(value_loss, CategoricalLoss) else None
+    def __init__(
+        self,
+        value_loss: ValueLoss,
+        sigma: float | None = None,
+        auto: bool = False,
+        adaptive: bool = False,
+    ) -> None:
         self.report: SupportReport | None = None
-        if self.support is not None:
-            self.report = SupportReport(self.support.v_min, self.support.v_max, sigma=sigma, auto=auto)
+        if isinstance(value_loss, CategoricalLoss):
+            support = value_loss.support
+            if support.spacing == "symexp":
+                sigma = None  # it is symlog's, and does not grow with the ends
+            self.report = SupportReport(
+                support.v_min, support.v_max, sigma=sigma, auto=auto, adaptive=adaptive
+            )
         self._seen: dict[str, float] = {}
 
     def on_train_start(self, trainer: pl.Trainer, module: LightningAgent) -> None:
@@ -129,11 +142,11 @@ class SupportMonitor(pl.Callback):
         assert work.last_batch is not None
         agent, batch = work.agent, work.last_batch
         self.report.unit = agent.unit
-        with evaluation_mode(agent):  # two passes of a noisy network would not fit together
-            outputs_BAK = agent.network(batch.observation)
-            td_error_B = agent.critic_loss(batch)[1]
-        chosen_BK = outputs_BAK[torch.arange(len(batch.action), device=outputs_BAK.device), batch.action]
-        target_B = agent.value_loss.decode(chosen_BK) + td_error_B
+        ends: dict[str, float] = {}
+        if agent.adaptive is not None:
+            self.report.v_min, self.report.v_max = agent.adaptive.ends.tolist()
+            ends = {"support/v_min": self.report.v_min, "support/v_max": self.report.v_max}
+        chosen_BK, target_B = chosen_and_targets(agent, batch)
         targets = target_B.float().cpu().numpy()
         self.report.add(targets, [episode.discounted / self.report.unit for episode in work.recent])
         mass_K = chosen_BK.float().softmax(-1).mean(0)
@@ -143,6 +156,7 @@ class SupportMonitor(pl.Callback):
             "support/above": above,
             "support/low_mass": mass_K[0].item(),
             "support/high_mass": mass_K[-1].item(),
+            **ends,
         }
 
     def state_dict(self) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 | component | what | as |
 |---|---|---|
-| agent | network, target network | state |
+| agent | network, target network, scale of returns, ends of an adaptive support | state |
 | learner | Adam's moments and step counts | state |
 | progress | counters, recent scores, the losses that the next row of metrics will average | state |
 | collector | counts, exploration, and the simulators where `collecting/simulators.py` knows them | state |
 | rollouts | what was collected ahead | state |
 | replay | priorities, steps that wait for their n-step return, write positions; the rows | state, segments |
+| mover | the targets that an adaptive support goes by | state |
 | recorder | of a dataset: counts and random stream; its rows lie in the run's folder | state |
 | random | Python's, NumPy's and torch's streams, CUDA's too | state |
 

@@ -77,6 +77,11 @@ class FusedAdam:
         else:
             self.lr = lr
 
+    def moments(self, parameter: nn.Parameter) -> tuple[Tensor, ...]:
+        """Both moments of a parameter; none of one that is not moved here."""
+        columns = zip(self.parameters, self.first, self.second, strict=True)
+        return next(((first, second) for own, first, second in columns if own is parameter), ())
+
     @torch.no_grad()
     def reset(self) -> None:
         """Forgets the moments and step counts, in place."""

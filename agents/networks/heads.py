@@ -35,6 +35,11 @@ class LinearHead(nn.Module):
         self.register_buffer("initial_outputs", initial_outputs, persistent=False)
         self.reset_parameters()
 
+    @property
+    def parts(self) -> tuple[LinearHead, ...]:
+        """The layers that its outputs are the sum of; `initial_outputs` are of the first."""
+        return (self,)
+
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Where the values begin; the layer has been initialised by itself."""
@@ -67,6 +72,11 @@ class DuelingHead(nn.Module):
         self.advantage = LinearHead(
             num_features, num_actions, num_outputs, linear=linear, initial_outputs=none
         )
+
+    @property
+    def parts(self) -> tuple[LinearHead, ...]:
+        """See `LinearHead.parts`."""
+        return self.value, self.advantage
 
     def forward(self, features: Tensor) -> Tensor:
         """Features [B, F] to outputs [B, A, K]."""

@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 from catzoo.hparams.agents import agents_with, all_keys
 from catzoo.hparams.overrides import merge
-from catzoo.hparams.recipe import Recipe
+from catzoo.hparams.recipe import ADAPTIVE, Recipe
 from catzoo.hparams.schema import RecipeError, brief, convert, shown, types_of, unknown_key
 from catzoo.hparams.value_losses import VALUE_LOSSES
 from catzoo.hparams.yaml_files import read_yaml
@@ -267,9 +267,20 @@ def scale_of(recipe: Recipe, key: str, of: str) -> float:
             raise RecipeError(f"{key}: of: recipe needs a number above 0 in the recipe, not {shown(own)}")
         return float(own)
     loss = recipe.value_loss
+    if getattr(recipe, "support", None) == ADAPTIVE:
+        raise RecipeError(
+            f"{brief(key)}: of: support goes with ends that stay, not with support={ADAPTIVE}: "
+            "tune value_loss.sigma_ratio, as --space grid does"
+        )
     if loss.v_min is None or loss.v_max is None:
         raise RecipeError(f"{brief(key)}: of: support needs value_loss.v_min and .v_max in the recipe")
     return loss.v_max - loss.v_min
+
+
+def _placed(end: float | None, spacing: str | None) -> float:
+    """Where an end of the support is on the axis on which bins are equal."""
+    assert end is not None
+    return math.copysign(math.log1p(abs(end)), end) if spacing == "symexp" else end
 
 
 def value_of(recipe: Recipe, key: str) -> Any:
@@ -283,6 +294,7 @@ def value_of(recipe: Recipe, key: str) -> Any:
             return 0.75
         if key == "value_loss.sigma" and None not in (loss.v_min, loss.v_max, loss.num_bins):
             bins = loss.num_bins - (loss.align == "centers")  # type: ignore[operator]
-            width = (loss.v_max - loss.v_min) / bins  # type: ignore[operator]
+            low, high = (_placed(end, loss.spacing) for end in (loss.v_min, loss.v_max))
+            width = (high - low) / bins
             return (loss.sigma_ratio or 0.75) * width
     return value

@@ -48,6 +48,29 @@ def test_an_automatic_one_drops_what_the_file_has_in_units_of_value():
     assert found("dqn", "Acrobot-v1", said).value_loss.sigma == 0.3
 
 
+@pytest.mark.parametrize("agent", ["dqn", "rainbow", "pqn"])
+def test_an_adaptive_one_begins_around_the_initial_value_in_units_of_reward(agent):
+    for env in (OWN, KNOWN):
+        assert ends(found(agent, env, {"support": "adaptive"})) == ("adaptive", False, -1.0, 1.0)
+    said = {"support": "adaptive", "initial_value": -20}
+    assert ends(found(agent, OWN, said, loss="c51")) == ("adaptive", False, -40.0, 0.0)
+    scaled = {"support": "adaptive", "normalize": {"reward": True}}
+    assert ends(found(agent, OWN, scaled)) == ("adaptive", True, -1.0, 1.0)
+    assert ends(found(agent, OWN, {"support": "adaptive"}, loss="mse")) == ("adaptive", False, None, None)
+    assert found("dqn", "Acrobot-v1", {"support": "adaptive"}).value_loss.sigma is None
+
+
+def test_an_adaptive_one_of_a_file_gives_way_to_ends():
+    adaptive = found("dqn", KNOWN, {"support": "adaptive"})
+    assert ends(_overridden(adaptive, [{"value_loss": {"v_max": 3.0}}])) == ("set", False, -1.0, 3.0)
+    assert ends(_overridden(adaptive, [{"initial_value": 5.0}])) == ("adaptive", False, 0.0, 10.0)
+    assert ends(_overridden(adaptive, [{"support": "auto"}])) == ("auto", True, -10.0, 10.0)
+    assert ends(_overridden(found("dqn", OWN), [{"support": "adaptive"}])) == ("adaptive", False, -1.0, 1.0)
+    assert build_recipe(adaptive.to_dict(), where="here") == adaptive
+    with pytest.raises(RecipeError, match=r"leave value_loss.sigma out"):
+        _overridden(adaptive, [{"value_loss": {"sigma": 1.0}}])
+
+
 def test_a_recipe_of_a_file_follows_the_same_rules():
     auto = found("dqn", OWN)
     assert ends(_overridden(auto, [{"value_loss": {"v_max": 3.0}}])) == ("set", False, -10.0, 3.0)
@@ -64,8 +87,21 @@ def test_a_recipe_of_a_file_follows_the_same_rules():
         ("dqn", {"support": "auto", "value_loss": {"v_min": -1}}, "leave value_loss.v_min out"),
         ("dqn", {"support": "auto", "value_loss": ENDS}, "leave value_loss.v_min and value_loss.v_max out"),
         ("pqn", {"support": "auto", "normalize": {"reward": False}}, "normalize.reward=false does not go"),
-        ("dqn", {"support": "outo"}, "must be one of set, auto (command line); did you mean auto?"),
+        ("dqn", {"support": "outo"}, "must be one of set, auto, adaptive (command line); did you mean auto?"),
         ("cql", {"support": "auto"}, "support does not apply to cql"),
+        (
+            "dqn",
+            {"support": "adaptive", "value_loss": ENDS},
+            "leave value_loss.v_min and value_loss.v_max out",
+        ),
+        ("pqn", {"support": "adaptive", "value_loss": {"sigma": 1}}, "leave value_loss.sigma out"),
+        (
+            "dqn",
+            {"support": "adaptive", "compute": {"compile": True}},
+            "compute.compile=true takes as constant",
+        ),
+        ("dqn", {"support": "adaptive", "value_loss": {"spacing": "symexp"}}, "spacing=symexp does not go"),
+        ("dqn", {"support": "adaptive", "compute": {"cuda_graph": True}}, "compute.cuda_graph=true takes"),
         ("dqn", {"initial_value": 11.0}, None),
     ],
 )
@@ -80,6 +116,12 @@ def test_what_contradicts_itself_is_one_line(agent, said, words):
 
 
 def test_a_recipe_that_was_edited_by_hand_is_checked():
+    adaptive = found("dqn", OWN, {"support": "adaptive"}).to_dict()
+    adaptive["value_loss"]["v_max"] = 2.0
+    with pytest.raises(
+        RecipeError, match=r"begins at value_loss.v_min=-1 and value_loss.v_max=1: support=set"
+    ):
+        build_recipe(adaptive, where="here")
     values = found("dqn", OWN).to_dict()
     values["value_loss"]["v_min"] = -20.0
     with pytest.raises(RecipeError, match=r"value_loss.v_min=-10 and value_loss.v_max=10: support=set takes"):

@@ -314,3 +314,18 @@ def test_a_programs_own_settings_change_nothing_and_stay(loss: Any, setting: str
     for one, other in zip(found, expected, strict=False):
         assert one.dtype == other.dtype
         assert torch.allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", CATEGORICAL)
+def test_a_loss_takes_over_anothers_support_and_stays_the_same_object(name: str) -> None:
+    own, other = (
+        make_value_loss(name, v_min=low, v_max=high, num_bins=9) for low, high in ((-1, 1), (-3, 5))
+    )
+    decode, outputs, target = own.decode, torch.randn(6, 2, 9), torch.linspace(-4, 6, 6)
+    own.become(make_value_loss(name, v_min=-3, v_max=5, num_bins=9))
+    assert torch.equal(decode(outputs), other.decode(outputs))
+    assert torch.equal(own(outputs[:, 0], target), other(outputs[:, 0], target))
+    step = (outputs, torch.zeros(6, dtype=torch.int64), outputs.flip(0), target, torch.full((6,), 0.9))
+    assert all(torch.equal(one, two) for one, two in zip(own.td(*step), other.td(*step), strict=True))
+    assert torch.equal(own.support.edges, other.support.edges)
+    assert str(own) == str(other)

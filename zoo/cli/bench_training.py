@@ -29,9 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--peers",
         metavar="PEER",
         nargs="+",
-        choices=("sb3", "sb3-vec", "torchrl"),
+        choices=("sb3", "sb3-vec", "torchrl", "sbx", "sbx-vec"),
         default=("sb3", "sb3-vec", "torchrl"),
-        help="sb3 (one environment, as its users have), sb3-vec (as many as ours), torchrl; default all",
+        help="sb3 (one environment, as its users have), sb3-vec (as many as ours), torchrl; sbx and sbx-vec, "
+        "Stable-Baselines3 in JAX; default the first three",
     )
     parser.add_argument(
         "--episodes", metavar="N", type=positive, default=30, help="greedy, after each run; default 30"

@@ -8,6 +8,7 @@ error and exit status 2.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from catzoo.version import __version__
@@ -50,7 +51,7 @@ COMMANDS = {
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of a command line; a mistake ends the process with status 2."""
+    """The arguments of a command line, none asks for help; a mistake ends the process with status 2."""
     parser = Parser(
         prog="catzoo",
         description="Deep RL agents whose value functions classify instead of regress.",
@@ -58,7 +59,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=f"catzoo {__version__}")
     parser.add_commands("command", COMMANDS)
-    return parser.parse_args(argv)
+    return parser.parse_args((sys.argv[1:] if argv is None else argv) or ["--help"])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

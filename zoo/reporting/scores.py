@@ -48,6 +48,12 @@ def print_scores(folders: Folders, out: Typed | None = None, curves: Typed | Non
         _print(rows)
     if unfinished:
         say(f"{unfinished} of {len(runs)} runs {'is' if unfinished == 1 else 'are'} not finished")
+    cut = sum(bool(result.get("cut")) for _, result in finished)
+    if cut:
+        say(
+            f"{cut} of {len(finished)} finished runs were evaluated on episodes that were cut: see `cut` in "
+            "their result.json"
+        )
     if found.copies:
         say(f"{len(found.copies)} of {len(runs)} runs repeat a recipe and seed, and count once")
     if (out is not None or curves is not None) and not finished:

@@ -10,6 +10,7 @@ STUDIES = {
     "offline": "under CQL HL-Gauss scores above MSE, which decays; under offline SARSA the gain vanishes",
     "value-accuracy": "values learned by cross-entropy are more accurate than those learned by MSE",
     "initial-values": "MSE's values are more accurate by where they begin; returns do not depend on it",
+    "auto-support": "with support: auto every loss learns whatever the scale of the rewards",
     "scaling": "with HL-Gauss scores grow with the network's width and experts, with MSE they do not",
     "theory": "cross-entropy has bounded gradients, HL-Gauss a bias at the edges and a floor of the loss",
 }

@@ -14,6 +14,7 @@ from catzoo.agents import AGENTS, Agent, AtWork, Compute, DatasetFeed, ReplayFee
 from catzoo.agents.from_recipe import build_network, build_value_loss
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.hparams.paths import path_of
+from catzoo.hparams.recipe import ADAPTIVE
 from catzoo.losses.base import says
 from catzoo.zoo.environments.making import make_under, stream_seed
 from catzoo.zoo.environments.names import canonical
@@ -125,6 +126,8 @@ def build_trainer(
             say(
                 f"{recipe.value_loss.name} has no initial_outputs: its values begin wherever the network does"
             )
+        if getattr(recipe, "support", None) == ADAPTIVE and agent.adaptive is None:
+            say(f"{recipe.value_loss.name} has no support: support={ADAPTIVE} changes nothing")
         prepare(agent)
         wanted = getattr(recipe, "record", 0.0) and dataset
         return AtWork(

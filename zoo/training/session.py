@@ -37,7 +37,9 @@ class Session:
         self.run, self.recipe, self.work, self.protocol, self.stopping = run, recipe, work, protocol, stopping
         self.bar = TrainingBar()
         could_be_auto = getattr(recipe, "support", "auto") == "set"
-        self.monitor = SupportMonitor(work.agent.value_loss, recipe.value_loss.sigma, could_be_auto)
+        self.monitor = SupportMonitor(
+            work.agent.value_loss, recipe.value_loss.sigma, could_be_auto, work.agent.adaptive is not None
+        )
         self.best = BestWeights(recipe.checkpoint_every)
         also = {"support": self.monitor, "best": self.best}
         self.checkpoints = Checkpoints(run.checkpoints, work, run=identity(recipe), also=also)

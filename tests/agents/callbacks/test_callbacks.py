@@ -94,6 +94,12 @@ def test_no_end_that_a_recipe_refuses():
     assert report([3e38] * 100, v_max=1e30).advice() is None
 
 
+def test_a_sigma_on_symlogs_axis_stays_as_it_is():
+    for spacing, sigma in (("uniform", 0.1), ("symexp", None)):
+        monitor = SupportMonitor(HLGauss(-10, 10, 51, sigma=0.1, spacing=spacing), sigma=0.1)
+        assert monitor.report.sigma == sigma
+
+
 def test_a_given_sigma_widens_with_the_support():
     before = report([29.0] * 100)
     before.sigma = 0.5

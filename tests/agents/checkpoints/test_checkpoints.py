@@ -23,6 +23,8 @@ KINDS = {
     "rainbow": ("rainbow", "CartPole-v1", "c51", ["reset_every=40"]),
     "rainbow, ahead": ("rainbow", "CartPole-v1", "two_hot", ["compute.overlap=true"]),
     "rainbow, on images": ("rainbow", "MinAtar/Breakout", "hl_gauss", ["network.hidden=[8]"]),
+    "adaptive": ("rainbow", "CartPole-v1", "two_hot", ["support=adaptive", "reset_every=40"]),
+    "adaptive, ahead": ("pqn", "CartPole-v1", "hl_gauss", ["support=adaptive", "compute.overlap=true"]),
     "pqn": ("pqn", "MinAtar/Freeway", "softmax_mse", ["optimizer.anneal=true"]),
     "pqn, ahead": ("pqn", "CartPole-v1", "huber", ["compute.overlap=true"]),
 }

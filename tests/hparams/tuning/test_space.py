@@ -120,6 +120,16 @@ def test_bounds_of_the_support_become_plain_where_it_is_one():
     assert (parameter.low, parameter.high, parameter.of) == (pytest.approx(1.2), pytest.approx(12), None)
 
 
+def test_a_support_that_moves_has_no_shares():
+    adaptive = recipe(support="adaptive")
+    with pytest.raises(
+        RecipeError, match=r"value_loss.sigma: of: support goes with ends that stay"
+    ) as caught:
+        space({"value_loss.sigma": {"low": 0.01, "high": 0.1, "of": "support"}}, adaptive)
+    assert "\n" not in str(caught.value)
+    assert space({"value_loss.sigma_ratio": {"choices": [0.5, 0.75]}}, adaptive).parameters
+
+
 def test_bounds_of_the_support_are_multiplied_where_it_differs():
     recipes = (recipe(), recipe("Acrobot-v1"))
     both = space({"value_loss.sigma": {"low": 0.01, "high": 0.1, "of": "support"}}, *recipes)

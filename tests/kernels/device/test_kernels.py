@@ -254,6 +254,17 @@ def test_value_and_greedy_action() -> None:
     assert kernels.categorical_value(spoilt, Bins(-10, 10, 51), backend="triton").isnan().all()
 
 
+def test_huge_centers_of_both_signs_cancel() -> None:
+    edges = torch.linspace(-20, 20, 256, dtype=torch.float64)
+    bins = Bins.uneven((edges.sign() * edges.abs().expm1()).tolist())
+    logits = torch.zeros(2, 255)
+    logits[1, 127:140] = 3.0
+    exact = reference.categorical_value(logits.double(), bins.center_tensor(torch.float64, DEVICE))
+    value = kernels.categorical_value(logits, bins, backend="triton")
+    assert (value.double() - exact).abs().max() < 1e-3
+    assert abs(float(value[0])) < 1e-3
+
+
 def test_greedy_action_takes_the_first_of_equals_and_a_nan_before_all() -> None:
     logits = torch.zeros(2, 40, 51)
     assert kernels.greedy_action(logits, Bins(-10, 10, 51), backend="triton").tolist() == [0, 0]

@@ -17,7 +17,7 @@ from catzoo.zoo.bench.loops.training import COLUMNS, PARTS, bench_training, prin
 from catzoo.zoo.statistics.intervals import student_interval
 
 STEPS = 640
-ALL_PEERS = ("sb3", "sb3-vec", "torchrl")
+ALL_PEERS = ("sb3", "sb3-vec", "torchrl", "sbx", "sbx-vec")
 
 
 def job(library="catzoo"):
@@ -115,6 +115,8 @@ def _fails(*args, **kwargs):
 def test_peers_make_as_many_updates(peer):
     if peer.startswith("sb3"):
         pytest.importorskip("stable_baselines3")
+    if peer.startswith("sbx"):
+        pytest.importorskip("sbx")
     recipe = bench_recipe(job())
     ours, theirs = loop_worker.side("catzoo")(recipe), loop_worker.side(peer)(recipe)
     steps, updates = burst(recipe)
@@ -199,8 +201,10 @@ def test_what_cannot_be_measured_is_said(tmp_path, monkeypatch):
     assert not training._can_run("torchrl", "ALE/Pong-v5", said.append)
     monkeypatch.setattr(training.util, "find_spec", lambda name: None)
     assert not training._can_run("sb3", "CartPole-v1", said.append)
+    assert not training._can_run("sbx", "CartPole-v1", said.append)
     assert "torchvision" in said[0]
     assert "pip install 'catzoo[bench]'" in said[1]
+    assert "pip install sbx-rl" in said[2]
     with pytest.raises(RecipeError, match=r"unknown peer 'sb4'.*sb3"):
         bench(tmp_path, said, peers=("sb4",))
     with pytest.raises(RecipeError, match="unknown part"):

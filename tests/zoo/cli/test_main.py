@@ -185,6 +185,14 @@ def test_whole_numbers(text):
     assert whole(text) == 20_000
 
 
+def test_without_a_word_it_says_what_there_is(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert all(re.search(rf"\n    {name}\s", said) for name in COMMANDS)
+
+
 def test_every_file_is_a_command():
     folder = Path(sys.modules["catzoo.zoo.cli"].__path__[0])
     files = [module for module, _ in (*COMMANDS.values(), *KINDS.values())]

@@ -106,6 +106,14 @@ def test_runs_of_an_earlier_version_are_the_same_experiment(tmp_path):
     assert [row["seeds"] for row in gather(tmp_path)] == [2]
 
 
+def test_cut_episodes_are_told(tmp_path, capsys):
+    for seed, cut in enumerate((0, 3)):
+        run = made(tmp_path / str(seed), [1.0], seed=seed)
+        run.save_result({**run.result(), "cut": cut})
+    assert main(["scores", str(tmp_path)]) == 0
+    assert "1 of 2 finished runs were evaluated on episodes that were cut" in capsys.readouterr().out
+
+
 def test_a_run_counts_once(runs, capsys):
     shutil.copytree(runs / "a" / "s2", runs / "z")
     assert gather([runs, runs / "a", runs / "a" / "s0"])[0]["seeds"] == 3

@@ -76,9 +76,14 @@ def side(library: str) -> Callable[[Recipe], Trained]:
         from catzoo.zoo.bench.loops.peer_torchrl import train
 
         return train
+    vectorised = library.endswith("-vec")
+    if library.startswith("sbx"):
+        from catzoo.zoo.bench.loops import peer_sbx
+
+        return lambda recipe: peer_sbx.train(recipe, vectorised=vectorised)
     from catzoo.zoo.bench.loops import peer_sb3
 
-    return lambda recipe: peer_sb3.train(recipe, vectorised=library == "sb3-vec")
+    return lambda recipe: peer_sb3.train(recipe, vectorised=vectorised)
 
 
 def train_ours(recipe: Recipe, *, lightning: bool = True) -> Trained:

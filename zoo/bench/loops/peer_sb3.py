@@ -11,6 +11,7 @@ one of training loops. Its norm clipping is set to infinity where the recipe doe
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -38,10 +39,7 @@ def train(recipe: Recipe, *, vectorised: bool = False) -> Trained:
 
 def make_model(recipe: Recipe, *, vectorised: bool = False) -> tuple[DQN, str]:
     """The untrained model and which environments it steps."""
-    env, envs = _environment(recipe, recipe.num_envs if vectorised else 1)
-    every, updates = _one_env_ratio(recipe.updates_per_step)
-    if vectorised:
-        every, updates = recipe.rollout_length, burst(recipe)[1]
+    env, envs = sb3_environment(recipe, recipe.num_envs if vectorised else 1)
     image = recipe.env.startswith("ALE/")
     policy_kwargs: dict[str, Any] = {"optimizer_kwargs": {"eps": recipe.optimizer.eps}}
     if not image:
@@ -49,31 +47,49 @@ def make_model(recipe: Recipe, *, vectorised: bool = False) -> tuple[DQN, str]:
     model = DQN(
         "CnnPolicy" if image else "MlpPolicy",
         env,
-        learning_rate=recipe.optimizer.lr,
-        buffer_size=recipe.replay.capacity,
-        learning_starts=recipe.learning_starts,
-        batch_size=recipe.batch_size,
-        gamma=recipe.gamma,
-        train_freq=every,
-        gradient_steps=updates,
-        n_steps=recipe.n_step,
-        # In steps there, in updates here.
-        target_update_interval=round(recipe.target_update_every / recipe.updates_per_step),
         max_grad_norm=recipe.optimizer.max_grad_norm or float("inf"),
         policy_kwargs=policy_kwargs,
-        seed=recipe.seed,
         device="cpu",
+        **settings_of(recipe, vectorised=vectorised),
     )
+    model.exploration_schedule = epsilon_of(recipe)
+    return model, envs
+
+
+def settings_of(recipe: Recipe, *, vectorised: bool) -> dict[str, Any]:
+    """What the recipe says in the words of Stable-Baselines3, and of what is made after it."""
+    every, updates = _one_env_ratio(recipe.updates_per_step)
+    if vectorised:
+        every, updates = recipe.rollout_length, burst(recipe)[1]
+    return {
+        "learning_rate": recipe.optimizer.lr,
+        "buffer_size": recipe.replay.capacity,
+        "learning_starts": recipe.learning_starts,
+        "batch_size": recipe.batch_size,
+        "gamma": recipe.gamma,
+        "train_freq": every,
+        "gradient_steps": updates,
+        "n_steps": recipe.n_step,
+        # In steps there, in updates here.
+        "target_update_interval": round(recipe.target_update_every / recipe.updates_per_step),
+        "seed": recipe.seed,
+    }
+
+
+def epsilon_of(recipe: Recipe) -> Callable[[float], float]:
+    """Epsilon by the share of the run that remains.
+
+    Its own schedule decays from the first step of the run, the recipe's from the first update.
+    """
     exploration = recipe.exploration
     schedule = LinearSchedule(
         exploration.start, exploration.end, recipe.learning_starts, exploration.decay_steps
     )
-    # Its own schedule decays from the first step of the run, the recipe's from the first update.
-    model.exploration_schedule = lambda remaining: schedule(round((1 - remaining) * recipe.steps))
-    return model, envs
+    return lambda remaining: schedule(round((1 - remaining) * recipe.steps))
 
 
-def _environment(recipe: Recipe, num_envs: int) -> tuple[gym.Env | VecEnv, str]:
+def sb3_environment(recipe: Recipe, num_envs: int) -> tuple[gym.Env | VecEnv, str]:
+    """The environments that the recipe asks for, and what they are called."""
     if recipe.env.startswith("ALE/"):
         env = make_env(recipe.env, num_envs, recipe.env_options)
         return SteppedByBaselines(env, recipe.reward_clip), f"{num_envs} x ALE vector environment, adapter"

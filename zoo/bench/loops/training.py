@@ -18,7 +18,8 @@ With more than one core ours also collects in a thread while it learns, on Atari
 
 What differs: how a library collects. Ours steps `num_envs` environments together and updates in bursts;
 `sb3` and `torchrl` step one, as their users do. `sb3-vec` is Stable-Baselines3 with as many environments
-as ours, and answers how much of the ratio is the vectorising. Nobody logs to a file.
+as ours, and answers how much of the ratio is the vectorising. `sbx` and `sbx-vec` are the same in JAX.
+Nobody logs to a file.
 
 On Atari Stable-Baselines3 gets our ALE vector environment (see `peer_sb3`), and TorchRL is left out: its
 transforms need torchvision. The column `envs` says what was stepped. Ours runs with the recipe's
@@ -73,7 +74,7 @@ NUMBERS = {
         ("seconds", "steps_per_second", "updates_per_second", "mean_return", "share", "load"), float
     ),
 }
-PEERS = ("sb3", "sb3-vec", "torchrl")
+PEERS = ("sb3", "sb3-vec", "torchrl", "sbx", "sbx-vec")
 PARTS = ("speed", "overhead", "learner", "share", "pipeline", "waiting")
 SPINNING = {"GOMP_SPINCOUNT": "300000"}
 """What OpenMP's threads do where nobody says anything."""
@@ -102,7 +103,7 @@ def bench_training(
         env: a Gymnasium id with vector observations, or `ALE/*`.
         steps: agent steps of each run; by default at most 100,000, and 5,000 on Atari.
         seeds: runs of each side, and pairs of the overhead (at least five).
-        peers: of `sb3`, `sb3-vec` and `torchrl`; those that are not installed, or cannot run the
+        peers: of `PEERS`; those that are not installed, or cannot run the
             environment, are left out with a line that says so.
         out: a CSV file, or a folder for `training-ENV.csv`; rows are appended as they come, and what is
             there already, from the last day and the same versions, is not measured again. None: nothing is
@@ -194,10 +195,15 @@ def _can_run(peer: str, env: str, progress: Callable[[str], None]) -> bool:
     if peer.startswith("sb3") and util.find_spec("stable_baselines3") is None:
         progress(f"{peer}: left out: stable-baselines3 is not installed: pip install 'catzoo[bench]'")
         return False
+    if peer.startswith("sbx") and util.find_spec("sbx") is None:
+        progress(f"{peer}: left out: sbx is not installed: pip install sbx-rl")
+        return False
     if env.startswith("ALE/"):
         if peer == "torchrl":
             progress("torchrl: left out: its Atari transforms need torchvision")
-        return peer != "torchrl"
+        if peer.startswith("sbx"):
+            progress(f"{peer}: left out: it has no network like ours for {env}")
+        return peer.startswith("sb3")
     made = make_env(env, 1)
     made.close()
     if len(made.single_observation_space.shape) != 1:

@@ -10,12 +10,15 @@ depend on it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from catzoo.hparams import loss_title
+from catzoo.losses import CategoricalLoss
+from catzoo.losses.initial_logits import SPREAD
 from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
 from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known, matched, normalised
 from catzoo.zoo.studies.value_errors import accuracy, training_to
@@ -48,6 +51,9 @@ class Settings:
     """Of greedy play in each environment, for the errors of values."""
     episodes: int = 40
     """Of greedy play, for the return."""
+    starts: tuple[str, ...] = ("alike", "own")
+    spread: float = SPREAD
+    """How broad a distribution categorical losses begin with where they begin alike; see `initial_logits`."""
     margin: float = 0.1
     """Of normalised return: what counts as none."""
 
@@ -78,7 +84,7 @@ class InitialValues(Study):
             for seed in self.seeds
             for env in self.settings.envs
             for loss in self.settings.losses
-            for start in STARTS
+            for start in self.settings.starts
         ]
 
     def work(self, task: Task, tasks: Path) -> list[Row]:
@@ -96,10 +102,11 @@ class InitialValues(Study):
             overrides=[matched(loss), ON_ONE_THREAD, start],
         )
         rows: list[Row] = []
-        for step, work in training_to(recipe, settings.points):
-            scores = evaluate_trained(work.agent, recipe, settings.episodes)
-            found = accuracy(work, recipe, settings.play_steps)
-            rows.append({"step": step, "return": sum(scores) / len(scores), **found})
+        with beginning(settings.spread):
+            for step, work in training_to(recipe, settings.points):
+                scores = evaluate_trained(work.agent, recipe, settings.episodes)
+                found = accuracy(work, recipe, settings.play_steps)
+                rows.append({"step": step, "return": sum(scores) / len(scores), **found})
         return rows
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
@@ -143,6 +150,16 @@ class InitialValues(Study):
         ]
         return lines(long, "step", "value", by="loss", panels="env", down="what", xlabel="agent steps",
                      title="Every loss from the same value, and from its own")  # fmt: skip
+
+
+@contextmanager
+def beginning(spread: float) -> Iterator[None]:
+    """Categorical losses begin so broad."""
+    before, CategoricalLoss.initial_spread = CategoricalLoss.initial_spread, spread
+    try:
+        yield
+    finally:
+        CategoricalLoss.initial_spread = before
 
 
 STUDY = InitialValues
