@@ -49,16 +49,18 @@ def over(values: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
 def with_ends(values: Mapping[str, Any], loss: str) -> dict[str, Any]:
     """Nested values of a recipe with what `support: auto` or `adaptive` stands for."""
     support = values.get("support")
-    if support not in (AUTO, ADAPTIVE):
+    groups = [values.get(group) or {} for group in ("value_loss", "normalize")]
+    # What is no group of keys is for the recipe's own check to name.
+    if support not in (AUTO, ADAPTIVE) or not all(isinstance(group, Mapping) for group in groups):
         return dict(values)
-    value_loss = dict(values.get("value_loss") or {})
+    value_loss, normalize = map(dict, groups)
     if "v_min" in VALUE_LOSSES[loss].keys:
         value_loss |= dict(zip(("v_min", "v_max"), _ends(values), strict=True))
     if support == ADAPTIVE:
         return {**values, "value_loss": value_loss}
     return {
         **values,
-        "normalize": {"reward": True, **(values.get("normalize") or {})},
+        "normalize": {"reward": True, **normalize},
         "value_loss": value_loss,
     }
 

@@ -102,6 +102,8 @@ def test_a_recipe_of_a_file_follows_the_same_rules():
         ),
         ("dqn", {"support": "adaptive", "value_loss": {"spacing": "symexp"}}, "spacing=symexp does not go"),
         ("dqn", {"support": "adaptive", "compute": {"cuda_graph": True}}, "compute.cuda_graph=true takes"),
+        ("dqn", {"value_loss": 1}, "value_loss is a group of keys, not a value"),
+        ("dqn", {"normalize": "reward"}, "normalize is a group of keys, not a value"),
         ("dqn", {"initial_value": 11.0}, None),
     ],
 )

@@ -55,7 +55,7 @@ def test_decoded_values_stay_within_a_fraction_of_a_new_bin(loss, move, seed, na
     place_N2 = low + (high - low) * torch.rand(STATES, 2, generator=stream)
     width_N2 = narrow + min(more, most) * torch.rand(STATES, 2, generator=stream)
     error = changed(*learned(place_N2, width_N2, max(floor, least)), before, after)
-    assert error.mean() < 0.15
+    assert error.mean() < 0.25
     assert error.max() < 0.8
 
 
