@@ -31,10 +31,12 @@ NOTHING = (0, 0, 0, ONE)
 INFINITY_BITS = np.int32(0x7F800000)
 
 # NaN and infinity are seen; sums are taken in the order that suits the vectors, always the same.
-SUMS = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
+KERNEL = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy", "nogil": True}
+# Each helper becomes part of the kernels: of one that stands alone there would be two copies, optimised
+# differently, and the process that compiles would compute with another one than those that find it compiled.
+SUMS = {"fastmath": KERNEL["fastmath"], "error_model": "numpy", "forceinline": True}
 # Where the order of the operations is what makes a result exact.
-EXACT = {"fastmath": {"contract"}, "error_model": "numpy"}
-KERNEL = SUMS | {"nogil": True}
+EXACT = SUMS | {"fastmath": {"contract"}}
 I32 = ir.IntType(32)
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -277,6 +278,32 @@ for name in ("torch", "auto"):
 def test_numba_is_imported_at_the_first_call() -> None:
     run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["False", "True"]
+
+
+BITS = """
+import hashlib, torch
+from catzoo import kernels
+from catzoo.kernels.rules import GaussianLabel, TwoHotLabel
+generator = torch.Generator().manual_seed(0)
+def normal(*shape):
+    return torch.randn(shape, generator=generator)
+bins, found = kernels.Bins(-10, 10, 51), hashlib.sha256()
+for rule in (GaussianLabel(bins, 0.3), TwoHotLabel(bins)):
+    outputs, action = normal(128, 2, 51).requires_grad_(), torch.arange(128) % 2
+    step = kernels.categorical_td(outputs, action, normal(128, 2, 51), normal(128), normal(128), rule)
+    (grad,) = torch.autograd.grad(step.loss.sum(), outputs)
+    for result in (step.loss, step.td_error, grad):
+        found.update(result.detach().numpy().tobytes())
+print(found.hexdigest())
+"""
+
+
+def test_the_process_that_compiles_computes_the_same_bits_as_those_after_it(tmp_path: Path) -> None:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    run = [sys.executable, "-c", BITS]
+    bits = [subprocess.check_output(run, env=environment, text=True) for _ in range(2)]
+    assert list(tmp_path.rglob("*.nbc"))
+    assert bits[0] == bits[1]
 
 
 def test_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
