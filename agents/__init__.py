@@ -8,7 +8,7 @@ from catzoo.agents.callbacks.periodic import BestWeights, Checkpointing, Evaluat
 from catzoo.agents.callbacks.support_monitor import SupportMonitor, SupportReport
 from catzoo.agents.checkpoints import Checkpoints
 from catzoo.agents.collecting.collector import Episode, VectorCollector
-from catzoo.agents.collecting.exploration import EpsilonGreedy, LinearSchedule
+from catzoo.agents.collecting.exploration import EpsilonGreedy, LinearSchedule, SampledActions
 from catzoo.agents.cql import CQL
 from catzoo.agents.dqn import DQN
 from catzoo.agents.feeds.dataset_feed import DatasetFeed
@@ -20,7 +20,7 @@ from catzoo.agents.learning.learner import Learner, Step
 from catzoo.agents.learning.resets import reset_last_layers
 from catzoo.agents.learning.returns import q_lambda_returns
 from catzoo.agents.lightning import LightningAgent
-from catzoo.agents.networks import TORSOS, QNetwork
+from catzoo.agents.networks import TORSOS, ActorCritic, QNetwork
 from catzoo.agents.pqn import PQN
 from catzoo.agents.registry import AGENTS
 from catzoo.agents.replay import (
@@ -35,13 +35,16 @@ from catzoo.agents.replay import (
     replay_bytes,
     transition_bytes,
 )
+from catzoo.agents.sac import SAC
 
 __all__ = [
     "AGENTS",
     "CQL",
     "DQN",
     "PQN",
+    "SAC",
     "TORSOS",
+    "ActorCritic",
     "Agent",
     "AtWork",
     "BestWeights",
@@ -68,6 +71,7 @@ __all__ = [
     "ReplayFeed",
     "Returns",
     "RolloutFeed",
+    "SampledActions",
     "Step",
     "SupportMonitor",
     "SupportReport",

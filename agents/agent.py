@@ -14,11 +14,11 @@ import gymnasium as gym
 import torch
 from torch import Tensor, nn
 
-from catzoo.agents.collecting.exploration import EpsilonGreedy
+from catzoo.agents.collecting.exploration import EpsilonGreedy, Exploration
 from catzoo.agents.learning.adaptive_support import adaptive_support
 from catzoo.agents.learning.learner import Step
 from catzoo.agents.learning.return_scale import ReturnScale
-from catzoo.losses import ValueLoss
+from catzoo.losses import ValueLoss, take_action
 
 
 class Agent(nn.Module):
@@ -32,6 +32,8 @@ class Agent(nn.Module):
 
     feed: ClassVar[type[Any]]
     """Where batches come from: one of `catzoo.agents.feeds`."""
+    actions: ClassVar[type[gym.Space]] = gym.spaces.Discrete
+    """The kind of action space that it plays in."""
 
     def __init__(self, network: nn.Module, value_loss: ValueLoss, recipe: Any) -> None:
         super().__init__()
@@ -63,7 +65,10 @@ class Agent(nn.Module):
     def update_target(self) -> None:
         """Called every `target_update_every` updates and after a reset; nothing to do without a target."""
 
-    def policy(self, space: gym.Space, *, seed: int = 0, network: nn.Module | None = None) -> EpsilonGreedy:
+    def follow(self) -> None:
+        """Called after every update; nothing to do without a target that follows step by step."""
+
+    def policy(self, space: gym.Space, *, seed: int = 0, network: nn.Module | None = None) -> Exploration:
         """What plays, in an action space: `network`, or the agent's own, with a share of random actions."""
         network = self.network if network is None else network
         return EpsilonGreedy(network, self.value_loss.decode, int(space.n), seed=seed)
@@ -72,6 +77,10 @@ class Agent(nn.Module):
     def act(self, observation: Tensor) -> Tensor:
         """Greedy actions [B] for observations [B, ...]."""
         return self.value_loss.decode(self.network(observation)).argmax(dim=-1)
+
+    def outputs_of(self, observation: Tensor, action: Tensor) -> Tensor:
+        """The outputs [B, K] for actions [B, ...] taken at observations [B, ...]."""
+        return take_action(self.network(observation), action)
 
     @property
     def unit(self) -> float:

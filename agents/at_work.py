@@ -43,6 +43,7 @@ def make_learner(agent: Agent, compute: Compute) -> Learner:
         autocast=torch.bfloat16 if compute.precision == "bf16" else None,
         compile=recipe.compute.compile,
         cuda_graph=recipe.compute.cuda_graph,
+        after=agent.follow,
     )
 
 

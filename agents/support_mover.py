@@ -94,7 +94,6 @@ class SupportMover:
 def chosen_and_targets(agent: Agent, batch: Any) -> tuple[Tensor, Tensor]:
     """The outputs [B, K] of the actions of a batch [B, ...], and the targets [B] that they learn."""
     with evaluation_mode(agent):  # two passes of a noisy network would not fit together
-        outputs_BAK = agent.network(batch.observation)
+        chosen_BK = agent.outputs_of(batch.observation, batch.action)
         td_error_B = agent.critic_loss(batch)[1]
-    chosen_BK = outputs_BAK[torch.arange(len(batch.action), device=outputs_BAK.device), batch.action]
     return chosen_BK, agent.value_loss.decode(chosen_BK) + td_error_B

@@ -4,6 +4,7 @@ from catzoo.hparams.agents import RECIPES, build_recipe
 from catzoo.hparams.agents.cql import CQLRecipe
 from catzoo.hparams.agents.dqn import DQNRecipe
 from catzoo.hparams.agents.pqn import PQNRecipe
+from catzoo.hparams.agents.sac import SACRecipe
 from catzoo.hparams.components import (
     CollectingComputeConfig,
     ComputeConfig,
@@ -44,6 +45,7 @@ __all__ = [
     "RecipeError",
     "ReplayConfig",
     "Replaying",
+    "SACRecipe",
     "ValueLossConfig",
     "build",
     "build_recipe",

@@ -69,6 +69,14 @@ class NormalizeConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ObservingNormalizeConfig(NormalizeConfig):
+    """The same for an agent whose networks take observations of any scale."""
+
+    observation: bool = False
+    """Observations less their running mean, over their running deviation, within ±10."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
     """Adam."""
 
@@ -80,6 +88,14 @@ class OptimizerConfig:
     """The learning rate falls in a straight line to zero at the last of `steps`."""
     max_grad_norm: float | None = bounded(None, above=0)
     """Clips the gradient's global norm; null: no clipping."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActorOptimizerConfig(OptimizerConfig):
+    """The same, with a rate for the policy."""
+
+    actor_lr: float | None = bounded(None, above=0)
+    """Learning rate of the policy; null: `lr`."""
 
 
 @dataclass(frozen=True, kw_only=True)

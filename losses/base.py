@@ -3,13 +3,13 @@
 Any agent that learns a scalar value takes any of these. Losses are per sample, never reduced, in float32 at
 least; targets are constants; NaN or infinity in gives a NaN loss.
 
-Shapes: ... any leading dimensions, B batch, A actions, K outputs per value.
+Shapes: ... any leading dimensions, B batch, A actions, E critics, K outputs per value.
 """
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ from catzoo.losses.support import Support
 
 
 class ValueLoss(nn.Module, ABC):
-    """The plug: `num_outputs`, `decode`, `initial_outputs`, `forward`, the Bellman steps `td`, `backup`."""
+    """The plug: `num_outputs`, `decode`, `initial_outputs`, `forward`, `td`, `backup`, `pool`."""
 
     num_outputs: int
 
@@ -141,6 +141,25 @@ class ValueLoss(nn.Module, ABC):
         )
         return loss_B.view(shape), td_error_B.view(shape)
 
+    def pool(self, outputs: Tensor, how: Literal["min", "mean"] = "min") -> Tensor:
+        """Critics' outputs [E, ..., K] to one's [..., K]: the whole of the lowest one's, or their mixture.
+
+        "min" goes by the decoded values (clipped double Q-learning, Fujimoto et al. 2018): a minimum bin by
+        bin would be no distribution. A NaN is the lowest. Raises ValueError for another `how`.
+        """
+        self._check_outputs(outputs)
+        if how == "mean":
+            return self.mixture(outputs)
+        if how != "min":
+            raise ValueError(f"how must be 'min' or 'mean', got {how!r}")
+        with torch.no_grad():
+            lowest = self.decode(outputs).argmin(0)
+        return outputs.gather(0, lowest[None, ..., None].expand(1, *outputs.shape[1:]))[0]
+
+    def mixture(self, outputs: Tensor) -> Tensor:
+        """Outputs [..., K] whose value is the mean of those of critics' outputs [E, ..., K]."""
+        return at_least_float32(outputs).mean(0)
+
     def _check_outputs(self, outputs: Tensor, name: str = "outputs") -> None:
         if not outputs.is_floating_point():
             raise ValueError(f"{name} must be floating point, got {outputs.dtype}")
@@ -222,6 +241,10 @@ class CategoricalLoss(ValueLoss):
     def decode(self, outputs: Tensor) -> Tensor:
         """The mean [...] of the softmax of outputs [..., K] over the bin centers."""
         return categorical_value(outputs, self.support.bins, backend=self.backend)
+
+    def mixture(self, outputs: Tensor) -> Tensor:
+        """Logits [..., K] of the mean of the distributions that outputs [E, ..., K] stand for."""
+        return at_least_float32(outputs).log_softmax(-1).logsumexp(0) - math.log(len(outputs))
 
     def initial_outputs(self, value: float = 0.0) -> Tensor:
         """Logits [K] of a broad distribution whose mean is the value, see `initial_logits`."""

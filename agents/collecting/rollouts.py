@@ -192,6 +192,8 @@ class Ahead(OnDemand):
         policy = self.collector.policy
         policy.epsilon = epsilon
         torch._foreach_copy_(list(policy.network.parameters()), list(self.network.parameters()))
+        if (norm := getattr(policy.network, "normalize", None)) is not None:
+            norm.take_over(self.network.normalize)
         self._begun_at = updates
         ready = None if self.stream is None else torch.cuda.current_stream(self.stream.device).record_event()
         self.under_way = self.thread.submit(lambda: self._collect_on_stream(ready))

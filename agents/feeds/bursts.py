@@ -23,32 +23,34 @@ class Bursts:
     """Samples a replay for an agent.
 
     Args:
-        agent: with a recipe that has `Bootstrapping`'s keys.
+        agent: of whose recipe the keys of `Bootstrapping` count, where it has them.
         learner: takes its steps.
         replay: with `sample` and `update_priority`.
     """
 
     def __init__(self, agent: Agent, learner: Learner, replay: Any) -> None:
         self.agent, self.learner, self.replay, self.recipe = agent, learner, replay, agent.recipe
+        keys = ("target_update_every", "reset_every", "random_shift")
+        self.target_update_every, self.reset_every, self.shift = (getattr(agent.recipe, k, 0) for k in keys)
 
     def sample(self, most: int, books: Bookkeeping) -> Transitions:
         """At most so many batches [K, B, ...], up to where a target network or a reset is due."""
         count = min(most, MAX_BURST, self._until_event(books.updates))
         batches, self._index_KB = self.replay.sample(self.recipe.batch_size, count, self.learner.device)
-        return _shifted(batches, self.recipe.random_shift) if self.recipe.random_shift else batches
+        return _shifted(batches, self.shift) if self.shift else batches
 
     def _until_event(self, updates: int) -> int:
-        every = [self.recipe.target_update_every, self.recipe.reset_every]
-        return min(interval - updates % interval for interval in every if interval)
+        every = (self.target_update_every, self.reset_every)
+        return min((interval - updates % interval for interval in every if interval), default=MAX_BURST)
 
     def learned(self, td_error_KB: Tensor, books: Bookkeeping) -> None:
         """Called after the updates on a sample: the priorities, and the reset or the copy that is due."""
         self.replay.update_priority(self._index_KB, td_error_KB)
-        if self.recipe.reset_every and books.updates % self.recipe.reset_every == 0:
+        if self.reset_every and books.updates % self.reset_every == 0:
             reset_last_layers(self.agent.network, self.recipe.reset_keep)
             self.learner.reset()
             self.agent.update_target()
-        elif books.updates % self.recipe.target_update_every == 0:
+        elif self.target_update_every and books.updates % self.target_update_every == 0:
             self.agent.update_target()
 
 

@@ -64,6 +64,8 @@ class PlayingFeed:
         books.played(int(rollout["collector", "mask"].sum()), episodes)
         if self.running is not None:
             self.agent.return_scale.update(self.running.add(rollout))
+        if (norm := getattr(self.agent.network, "normalize", None)) is not None:
+            norm.update(rollout["observation"][rollout["collector", "mask"]])
         if self.recorder is not None:
             self.recorder.add(rollout, [episode.score for episode in episodes])
         return rollout

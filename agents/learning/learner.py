@@ -49,6 +49,7 @@ class Learner:
         autocast: dtype for autocast, or None for float32.
         compile: torch.compile for the losses.
         cuda_graph: capture the steps; the parameters must be on a GPU.
+        after: called after every update, and captured with it: targets that follow.
 
     Raises:
         ValueError: `cuda_graph` without a GPU.
@@ -63,6 +64,7 @@ class Learner:
         autocast: torch.dtype | None = None,
         compile: bool = False,
         cuda_graph: bool = False,
+        after: Callable[[], None] | None = None,
     ) -> None:
         self.steps = [step._replace(parameters=list(step.parameters)) for step in steps]
         self.device = self.steps[0].parameters[0].device
@@ -71,7 +73,7 @@ class Learner:
         self.optimizers = [
             FusedAdam(step.parameters, lr=step.lr, eps=eps, lr_on_device=cuda_graph) for step in self.steps
         ]
-        self.max_grad_norm = max_grad_norm
+        self.max_grad_norm, self.after = max_grad_norm, after
         self.autocast = (
             contextlib.nullcontext() if autocast is None else torch.autocast(self.device.type, dtype=autocast)
         )
@@ -104,6 +106,8 @@ class Learner:
                     loss, td_error_B = self._take(index, batch)
                     losses[step.name].append(loss)
                     errors += [td_error_B] if index == 0 and td_error_B is not None else []
+            if self.after is not None:
+                self.after()
         return {name: torch.stack(taken) for name, taken in losses.items() if taken}, torch.stack(errors)
 
     def _take(self, index: int, batch: Any) -> tuple[Tensor, Tensor | None]:

@@ -12,47 +12,36 @@ from typing import Any
 
 import torch
 from tensordict import TensorDictBase
-from torch import Tensor, nn
+from torch import Tensor
 
+from catzoo.agents.networks.running_moments import RunningMoments
 from catzoo.hparams.recipe import AUTO_END
 
 
-class ReturnScale(nn.Module):
+class ReturnScale(RunningMoments):
     """max(standard deviation of G, largest |G| / `AUTO_END`), over all that it was given; 1 before that.
 
     G is a return by its past, G_t = r_t + gamma G_(t-1), from 0 at the start of an episode. What was seen is
     in buffers, and so a part of an agent's weights.
     """
 
-    count: Tensor
-    mean: Tensor
-    squares: Tensor
     largest: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
-        for name in ("mean", "squares", "largest"):
-            self.register_buffer(name, torch.zeros(()))
+        self.register_buffer("largest", torch.zeros(()))
 
     def forward(self) -> Tensor:
         """The scale, a number in units of reward."""
-        deviation = (self.squares / self.count.clamp(min=1)).sqrt()
-        scale = torch.maximum(deviation, self.largest / AUTO_END)
+        scale = torch.maximum(self.deviation, self.largest / AUTO_END)
         return torch.where(scale > 0, scale, torch.ones_like(scale))
 
     @torch.no_grad()
-    def update(self, returns: Tensor) -> None:
-        """Takes more G [n] (Chan et al. 1983: the squares of two sets around their common mean)."""
-        if not len(returns):
-            return
-        returns = returns.to(self.mean)
-        number, mean = len(returns), returns.mean()
-        total, apart = self.count + number, mean - self.mean
-        self.squares += (returns - mean).square().sum() + apart.square() * (self.count * (number / total))
-        self.mean += apart * (number / total)
-        self.count += number
-        self.largest.copy_(torch.maximum(self.largest, returns.abs().max()))
+    def update(self, seen: Tensor) -> None:
+        """Takes more G [n]."""
+        if len(seen):
+            super().update(seen)
+            self.largest.copy_(torch.maximum(self.largest, seen.to(self.largest).abs().max()))
 
 
 class RunningReturns:

@@ -14,6 +14,12 @@ def target_of(network: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
+def follow_parameters(source: nn.Module, target: nn.Module, tau: float) -> None:
+    """Moves a target's parameters a share `tau` of the way to those of the network that it follows."""
+    torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), tau)
+
+
+@torch.no_grad()
 def copy_parameters(source: nn.Module, target: nn.Module) -> None:
     """Copies the parameters of a network into another of the same build."""
     torch._foreach_copy_(list(target.parameters()), list(source.parameters()))

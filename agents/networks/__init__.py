@@ -1,5 +1,6 @@
 """Networks: a torso that turns an observation into features, and a head that emits K numbers per action."""
 
+from catzoo.agents.networks.actor_critic import ActorCritic
 from catzoo.agents.networks.fresh import fresh_copy
 from catzoo.agents.networks.heads import DuelingHead, LinearHead
 from catzoo.agents.networks.noisy import NoisyLinear, is_noisy, set_noise_generator
@@ -12,6 +13,7 @@ from catzoo.agents.networks.transformer import Transformer
 __all__ = [
     "MLP",
     "TORSOS",
+    "ActorCritic",
     "DuelingHead",
     "ImpalaResNet",
     "LinearHead",

@@ -9,6 +9,7 @@ from typing import Any
 from catzoo.hparams.agents.cql import CQLRecipe
 from catzoo.hparams.agents.dqn import DQNRecipe
 from catzoo.hparams.agents.pqn import PQNRecipe
+from catzoo.hparams.agents.sac import SACRecipe
 from catzoo.hparams.recipe import Recipe
 from catzoo.hparams.schema import RecipeError, build, keys_of, nearest, shown
 
@@ -17,6 +18,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "rainbow": DQNRecipe,
     "pqn": PQNRecipe,
     "cql": CQLRecipe,
+    "sac": SACRecipe,
 }
 """What class each agent's recipe is of. The agents' own classes are in `catzoo.agents.registry`."""
 

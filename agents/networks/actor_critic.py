@@ -1,0 +1,168 @@
+"""Networks for continuous actions: a policy that samples them, and an ensemble of critics that values them.
+
+Legend: B batch, E critics, D numbers of an observation, M numbers of an action, K outputs per value, H hidden.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from catzoo.agents.networks.running_moments import ObservationNorm
+
+LOG_STD = (-5.0, 2.0)
+"""Bounds of the policy's log standard deviation, before the tanh."""
+
+
+class SquashedGaussian(NamedTuple):
+    """tanh of a Gaussian: a distribution over actions in [-1, 1]^M."""
+
+    mean: Tensor
+    """[B, M], before the tanh."""
+    log_std: Tensor
+    """[B, M]."""
+
+    @property
+    def mode(self) -> Tensor:
+        """The action [B, M] of the mean."""
+        return self.mean.tanh()
+
+    def sample(self, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(action [B, M], its log-density [B]), differentiable; noise [B, M] is standard normal.
+
+        The density is of actions in [-1, 1], whatever the environment makes of them, and goes by the number
+        before the tanh: one taken back from an action at the end of its range would be infinite.
+        """
+        noise = torch.randn_like(self.mean) if noise is None else noise
+        before = self.mean + self.log_std.exp() * noise
+        log_slope = 2 * (math.log(2) - before - F.softplus(-2 * before))  # of tanh
+        log_density = -noise.square() / 2 - self.log_std - math.log(2 * math.pi) / 2 - log_slope
+        return before.tanh(), log_density.sum(-1)
+
+
+class Actor(nn.Module):
+    """Observation [B, D] to a `SquashedGaussian`: a perceptron with a mean and a deviation for each number."""
+
+    def __init__(self, num_inputs: int, num_actions: int, hidden: Sequence[int]) -> None:
+        super().__init__()
+        widths = [num_inputs, *hidden]
+        layers = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], 2 * num_actions))
+
+    def forward(self, observation: Tensor) -> SquashedGaussian:
+        """Observation [B, D] to the policy there."""
+        mean, spread = self.layers(observation).chunk(2, -1)
+        low, high = LOG_STD
+        return SquashedGaussian(mean, low + (high - low) / 2 * (spread.tanh() + 1))
+
+
+class EnsembleLinear(nn.Module):
+    """E linear layers side by side, each initialised as `nn.Linear`."""
+
+    def __init__(self, ensemble: int, num_inputs: int, num_outputs: int) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(num_inputs)
+        self.weight = nn.Parameter(torch.empty(ensemble, num_inputs, num_outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(ensemble, 1, num_outputs).uniform_(-bound, bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[E, B, inputs] to [E, B, outputs]."""
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class EnsembleLayerNorm(nn.Module):
+    """E layer normalisations side by side."""
+
+    def __init__(self, ensemble: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(ensemble, 1, width))
+        self.bias = nn.Parameter(torch.zeros(ensemble, 1, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[E, B, width] to the same shape."""
+        return torch.addcmul(self.bias, F.layer_norm(x, x.shape[-1:]), self.weight)
+
+
+class Critics(nn.Module):
+    """E perceptrons, each of which values an action in an observation.
+
+    Args:
+        num_inputs: D + M.
+        ensemble: E.
+        num_outputs: K, from the value loss.
+        hidden: widths of the hidden layers.
+        layer_norm: normalise before every activation.
+        initial_outputs: [K], where the outputs of every critic begin; None: wherever a fresh layer has them.
+    """
+
+    def __init__(
+        self,
+        num_inputs: int,
+        ensemble: int,
+        num_outputs: int,
+        hidden: Sequence[int],
+        *,
+        layer_norm: bool = False,
+        initial_outputs: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.ensemble, widths = ensemble, [num_inputs, *hidden]
+        layers: list[nn.Module] = []
+        for a, b in pairwise(widths):
+            norm = [EnsembleLayerNorm(ensemble, b)] if layer_norm else []
+            layers += [EnsembleLinear(ensemble, a, b), *norm, nn.ReLU()]
+        head = EnsembleLinear(ensemble, widths[-1], num_outputs)
+        if initial_outputs is not None:
+            with torch.no_grad():
+                head.bias.copy_(initial_outputs.to(head.bias).expand_as(head.bias))
+        self.layers = nn.Sequential(*layers, head)
+
+    def forward(self, observation: Tensor, action: Tensor) -> Tensor:
+        """Observation [B, D] and action [B, M] to outputs [E, B, K], in float32 under autocast too."""
+        x = torch.cat((observation, action), -1).expand(self.ensemble, -1, -1)
+        outputs: Tensor = self.layers(x)
+        return outputs.float()
+
+
+class ActorCritic(nn.Module):
+    """A policy and its critics, behind one normalisation of observations.
+
+    Args:
+        observation_shape: of one observation, which is flattened to D numbers.
+        num_actions: M.
+        num_outputs, critics, hidden, layer_norm, initial_outputs: see `Critics`; the actor has no layer norm.
+        normalize: whether observations are scaled by what was seen of them.
+    """
+
+    def __init__(
+        self,
+        observation_shape: Sequence[int],
+        num_actions: int,
+        num_outputs: int,
+        *,
+        critics: int = 2,
+        hidden: Sequence[int] = (256, 256),
+        normalize: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.normalize = ObservationNorm(observation_shape) if normalize else None
+        size = math.prod(observation_shape)
+        self.actor = Actor(size, num_actions, hidden)
+        self.critic = Critics(size + num_actions, critics, num_outputs, hidden, **options)
+
+    def seen(self, observation: Tensor) -> Tensor:
+        """Observation [B, ...] of any dtype to what actor and critic take, float32 [B, D]."""
+        observation = observation.float() if self.normalize is None else self.normalize(observation)
+        return observation.flatten(1)
+
+    def forward(self, observation: Tensor) -> SquashedGaussian:
+        """The policy at observations [B, ...]."""
+        policy: SquashedGaussian = self.actor(self.seen(observation))
+        return policy

@@ -1,0 +1,100 @@
+"""SAC with any value loss (Haarnoja et al. 2018, arXiv 1812.05905; categorical critics after arXiv 2403.03950).
+
+Legend: B batch, E critics, M numbers of an action, K outputs per value.
+
+The entropy of the next action is worth alpha a nat. It goes into the reward, r - discount * alpha * log pi, so
+that it moves every atom of a distribution alike, as SimbaV2 and BRC have it, and C51 needs nothing of its own.
+
+Deviations from the paper: rewards and observations may be scaled (`normalize`), which wants a temperature that
+begins near 0.01, since 1 would fill a support of ±10 with entropy; updates come in bursts between rollouts.
+"""
+
+from __future__ import annotations
+
+import math
+
+import gymnasium as gym
+import torch
+from torch import Tensor, nn
+
+from catzoo.agents.agent import Agent
+from catzoo.agents.collecting.exploration import SampledActions
+from catzoo.agents.feeds.replay_feed import ReplayFeed
+from catzoo.agents.learning.batches import Transitions
+from catzoo.agents.learning.learner import Step
+from catzoo.agents.learning.targets import follow_parameters, target_of
+from catzoo.agents.networks.actor_critic import ActorCritic
+from catzoo.hparams import SACRecipe
+from catzoo.losses import ValueLoss
+
+
+class SAC(Agent):
+    """Soft actor-critic, its temperature learned; arguments as `Agent`, the network an `ActorCritic`."""
+
+    feed = ReplayFeed
+    actions = gym.spaces.Box
+
+    def __init__(self, network: ActorCritic, value_loss: ValueLoss, recipe: SACRecipe) -> None:
+        super().__init__(network, value_loss, recipe)
+        self.target = target_of(network.critic)
+        self.log_alpha = nn.Parameter(torch.tensor(math.log(recipe.alpha)))
+
+    def critic_loss(self, batch: Transitions) -> tuple[Tensor, Tensor]:
+        """One Bellman step of all critics to their pooled target: (loss [B], TD error [B])."""
+        outputs_EBK = self.network.critic(self.network.seen(batch.observation), batch.action)
+        with torch.no_grad():
+            next_observation = self.network.seen(batch.next_observation)
+            next_action_BM, log_prob_B = self.network.actor(next_observation).sample()
+            next_EBK = self.target(next_observation, next_action_BM)
+            next_BK = self.value_loss.pool(next_EBK, self.recipe.pool)
+            reward_B = batch.reward - batch.discount * self.log_alpha.exp() * log_prob_B
+        rows = outputs_EBK.shape[:-1]
+        weight = None if batch.weight is None else batch.weight.expand(rows)
+        loss_EB, td_error_EB = self.value_loss.backup(
+            outputs_EBK, next_BK.expand_as(outputs_EBK), reward_B.expand(rows), batch.discount.expand(rows),
+            weight=weight,
+        )  # fmt: skip
+        return loss_EB.sum(0), td_error_EB.mean(0)
+
+    def actor_loss(self, batch: Transitions) -> tuple[Tensor, None]:
+        """alpha log pi - Q [B] of new actions, by the lowest critic."""
+        observation = self.network.seen(batch.observation)
+        action_BM, log_prob_B = self.network.actor(observation).sample()
+        value_B = self.value_loss.decode(self.network.critic(observation, action_BM)).amin(0)
+        return self.log_alpha.exp().detach() * log_prob_B - value_B, None
+
+    def temperature_loss(self, batch: Transitions) -> tuple[Tensor, None]:
+        """alpha (entropy - target entropy) [B]."""
+        with torch.no_grad():
+            action_BM, log_prob_B = self.network(batch.observation).sample()
+            wanted = self.recipe.target_entropy
+            missing_B = (-action_BM.shape[-1] / 2 if wanted is None else wanted) + log_prob_B
+        return -self.log_alpha.exp() * missing_B, None
+
+    def steps(self) -> tuple[Step, ...]:
+        """Critics, actor, temperature; the last two every `policy_delay` updates."""
+        critic, actor, recipe = self.network.critic, self.network.actor, self.recipe
+        lr, delay = recipe.optimizer.lr, recipe.policy_delay
+        return (
+            Step("critic", self.critic_loss, list(critic.parameters()), lr),
+            Step("actor", self.actor_loss, list(actor.parameters()), recipe.optimizer.actor_lr or lr, delay),
+            Step("temperature", self.temperature_loss, [self.log_alpha], lr, delay),
+        )
+
+    def follow(self) -> None:
+        """The target critics come nearer by `tau`."""
+        follow_parameters(self.network.critic, self.target, self.recipe.tau)
+
+    def policy(self, space: gym.Space, *, seed: int = 0, network: nn.Module | None = None) -> SampledActions:
+        """What plays: samples, and in evaluation mode the mode."""
+        return SampledActions(self.network if network is None else network, space.shape, seed=seed)
+
+    def outputs_of(self, observation: Tensor, action: Tensor) -> Tensor:
+        """The critics' mixture [B, K] for actions [B, M] taken at observations [B, ...]."""
+        return self.value_loss.mixture(self.network.critic(self.network.seen(observation), action))
+
+    @torch.no_grad()
+    def act(self, observation: Tensor) -> Tensor:
+        """The policy's modes [B, M] for observations [B, ...]."""
+        mode: Tensor = self.network(observation).mode
+        return mode
