@@ -68,15 +68,24 @@ class Agent(nn.Module):
     def follow(self) -> None:
         """Called after every update; nothing to do without a target that follows step by step."""
 
+    def row(self) -> dict[str, float]:
+        """What a row of metrics says of the agent itself."""
+        return {}
+
     def policy(self, space: gym.Space, *, seed: int = 0, network: nn.Module | None = None) -> Exploration:
         """What plays, in an action space: `network`, or the agent's own, with a share of random actions."""
         network = self.network if network is None else network
         return EpsilonGreedy(network, self.value_loss.decode, int(space.n), seed=seed)
 
-    @torch.no_grad()
     def act(self, observation: Tensor) -> Tensor:
-        """Greedy actions [B] for observations [B, ...]."""
-        return self.value_loss.decode(self.network(observation)).argmax(dim=-1)
+        """Greedy actions [B, ...] for observations [B, ...]."""
+        return self.appraise(observation)[1]
+
+    @torch.no_grad()
+    def appraise(self, observation: Tensor) -> tuple[Tensor, Tensor]:
+        """The outputs [B, A, K] of what it chooses from, and greedy actions [B, ...]."""
+        outputs_BAK = self.network(observation)
+        return outputs_BAK, self.value_loss.decode(outputs_BAK).argmax(dim=-1)
 
     def outputs_of(self, observation: Tensor, action: Tensor) -> Tensor:
         """The outputs [B, K] for actions [B, ...] taken at observations [B, ...]."""

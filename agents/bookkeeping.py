@@ -9,6 +9,7 @@ Logged metrics (`step` is the number of agent steps learned from):
 | train/loss | mean loss over the updates since the last row; of the second step NAME on, train/NAME_loss |
 | train/td_error | mean absolute TD error of the last batch, in units of return |
 | train/epsilon | share of random actions |
+| train/alpha | temperature: what a nat of entropy is worth, in units of value (sac) |
 | train/updates | gradient steps so far |
 | train/policy_age | updates made since the weights that collected the newest rollout; 0 without overlap |
 | time/steps_per_second | agent steps a second since the last row, all work included |

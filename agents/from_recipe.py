@@ -53,7 +53,7 @@ def _build_actor_critic(recipe: Recipe, env: VectorEnv, value_loss: ValueLoss) -
         env.single_observation_space.shape,
         math.prod(env.single_action_space.shape),
         value_loss.num_outputs,
-        critics=recipe.critics,
+        num_critics=recipe.num_critics,
         hidden=recipe.network.hidden,
         normalize=recipe.normalize.observation,
         layer_norm=recipe.network.layer_norm,

@@ -1,12 +1,12 @@
-"""SAC with any value loss (Haarnoja et al. 2018, arXiv 1812.05905; categorical critics after arXiv 2403.03950).
+"""SAC with any value loss (Haarnoja et al. 2018, arXiv 1812.05905; categorical critics after 2403.03950).
 
 Legend: B batch, E critics, M numbers of an action, K outputs per value.
 
-The entropy of the next action is worth alpha a nat. It goes into the reward, r - discount * alpha * log pi, so
-that it moves every atom of a distribution alike, as SimbaV2 and BRC have it, and C51 needs nothing of its own.
+A nat of the next action's entropy is worth alpha. It goes into the reward, r - discount * alpha * log pi: so
+every atom of a distribution moves alike (SimbaV2, BRC), and C51 needs nothing of its own.
 
-Deviations from the paper: rewards and observations may be scaled (`normalize`), which wants a temperature that
-begins near 0.01, since 1 would fill a support of ±10 with entropy; updates come in bursts between rollouts.
+Deviations from the paper: rewards and observations may be scaled (`normalize`), for which the temperature has
+to begin near 0.01, since 1 would fill a support of ±10 with entropy; updates come in bursts between rollouts.
 """
 
 from __future__ import annotations
@@ -85,6 +85,10 @@ class SAC(Agent):
         """The target critics come nearer by `tau`."""
         follow_parameters(self.network.critic, self.target, self.recipe.tau)
 
+    def row(self) -> dict[str, float]:
+        """The temperature."""
+        return {"train/alpha": self.log_alpha.exp().item()}
+
     def policy(self, space: gym.Space, *, seed: int = 0, network: nn.Module | None = None) -> SampledActions:
         """What plays: samples, and in evaluation mode the mode."""
         return SampledActions(self.network if network is None else network, space.shape, seed=seed)
@@ -94,7 +98,7 @@ class SAC(Agent):
         return self.value_loss.mixture(self.network.critic(self.network.seen(observation), action))
 
     @torch.no_grad()
-    def act(self, observation: Tensor) -> Tensor:
-        """The policy's modes [B, M] for observations [B, ...]."""
-        mode: Tensor = self.network(observation).mode
-        return mode
+    def appraise(self, observation: Tensor) -> tuple[Tensor, Tensor]:
+        """The outputs [B, 1, K] of the policy's modes [B, M], and these."""
+        action_BM = self.network(observation).mode
+        return self.outputs_of(observation, action_BM)[:, None], action_BM

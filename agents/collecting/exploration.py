@@ -57,6 +57,7 @@ class Exploration(nn.Module):
             if own.shape == state["noise"].shape:  # else it was another kind of device's
                 self.noise.set_state(state["noise"])
 
+
 class EpsilonGreedy(Exploration):
     """Random with probability `epsilon`, else the action of greatest value.
 

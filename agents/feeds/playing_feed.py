@@ -79,7 +79,7 @@ class PlayingFeed:
         playing = {"train/epsilon": self.rollouts.epsilon, "train/policy_age": self.rollouts.policy_age}
         if self.running is not None:
             playing["train/return_scale"] = self.agent.unit
-        return {"train/episodes": books.num_episodes, **playing, **books.recent_scores()}
+        return {"train/episodes": books.num_episodes, **playing, **self.agent.row(), **books.recent_scores()}
 
     def components(self) -> dict[str, Any]:
         """What a checkpoint saves, by name."""

@@ -1,6 +1,6 @@
-"""Networks for continuous actions: a policy that samples them, and an ensemble of critics that values them.
+"""Networks for continuous actions: a policy that samples them, and an ensemble of critics of them.
 
-Legend: B batch, E critics, D numbers of an observation, M numbers of an action, K outputs per value, H hidden.
+Legend: B batch, E critics, D numbers of an observation, M numbers of an action, K outputs per value.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class SquashedGaussian(NamedTuple):
     def sample(self, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(action [B, M], its log-density [B]), differentiable; noise [B, M] is standard normal.
 
-        The density is of actions in [-1, 1], whatever the environment makes of them, and goes by the number
-        before the tanh: one taken back from an action at the end of its range would be infinite.
+        The density is of actions in [-1, 1], whatever the environment makes of them. It goes by the number
+        before the tanh: taken back from an action at the end of its range that would be infinite.
         """
         noise = torch.randn_like(self.mean) if noise is None else noise
         before = self.mean + self.log_std.exp() * noise
@@ -47,7 +47,7 @@ class SquashedGaussian(NamedTuple):
 
 
 class Actor(nn.Module):
-    """Observation [B, D] to a `SquashedGaussian`: a perceptron with a mean and a deviation for each number."""
+    """Observation [B, D] to a `SquashedGaussian`: a perceptron with two outputs a number of an action."""
 
     def __init__(self, num_inputs: int, num_actions: int, hidden: Sequence[int]) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class ActorCritic(nn.Module):
     Args:
         observation_shape: of one observation, which is flattened to D numbers.
         num_actions: M.
-        num_outputs, critics, hidden, layer_norm, initial_outputs: see `Critics`; the actor has no layer norm.
+        num_outputs, num_critics, hidden, layer_norm, initial_outputs: of `Critics`; no layer norm for actors.
         normalize: whether observations are scaled by what was seen of them.
     """
 
@@ -146,7 +146,7 @@ class ActorCritic(nn.Module):
         num_actions: int,
         num_outputs: int,
         *,
-        critics: int = 2,
+        num_critics: int = 2,
         hidden: Sequence[int] = (256, 256),
         normalize: bool = False,
         **options: Any,
@@ -155,7 +155,7 @@ class ActorCritic(nn.Module):
         self.normalize = ObservationNorm(observation_shape) if normalize else None
         size = math.prod(observation_shape)
         self.actor = Actor(size, num_actions, hidden)
-        self.critic = Critics(size + num_actions, critics, num_outputs, hidden, **options)
+        self.critic = Critics(size + num_actions, num_critics, num_outputs, hidden, **options)
 
     def seen(self, observation: Tensor) -> Tensor:
         """Observation [B, ...] of any dtype to what actor and critic take, float32 [B, D]."""

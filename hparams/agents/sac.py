@@ -14,7 +14,7 @@ from catzoo.hparams.schema import RecipeError, bounded
 class SACRecipe(Replaying, Playing, Recipe):
     """Soft actor-critic: continuous actions from replay."""
 
-    critics: int = bounded(2, at_least=1, at_most=100)
+    num_critics: int = bounded(2, at_least=1, at_most=100)
     """SAC: critics in the ensemble."""
     pool: Literal["min", "mean"] = "min"
     """SAC: the target is the lowest critic's, or the mixture of all."""
@@ -35,4 +35,4 @@ class SACRecipe(Replaying, Playing, Recipe):
             raise RecipeError("support=adaptive does not go with sac: support=auto fits any rewards")
         for key, kept in (("name", ("auto", "mlp")), ("experts", (0,)), ("width", (1.0,))):
             if (value := getattr(self.network, key)) not in kept:
-                raise RecipeError(f"network.{key}={value} does not go with sac, whose networks are perceptrons")
+                raise RecipeError(f"network.{key}={value} does not go with sac: its networks are perceptrons")

@@ -192,10 +192,14 @@ def test_presets_and_keys_that_do_not_fit(settings, words):
 @pytest.mark.parametrize(
     ("agent", "override", "words"),
     [
-        ("pqn", "replay.capacity=5", "replay does not apply to pqn, but to dqn, rainbow, cql"),
+        ("pqn", "replay.capacity=5", "replay does not apply to pqn, but to dqn, rainbow, cql, sac"),
         ("pqn", "double=true", "double does not apply to pqn, but to dqn, rainbow, cql"),
-        ("cql", "replay.capacity=5", "replay.capacity does not apply to cql, but to dqn, rainbow"),
-        ("cql", "compute.overlap=true", "compute.overlap does not apply to cql, but to dqn, rainbow, pqn"),
+        ("cql", "replay.capacity=5", "replay.capacity does not apply to cql, but to dqn, rainbow, sac"),
+        (
+            "cql",
+            "compute.overlap=true",
+            "compute.overlap does not apply to cql, but to dqn, rainbow, pqn, sac",
+        ),
         ("rainbow", "cql_weight=1", "cql_weight does not apply to rainbow, but to cql"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
@@ -48,7 +50,7 @@ class View:
     def reset(self, seed: int) -> None:
         """The environment was reset."""
 
-    def follow(self, action: int, reward: float) -> None:
+    def follow(self, action: Any, reward: float) -> None:
         """The environment made a step."""
 
     def frame(self, observation: np.ndarray) -> np.ndarray:
@@ -140,7 +142,7 @@ class AtariScreen(View):
         """Starts the same episode."""
         self.screen, _ = self.env.reset(seed=seed)
 
-    def follow(self, action: int, reward: float) -> None:
+    def follow(self, action: Any, reward: float) -> None:
         """Makes the same step."""
         self.screen, own_reward, *_ = self.env.step(np.array([action]))
         if own_reward[0] != reward:

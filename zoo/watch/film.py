@@ -84,7 +84,8 @@ def watch(
         env.close()
         view.close()
     if not names:
-        names = known_names(recipe.env) or [str(a) for a in range(len(episode.values[0]))]
+        count = len((episode.numbers or episode.values)[0])
+        names = known_names(recipe.env) or [str(a) for a in range(count)]
     caption = _caption(recipe, agent, names)
     write = _write_gif if out.suffix.lower() == ".gif" else _write_mp4
     frames = _publish(out, lambda file: write(file, episode, caption, fps, own_fps, progress))
@@ -101,16 +102,19 @@ def play(agent: Any, env: VectorEnv, view: View, seed: int, max_steps: int) -> E
     for _ in range(max_steps):
         episode.add_frame(view.frame(observation[0]))
         dtype = torch.float32 if observation.dtype == np.float64 else None
-        outputs_AK = agent.network(torch.as_tensor(observation[:1], dtype=dtype, device=device))[0].float()
+        seen = torch.as_tensor(observation[:1], dtype=dtype, device=device)
+        outputs_1AK, action_1 = agent.appraise(seen)
+        outputs_AK, action = outputs_1AK[0].float(), action_1.cpu().numpy()
         values_A = agent.value_loss.decode(outputs_AK) * agent.unit
-        action = int(values_A.argmax())
-        observation, reward, terminated, truncated, _ = env.step(np.array([action]))
+        observation, reward, terminated, truncated, _ = env.step(action)
         check_finite(env, "reward", reward[None], [len(episode) + 1])
         check_finite(env, "observation", observation[None], [len(episode) + 1])
-        view.follow(action, float(reward[0]))
+        view.follow(action[0], float(reward[0]))
         episode.outputs.append(outputs_AK.cpu().numpy())
         episode.values.append(values_A.cpu().numpy())
-        episode.actions.append(action)
+        if is_continuous := action.ndim > 1:
+            episode.numbers.append(action[0])
+        episode.actions.append(0 if is_continuous else int(action[0]))
         episode.rewards.append(float(reward[0]))
         episode.terminated = bool(terminated[0])
         # The next observation, and what the environment would draw now, belong to another episode.

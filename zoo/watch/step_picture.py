@@ -3,7 +3,7 @@
 Everything that stays is drawn once; a picture restores it and draws the rest on top. Axes are fixed by the
 whole episode, so nothing jumps. Lengths are in units of a picture 1280 units wide.
 
-Legend: T steps, A actions, K outputs per value.
+Legend: T steps, A actions, K outputs per value, M numbers of a continuous action.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ KNOWN_TAIL = 0.02
 
 @dataclass
 class Episode:
-    """One greedy episode: T frames, outputs [T, A, K], Q [T, A], actions and rewards [T]."""
+    """One greedy episode: T frames, outputs [T, A, K], Q [T, A], actions and rewards [T], numbers [T, M]."""
 
     frames: list[tuple[tuple[int, ...], bytes]] = field(default_factory=list)
     """Of each its shape, and what it is packed."""
@@ -45,6 +45,8 @@ class Episode:
     outputs: list[np.ndarray] = field(default_factory=list)
     values: list[np.ndarray] = field(default_factory=list)
     actions: list[int] = field(default_factory=list)
+    numbers: list[np.ndarray] = field(default_factory=list)
+    """Of a continuous action, in ±1; it is the only one that is valued then (A = 1)."""
     rewards: list[float] = field(default_factory=list)
     terminated: bool = False
 
@@ -186,14 +188,15 @@ class Picture:
         self._text(left, top, words, moving=False, weight="bold", size=12.5)
 
     def _compose_actions(self, left: float, top: float, width: float) -> None:
-        count = self.values.shape[1]
+        numbers = self.episode.numbers
+        count = len(numbers[0]) if numbers else self.values.shape[1]
         axes = style.place(self.figure, left, top, width, HEIGHT - top - 62)
-        self._heading(axes, "Q of every action", top - 40)
-        note = "bars: relative to their mean"
+        self._heading(axes, "Action" if numbers else "Q of every action", top - 40)
+        note = "bars: from −1 to 1" if numbers else "bars: relative to their mean"
         self._text(left + width, top - 40, note, moving=False, color=style.MUTED, size=10, ha="right")
         deviation = self.values - self.values.mean(axis=1, keepdims=True)
         # The rare step where everything is at stake would flatten the bars of all others.
-        self.most = max(1.15 * _quantile(np.abs(deviation), 0.9), 1e-6)
+        self.most = 1.0 if numbers else max(1.15 * _quantile(np.abs(deviation), 0.9), 1e-6)
         axes.set(xlim=(-0.5, count - 0.5), ylim=(-self.most, self.most), yticks=[])
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.axhline(0, color=style.LINE, lw=1)
@@ -255,7 +258,7 @@ class Picture:
 
     def _curve_key(self, right: float, y: float) -> None:
         words = [("chosen action", style.ORANGE)]
-        if self.caption.edges is None:
+        if self.caption.edges is None and self.values.shape[1] > 1:
             words.insert(0, ("other actions", style.MUTED))
         if np.isfinite(self.followed).any():
             words.insert(0, ("return that followed", style.GREEN))
@@ -270,15 +273,19 @@ class Picture:
         self.score_text.set_text(typeset(self.score[t + over], self.score_digits))
 
     def _set_actions(self, t: int) -> None:
-        values, chosen = self.values[t], self.chosen[t]
-        height = (values - values.mean()).clip(-self.most, self.most)
+        numbers, chosen, digits = self.episode.numbers, self.chosen[t], self.digits
+        values = numbers[t] if numbers else self.values[t]
+        if numbers:
+            height, chosen, digits = values, np.abs(values).argmax(), 2
+        else:
+            height = (values - values.mean()).clip(-self.most, self.most)
         centers = np.arange(len(values))
         self.action_bars.set_verts(
             _bars(centers - self.half_bar, centers + self.half_bar, np.zeros(len(values)), height)
         )
         self.action_bars.set_facecolor([style.ORANGE if a == chosen else style.LINE for a in centers])
         for a, text in enumerate(self.q_texts):
-            text.set_text("" if self.crowded and a != chosen else typeset(values[a], self.digits))
+            text.set_text("" if self.crowded and a != chosen else typeset(values[a], digits))
             text.set_color(style.ORANGE if a == chosen else style.MUTED)
 
     def _set_distribution(self, t: int) -> None:

@@ -16,7 +16,9 @@ SMALL = [
     "num_envs=4", "rollout_length=4", "batch_size=8", "network.hidden=[16]", "log_every=48", "steps=600",
     "compute.threads=1",
 ]  # fmt: skip
-REPLAY = ["learning_starts=60", "updates_per_step=0.25", "replay.capacity=300", "target_update_every=7"]
+REPLAY = ["learning_starts=60", "updates_per_step=0.25", "replay.capacity=300"]
+OWN = {"pqn": [], "sac": REPLAY}
+COPYING = [*REPLAY, "target_update_every=7"]
 KINDS = {
     "dqn": ("dqn", "CartPole-v1", "hl_gauss", []),
     "dqn, not savable": ("dqn", "corridors", "mse", []),
@@ -27,16 +29,15 @@ KINDS = {
     "adaptive, ahead": ("pqn", "CartPole-v1", "hl_gauss", ["support=adaptive", "compute.overlap=true"]),
     "pqn": ("pqn", "MinAtar/Freeway", "softmax_mse", ["optimizer.anneal=true"]),
     "pqn, ahead": ("pqn", "CartPole-v1", "huber", ["compute.overlap=true"]),
+    "sac": ("sac", "Pendulum-v1", "hl_gauss", ["policy_delay=3"]),
+    "sac, ahead": ("sac", "Pendulum-v1", "c51", ["compute.overlap=true"]),
 }
 
 
 def make(kind):
     agent, env, loss, more = KINDS[kind]
-    return build_trainer(
-        recipe_of(
-            agent, env, loss=loss, seed=3, overrides=[*SMALL, *(REPLAY if agent != "pqn" else []), *more]
-        )
-    )
+    said = [*SMALL, *OWN.get(agent, COPYING), *more]
+    return build_trainer(recipe_of(agent, env, loss=loss, seed=3, overrides=said))
 
 
 def iterate(work, iterations):
@@ -50,7 +51,7 @@ def iterate(work, iterations):
 
 
 def weights(work):
-    return torch.cat([parameter.detach().flatten() for parameter in work.agent.parameters()])
+    return torch.cat([tensor.flatten().double() for tensor in work.agent.weights().values()])
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "not savable" not in kind])

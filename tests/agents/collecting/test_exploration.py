@@ -1,10 +1,11 @@
-"""Epsilon-greedy: the schedule's ends, the share of random actions, and a stream that can be restored."""
+"""What plays: the schedule, the share of random actions, and a stream that can be restored."""
 
 import numpy as np
 import torch
 from torch import nn
 
-from catzoo.agents import EpsilonGreedy, LinearSchedule
+from catzoo.agents import EpsilonGreedy, LinearSchedule, SampledActions
+from catzoo.agents.networks.actor_critic import Actor
 
 
 def policy(epsilon, seed=0):
@@ -42,3 +43,19 @@ def test_the_stream_goes_on_after_a_restore():
     first(outputs)
     second.set_extra_state(first.get_extra_state())
     assert (first(outputs) == second(outputs)).all()
+
+
+def test_sampled_actions_have_a_share_anywhere_and_a_stream_of_their_own():
+    made, observation = SampledActions(Actor(3, 2, [8]), (2,), seed=1), torch.randn(2_000, 3)
+    made.network.layers[-1].weight.data.zero_()
+    made.network.layers[-1].bias.data[:] = torch.tensor([-9.0, -9.0, -99.0, -99.0])  # all but certain: -1
+    actions = made(observation)
+    assert actions.min() < -0.9
+    assert actions.max() > 0.9
+    assert abs(actions.mean()) < 0.05
+    made.epsilon = 0.25
+    assert abs((made(observation) > -0.99).all(axis=1).mean() - 0.25) < 0.03
+    state = made.get_extra_state()
+    first = made(observation)
+    made.set_extra_state(state)
+    assert (made(observation) == first).all()

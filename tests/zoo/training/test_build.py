@@ -47,11 +47,24 @@ def test_every_agent_iterates(agent, tmp_path):
         source.iterate()
         source.feed.recorder.publish()
         source.close()
-    made = build_trainer(recipe(agent, "CartPole-v1", "steps=2000", *own))
+    env = "CartPole-v1" if AGENTS[agent].actions is gym.spaces.Discrete else "Pendulum-v1"
+    made = build_trainer(recipe(agent, env, "steps=2000", *own))
     while made.steps < 600:
         made.iterate()
     assert made.updates > 0
     made.close()
+
+
+@pytest.mark.parametrize(
+    ("agent", "env", "line"),
+    [
+        ("sac", "CartPole-v1", r"sac needs a continuous action space, .* Discrete\(2\), which dqn, .* take"),
+        ("dqn", "Pendulum-v1", r"dqn needs a discrete action space, but it has Box\(.*\), which sac take"),
+    ],
+)
+def test_another_kind_of_action_space(agent, env, line):
+    with pytest.raises(RecipeError, match=rf"^{env}: {line}$"):
+        build_trainer(recipe(agent, env))
 
 
 def test_rainbow_is_what_its_name_says():
