@@ -70,7 +70,9 @@ def make_under(protocol: Protocol, num_envs: int, **render: Any) -> VectorEnv:
 
 def _problem(action: gym.Space, observation: gym.Space) -> str | None:
     """Why a value-based agent cannot use these spaces."""
-    if isinstance(action, gym.spaces.Discrete) and action.start != 0:
+    if not isinstance(action, gym.spaces.Discrete):
+        return f"needs a discrete action space, but it has {action}"
+    if action.start != 0:
         return f"needs actions that count from 0, but they count from {action.start}"
     if not isinstance(observation, gym.spaces.Box) or not observation.shape:
         return f"needs array observations, but it has {observation}"
@@ -92,10 +94,7 @@ def _make_gymnasium(protocol: Protocol, num_envs: int, render: dict[str, Any]) -
             made.close()  # only one by one are they flattened
 
         def one() -> gym.Env:
-            made = plain(gym.make(spec, max_episode_steps=cap, **render, **options))
-            if isinstance(made.action_space, gym.spaces.Box):
-                made = gym.wrappers.RescaleAction(made, np.float32(-1), np.float32(1))
-            return made
+            return plain(gym.make(spec, max_episode_steps=cap, **render, **options))
 
         return gym.vector.SyncVectorEnv([one] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
     except (gym.error.DependencyNotInstalled, ImportError) as error:
