@@ -1,10 +1,10 @@
-"""The state of environments that keep all of it in Python, so that a continued run goes on in mid-episode.
+"""The state of environments that keep it in Python or MuJoCo, so that a continued run goes on in mid-episode.
 
 What is saved is data: numbers, strings, arrays, and the position of random streams, by attribute, from
 environments whose code is known to hold nothing else (`KNOWN`). Reading it back sets attributes of an
-environment made anew, and runs nothing. An environment of your own takes part by `state_dict()`, of such
-data, and `load_state_dict(state)`. All others, Atari's C++ among them, cannot be saved; a continued run then
-begins new episodes.
+environment made anew, and runs nothing. MuJoCo tells its own (`physics.py`). An environment of yours takes
+part by `state_dict()`, of such data, and `load_state_dict(state)`. All others, Atari's C++ among them, cannot
+be saved; a continued run then begins new episodes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import VectorEnv
 
+from catzoo.agents.collecting.physics import is_physics, physics_state, restore_physics
+
 KNOWN = (
     "gymnasium.envs.classic_control.",
+    "gymnasium.envs.mujoco.",
     "gymnasium.vector.sync_vector_env",
     "gymnasium.wrappers.common",
     "minatar.",
@@ -28,6 +31,8 @@ KNOWN = (
 """Modules of environments, wrappers and games whose attributes are their whole state."""
 CONSTANT = (gym.Space, EnvSpec, ModuleType, enum.Enum, Callable)
 """What is the same in an environment made anew, and not saved."""
+CONSTANT_NAMES = ("mujoco._structs.MjModel", "gymnasium.envs.mujoco.mujoco_rendering.MujocoRenderer")
+"""The same, of packages that may be missing; Gymnasium's tasks change nothing in their models."""
 GENERATOR, STATE = "random generator", "state"
 
 
@@ -55,6 +60,9 @@ def restore_simulator(env: VectorEnv, state: Mapping[str, Any]) -> None:
     shared: dict[str, Any] = {}
     for path, attributes in state.items():
         thing = parts[path]
+        if is_physics(thing):
+            restore_physics(thing, attributes)
+            continue
         if _saves_itself(thing):
             thing.load_state_dict(attributes[STATE])
             continue
@@ -78,7 +86,7 @@ def _parts(env: VectorEnv) -> Iterator[tuple[str, Any]]:
         if getattr(type(thing), "stateless", False):  # a wrapper; the path is that of what it wraps
             waiting.append((path, thing.env))
             continue
-        if not _saves_itself(thing):
+        if not _saves_itself(thing) and not is_physics(thing):
             if not f"{type(thing).__module__}.".startswith(KNOWN):
                 raise UnknownStateError(f"{type(thing).__module__}.{type(thing).__name__}")
             for name, value in vars(thing).items():
@@ -97,22 +105,28 @@ def _dict_of(thing: Any, name: str) -> dict[Any, Any]:
 
 
 def _is_constant(value: Any) -> bool:
-    return isinstance(value, CONSTANT)
+    kind = type(value)
+    return isinstance(value, CONSTANT) or f"{kind.__module__}.{kind.__qualname__}" in CONSTANT_NAMES
 
 
 def _is_part(value: Any) -> bool:
     """Whether a value is an object with a state of its own."""
-    return hasattr(value, "__dict__") and not isinstance(value, (*CONSTANT, np.random.Generator))
+    if is_physics(value):
+        return True
+    return hasattr(value, "__dict__") and not (_is_constant(value) or isinstance(value, np.random.Generator))
 
 
 def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
     """What to save of one part."""
+    if is_physics(thing):
+        yield from physics_state(thing).items()
+        return
     if _saves_itself(thing):
         yield STATE, thing.state_dict()
         return
     for name, value in vars(thing).items():
         inner = value if isinstance(value, list | tuple) else [value]
-        if isinstance(value, CONSTANT) or any(_is_part(item) or isinstance(item, CONSTANT) for item in inner):
+        if _is_constant(value) or any(_is_part(item) or _is_constant(item) for item in inner):
             continue
         yield name, _plain(value)
 
@@ -126,12 +140,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.random.Generator):
         return {GENERATOR: id(value), "kind": "Generator", STATE: value.bit_generator.state}
     if isinstance(value, np.random.RandomState):
-        return {GENERATOR: id(value), "kind": "RandomState", STATE: value.get_state(legacy=False)}
+        return random_state(value)
     if isinstance(value, list | tuple):
         return type(value)(_plain(item) for item in value)
     if isinstance(value, Mapping):
         # A constant inside, such as an autoreset mode, is in the new environment too.
-        return {key: _plain(item) for key, item in value.items() if not isinstance(item, CONSTANT)}
+        return {key: _plain(item) for key, item in value.items() if not _is_constant(item)}
     raise UnknownStateError(type(value).__name__)
 
 
@@ -140,7 +154,7 @@ def _restored(value: Any, shared: dict[int, Any]) -> Any:
     if isinstance(value, Mapping) and GENERATOR in value:
         key = value[GENERATOR]
         if key not in shared:
-            shared[key] = _generator(value["kind"], value[STATE])
+            shared[key] = generator(value["kind"], value[STATE])
         return shared[key]
     if isinstance(value, np.ndarray):
         return value.copy()
@@ -155,7 +169,13 @@ def check_mersenne_twister(key: Any, position: Any) -> None:
         raise ValueError("the saved state of NumPy's random stream cannot be one")
 
 
-def _generator(kind: str, state: Mapping[str, Any]) -> Any:
+def random_state(value: np.random.RandomState) -> dict[str, Any]:
+    """A random stream of NumPy's older kind as plain data, which `generator` makes one of."""
+    return {GENERATOR: id(value), "kind": "RandomState", STATE: value.get_state(legacy=False)}
+
+
+def generator(kind: str, state: Mapping[str, Any]) -> Any:
+    """A random stream in a saved state; ValueError if that cannot be one's."""
     if kind == "RandomState":
         check_mersenne_twister(state["state"]["key"], state["state"]["pos"])
         random = np.random.RandomState()
@@ -163,6 +183,6 @@ def _generator(kind: str, state: Mapping[str, Any]) -> Any:
         return random
     if state["bit_generator"] != "PCG64":
         raise ValueError(f"random streams of kind {state['bit_generator']} are not known")
-    generator = np.random.Generator(np.random.PCG64())
-    generator.bit_generator.state = state
-    return generator
+    made = np.random.Generator(np.random.PCG64())
+    made.bit_generator.state = state
+    return made

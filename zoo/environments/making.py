@@ -6,10 +6,13 @@
   With `repeat_action_probability=0`, as in Atari-100k: **atari-deterministic**.
 * `MinAtar/*`: **minatar-sticky**. Sticky actions 0.1, difficulty ramping, minimal action set, at most
   27,000 steps.
-* CartPole, Acrobot, MountainCar: **classic-control**. As Gymnasium registers them.
+* CartPole, Acrobot, MountainCar, Pendulum: **classic-control**. As Gymnasium registers them.
+* Gymnasium's MuJoCo tasks: **mujoco-v5** and **mujoco-v4**, whose rewards differ. As registered.
+* `dmc/*`: **dmc**. DeepMind Control, every action held for two of its steps, its own time limit.
 * the rest: **gymnasium**. As registered, with its own time limit.
 
-Atari runs on ALE's C++ vector environment, everything else on `gymnasium.vector`.
+Atari runs on ALE's C++ vector environment, everything else on `gymnasium.vector`. Where actions are numbers
+within bounds, the agent's are within -1 and 1 everywhere.
 """
 
 from __future__ import annotations
@@ -22,9 +25,11 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from catzoo.hparams import RecipeError
 from catzoo.zoo.environments.atari import make_atari
+from catzoo.zoo.environments.mujoco import prepare_mujoco
 from catzoo.zoo.environments.plain_env import plain
 from catzoo.zoo.environments.protocols import Protocol, protocol_of
 from catzoo.zoo.environments.registry import find_spec, in_short
+from catzoo.zoo.environments.unit_actions import UnitActions, in_words, problem_of_box
 
 DTYPES = tuple(
     np.dtype(name)
@@ -40,7 +45,9 @@ def stream_seed(seed: int, purpose: str) -> int:
 
 
 def make_env(env: str, num_envs: int, options: dict[str, Any] | None = None, **render: Any) -> VectorEnv:
-    """A vector environment with a discrete action space and array observations.
+    """A vector environment with array observations, and actions that are discrete or numbers within -1 and 1.
+
+    Observations of float64 become float32.
 
     Args:
         env: any Gymnasium id, or `my_package:MyEnv-v0`, which imports `my_package` first.
@@ -50,7 +57,7 @@ def make_env(env: str, num_envs: int, options: dict[str, Any] | None = None, **r
 
     Raises:
         RecipeError: unknown environment (with the nearest name), a missing extra, an option the
-            constructor does not take, or spaces that a value-based agent cannot use.
+            constructor does not take, or spaces that no agent can use.
     """
     return make_under(protocol_of(env, options), num_envs, **render)
 
@@ -65,15 +72,14 @@ def make_under(protocol: Protocol, num_envs: int, **render: Any) -> VectorEnv:
     if problem:
         made.close()
         raise RecipeError(f"{protocol.env}: {problem}")
-    return made
+    return UnitActions(made) if isinstance(made.single_action_space, gym.spaces.Box) else made
 
 
 def _problem(action: gym.Space, observation: gym.Space) -> str | None:
-    """Why a value-based agent cannot use these spaces."""
-    if not isinstance(action, gym.spaces.Discrete):
-        return f"needs a discrete action space, but it has {action}"
-    if action.start != 0:
-        return f"needs actions that count from 0, but they count from {action.start}"
+    """Why no agent can use these spaces."""
+    problem = _problem_of_actions(action)
+    if problem:
+        return problem
     if not isinstance(observation, gym.spaces.Box) or not observation.shape:
         return f"needs array observations, but it has {observation}"
     if observation.dtype not in DTYPES:
@@ -81,8 +87,22 @@ def _problem(action: gym.Space, observation: gym.Space) -> str | None:
     return None
 
 
+def _problem_of_actions(space: gym.Space) -> str | None:
+    if isinstance(space, gym.spaces.Discrete):
+        return (
+            None
+            if space.start == 0
+            else f"needs actions that count from 0, but they count from {space.start}"
+        )
+    if isinstance(space, gym.spaces.Box):
+        return problem_of_box(space)
+    return f"needs actions that are discrete or a vector of bounded numbers, but it has {in_words(space)}"
+
+
 def _make_gymnasium(protocol: Protocol, num_envs: int, render: dict[str, Any]) -> VectorEnv:
     spec, options = find_spec(protocol.env), dict(protocol.settings)
+    if protocol.name.startswith(("mujoco", "dmc")):
+        prepare_mujoco(drawing=bool(render))
     cap = options.pop("max_episode_steps", None)
     alone = spec.entry_point is None  # as a vector only
     native = spec.vector_entry_point and not options and not render and (cap is None or alone)

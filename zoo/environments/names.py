@@ -8,6 +8,7 @@ as `ALE/*`. The sets:
 * `atari-26`: the games of Atari-100k (Kaiser et al. 2020).
 * `atari-57`: all the games that scores are usually reported for (Wang et al. 2016).
 * `minatar-5`: the five games of MinAtar (Young & Tian 2019).
+* `mujoco-5`: the five locomotion tasks of MuJoCo that most papers report, in Gymnasium's version 5.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _ATARI_57 = """
     YarsRevenge Zaxxon
 """
 _MINATAR_5 = "Asterix Breakout Freeway Seaquest SpaceInvaders"
+_MUJOCO_5 = "HalfCheetah Hopper Walker2d Ant Humanoid"
 
 
 def _atari(games: str) -> tuple[str, ...]:
@@ -42,13 +44,14 @@ SETS: dict[str, tuple[str, ...]] = {
     "atari-26": _atari(_ATARI_26),
     "atari-57": _atari(_ATARI_57),
     "minatar-5": tuple(f"MinAtar/{game}" for game in _MINATAR_5.split()),
+    "mujoco-5": tuple(f"{task}-v5" for task in _MUJOCO_5.split()),
 }
-"""Names that stand for several games."""
+"""Names that stand for several environments."""
 
 
 def is_list(env: str) -> bool:
     """Whether the words after `--env` are anything but one plain id: `atari-7` is a mistaken set."""
-    like_a_set = re.fullmatch(r"(min)?atari?[-_]?\d+k?", env.lower())
+    like_a_set = re.fullmatch(r"((min)?atari?|mujoco)[-_]?\d+k?", env.lower())
     return "," in env or bool(like_a_set) or is_pattern(env)
 
 

@@ -21,7 +21,8 @@ class PlainEnv(gym.Wrapper):
     """Observations that are the caller's own, rewards and ends that are plain numbers, and no infos.
 
     `SyncVectorEnv` keeps the very object that an environment returns. Where every observation is written into
-    the same array, a last observation would be the next episode's first. Infos that change their kind or
+    the same array, a last observation would be the next episode's first. Those of float64 become float32,
+    which replay and networks work in. Infos that change their kind or
     length stop it, though nobody reads them. What is no array becomes a vector, one-hot where it is discrete.
 
     Several in one program draw from the same global streams, in the order in which they are stepped.
@@ -35,7 +36,7 @@ class PlainEnv(gym.Wrapper):
         self.name = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
         self.given = space = env.observation_space
         self.flat = not (isinstance(space, gym.spaces.Box) and space.shape)
-        self.observation_space = self.space = gym.spaces.flatten_space(space) if self.flat else space
+        self.observation_space = self.space = _narrow(gym.spaces.flatten_space(space) if self.flat else space)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
         """As the environment's, without infos; a seed is one for the global random streams too."""
@@ -78,7 +79,8 @@ class PlainEnv(gym.Wrapper):
                 raise self._refused(f"of {shown(observation)}", f"where its space is {self.given!s:.80}")
             if self.flat:
                 observation = gym.spaces.flatten(self.given, observation)
-            own = np.array(observation, self.space.dtype)
+            with np.errstate(over="ignore"):  # who reads it refuses what float32 cannot hold
+                own = np.array(observation, self.space.dtype)
         except RecipeError:
             raise
         except (TypeError, ValueError) as error:  # rows of different lengths, words
@@ -136,6 +138,14 @@ def plain(env: gym.Env) -> gym.Env:
             wrapper.env = Older(inner)
         wrapper = inner
     return outer
+
+
+def _narrow(space: gym.Space) -> gym.Space:
+    if space.dtype != np.float64:
+        return space
+    with np.errstate(over="ignore"):
+        low, high = (bound.astype(np.float32) for bound in (space.low, space.high))
+    return gym.spaces.Box(low, high, dtype=np.float32)
 
 
 def _outside(space: gym.Space, value: Any) -> bool:

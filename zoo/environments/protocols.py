@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -41,7 +42,13 @@ ATARI = {
     "max_num_frames_per_episode": 4 * EPISODE_CAP,
     "reward_clipping": False,  # scores are unclipped; the agent clips for learning
 }
-CLASSIC_CONTROL = ("CartPole", "Acrobot", "MountainCar-")
+CLASSIC_CONTROL = ("CartPole", "Acrobot", "MountainCar-", "MountainCarContinuous-", "Pendulum-")
+MUJOCO = re.compile(
+    r"(Ant|HalfCheetah|Hopper|Humanoid|HumanoidStandup|InvertedDoublePendulum|InvertedPendulum|Pusher|Reacher|"
+    r"Swimmer|Walker2d)-(?P<version>v[45])"
+)
+"""Gymnasium's tasks; what its versions 4 and 5 reward differs, so that their scores do not compare."""
+DMC = {"action_repeat": 2}
 MINATAR = {"sticky_action_prob": 0.1, "difficulty_ramping": True}
 
 
@@ -55,6 +62,12 @@ def protocol_of(env: str, options: dict[str, Any] | None = None) -> Protocol:
         return Protocol(name, env, settings, frames_per_step=settings["frameskip"])
     if env.startswith("MinAtar/"):
         return Protocol("minatar-sticky", env, {**MINATAR, "max_episode_steps": EPISODE_CAP, **options})
+    if env.startswith("dmc/"):
+        settings = {**DMC, **options}
+        return Protocol("dmc", env, settings, frames_per_step=settings["action_repeat"])
+    mujoco = MUJOCO.fullmatch(env)
+    if mujoco:
+        return Protocol(f"mujoco-{mujoco['version']}", env, options)
     return Protocol("classic-control" if env.startswith(CLASSIC_CONTROL) else "gymnasium", env, options)
 
 

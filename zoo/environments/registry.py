@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium as gym
 
 from catzoo.hparams import RecipeError, nearest
+from catzoo.zoo.environments.continuous import register_dmc
 from catzoo.zoo.environments.names import canonical
 
 
@@ -23,6 +24,8 @@ def find_spec(env: str) -> Any:
     env = canonical(env)
     if env.startswith("MinAtar/"):
         _register_minatar()
+    if env.startswith("dmc/"):
+        register_dmc()
     if env.startswith("ALE/"):
         import ale_py
 
@@ -43,10 +46,14 @@ def find_spec(env: str) -> Any:
         problem = "Atari games are called ALE/GAME-v5"
     except gym.error.Error as error:
         problem = in_short(error)
-    known = [key for key in gym.registry if key.startswith("ALE/") == env.startswith("ALE/")]
+    known = [key for key in gym.registry if _family(key) == _family(env)]
     ours = _atari_id(name)
     hint = f"; did you mean {ours}?" if ours else nearest(name, known)
     raise RecipeError(f"unknown environment {env}{hint or ': ' + problem}")
+
+
+def _family(name: str) -> str | None:
+    return next((prefix for prefix in ("ALE/", "dmc/") if name.startswith(prefix)), None)
 
 
 def _atari_id(name: str) -> str | None:

@@ -58,11 +58,17 @@ def _matches(pattern: str) -> tuple[str, ...]:
 
 
 def _known(pattern: str) -> list[str]:
-    """What a pattern can match: v5 of Atari, the short names of MinAtar, and whatever else is registered."""
+    """What a pattern can match: v5 of Atari, the short names of MinAtar, and whatever else is registered.
+
+    DeepMind Control's tasks are looked up only for those who ask for them: it takes a second.
+    """
     import gymnasium as gym
 
     from catzoo.zoo.environments.registry import find_spec
 
+    if pattern.startswith("dmc/"):
+        find_spec("dmc/cheetah-run")
+        return sorted(name for name in gym.registry if name.startswith("dmc/"))
     find_spec("ALE/Pong-v5")  # looking one up registers all
     minatar: tuple[str, ...] = ()
     try:
@@ -72,5 +78,5 @@ def _known(pattern: str) -> list[str]:
         if pattern.startswith("MinAtar/"):
             raise
     atari = [name for name in gym.registry if name.startswith("ALE/") and name.endswith("-v5")]
-    others = [name for name in gym.registry if not name.startswith(("ALE/", "MinAtar/"))]
+    others = [name for name in gym.registry if not name.startswith(("ALE/", "MinAtar/", "dmc/"))]
     return [*sorted(atari), *minatar, *sorted(others)]

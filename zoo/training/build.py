@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import torch
 from gymnasium.vector import VectorEnv
 
@@ -19,6 +20,7 @@ from catzoo.losses.base import says
 from catzoo.zoo.environments.making import make_under, stream_seed
 from catzoo.zoo.environments.names import canonical
 from catzoo.zoo.environments.protocols import Protocol, protocol_of
+from catzoo.zoo.environments.unit_actions import in_words
 from catzoo.zoo.system.console import say
 from catzoo.zoo.training.compute import resolve_compute
 from catzoo.zoo.training.datasets import make_recorder
@@ -73,6 +75,7 @@ def build_agent(
     """
     if recipe.agent not in AGENTS:
         raise RecipeError(f"unknown agent {recipe.agent!r:.80}: the zoo has {', '.join(AGENTS)}")
+    _check_actions(recipe, env)
     torch.manual_seed(recipe.seed)
     compute = compute or resolve_compute(recipe)
     value_loss = build_value_loss(recipe)
@@ -86,6 +89,15 @@ def build_agent(
             f"{recipe.env} has {shape}"
         )
     return AGENTS[recipe.agent](network, value_loss, recipe).to(compute.device)
+
+
+def _check_actions(recipe: Recipe, env: VectorEnv) -> None:
+    """Refuses an environment whose actions the agent cannot choose: so far every agent ranks a few."""
+    space = env.single_action_space
+    if not isinstance(space, gym.spaces.Discrete):
+        raise RecipeError(
+            f"{recipe.env}: {recipe.agent} needs a discrete action space, but it has {in_words(space)}"
+        )
 
 
 def build_trainer(

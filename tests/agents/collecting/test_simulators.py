@@ -13,7 +13,7 @@ from environments_for_tests import Corridor
 
 SAVED = [
     "CartPole-v1", "Acrobot-v1", "MountainCar-v0", "MinAtar/Asterix", "MinAtar/Breakout", "MinAtar/Freeway",
-    "MinAtar/Seaquest", "MinAtar/SpaceInvaders",
+    "MinAtar/Seaquest", "MinAtar/SpaceInvaders", "Pendulum-v1", "MountainCarContinuous-v0",
 ]  # fmt: skip
 
 
@@ -31,7 +31,8 @@ def play(env, actions):
 @pytest.mark.parametrize("steps", [0, 1, 137])
 def test_it_goes_on_as_if_nothing_had_been(name, steps, tmp_path):
     env = make_env(name, 3)
-    actions = np.random.default_rng(steps).integers(env.single_action_space.n, size=(steps + 400, 3))
+    env.action_space.seed(steps)
+    actions = [env.action_space.sample() for _ in range(steps + 400)]
     env.reset(seed=5)
     play(env, actions[:steps]) if steps else None
     write_state(tmp_path, simulator_state(env))

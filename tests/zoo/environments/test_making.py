@@ -114,7 +114,6 @@ def test_a_program_that_ends_itself_is_no_package(tmp_path, monkeypatch):
         ("Pong-v5", {}, "did you mean ALE/Pong-v5?"),
         ("ale_py:ALE/Pong-v5", {}, "did you mean ALE/Pong-v5?"),
         ("no_such_module_here:X-v0", {}, "cannot import no_such_module_here"),
-        ("Pendulum-v1", {}, "discrete action space"),
         ("Acrobot-v1", {"wind": 3}, "wind"),
         ("ALE/Pong-v5", {"wind": 3}, "wind"),
         (":CartPole-v1", {}, "cannot import"),
@@ -140,6 +139,75 @@ def test_actions_that_do_not_count_from_zero_are_refused():
             make_env("FromOne-v0", 1)
     finally:
         del gym.registry["FromOne-v0"]
+
+
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [
+        (
+            gym.spaces.MultiDiscrete([2, 3]),
+            "discrete or a vector of bounded numbers, but it has MultiDiscrete",
+        ),
+        (
+            gym.spaces.Dict({"a": gym.spaces.Discrete(2)}),
+            "discrete or a vector of bounded numbers, but it has Dict",
+        ),
+        (gym.spaces.Box(-np.inf, np.inf, (3,)), "actions with finite bounds"),
+        (gym.spaces.Box(-1, 1, (2, 2)), "a vector of actions"),
+        (gym.spaces.Box(-1, 1, ()), "a vector of actions"),
+        (gym.spaces.Box(0, 9, (2,), np.int64), "discrete or floats"),
+        (gym.spaces.Box(-np.inf, np.arange(90, dtype=np.float32)), "actions with finite bounds"),
+    ],
+)
+def test_actions_that_no_agent_can_choose_are_refused_in_one_line(space, words):
+    class Odd(gym.Env):
+        observation_space = gym.spaces.Box(0, 1, (2,), np.float32)
+        action_space = space
+
+    gym.register("Odd-v0", entry_point=Odd)
+    try:
+        with pytest.raises(RecipeError, match=r"^Odd-v0: needs ") as caught:
+            make_env("Odd-v0", 1)
+    finally:
+        del gym.registry["Odd-v0"]
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("env", "name"),
+    [
+        ("Pendulum-v1", "classic-control"),
+        ("MountainCarContinuous-v0", "classic-control"),
+        ("BipedalWalker-v3", "gymnasium"),
+        ("HalfCheetah-v5", "mujoco-v5"),
+        ("HumanoidStandup-v5", "mujoco-v5"),
+        ("Humanoid-v4", "mujoco-v4"),
+        ("Hopper-v3", "gymnasium"),
+        ("dmc/cheetah-run", "dmc"),
+    ],
+)
+def test_protocols_of_continuous_control(env, name):
+    assert protocol_of(env).name == name
+
+
+def test_observations_of_double_precision_arrive_in_single():
+    class Double(gym.Env):
+        observation_space = gym.spaces.Box(-np.inf, 1e300, (2,), np.float64)
+        action_space = gym.spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            return np.array([0.1, 1e200]), {}
+
+    gym.register("Double-v0", entry_point=Double)
+    try:
+        env = make_env("Double-v0", 2)
+    finally:
+        del gym.registry["Double-v0"]
+    observation, _ = env.reset(seed=0)
+    assert env.single_observation_space.dtype == observation.dtype == np.float32
+    assert observation[0].tolist() == [np.float32(0.1), np.inf]  # which the collector refuses
 
 
 def test_seed_streams_do_not_meet():

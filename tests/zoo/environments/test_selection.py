@@ -37,6 +37,24 @@ def test_minatar_set():
         assert find_spec(game).id == f"{game}-v1"
 
 
+def test_mujoco_set():
+    names = ["HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Ant-v5", "Humanoid-v5"]
+    assert expand("mujoco-5") == names
+    assert is_list("mujoco-5")
+
+
+def test_tasks_of_deepmind_control_are_found_by_those_who_ask():
+    pytest.importorskip("dm_control")
+    tasks = expand("dmc/*")
+    assert len(tasks) > 40
+    assert expand("dmc/cheetah-*") == ["dmc/cheetah-run"]
+    assert "dmc/ball_in_cup-catch" in tasks
+    assert not any(name.startswith("dmc/") for name in expand("*-v1"))
+    for wrong, right in (("cheetah-rn", "cheetah-run"), ("ball-in-cup-catch", "ball_in_cup-catch")):
+        with pytest.raises(RecipeError, match=f"did you mean dmc/{right}"):
+            expand(f"dmc/{wrong}")
+
+
 def test_a_pattern_is_every_game_that_ale_ships():
     games = expand("ALE/*")
     assert len(games) > 100
@@ -75,6 +93,8 @@ def test_plain_ids_pass_unchanged(tmp_path, monkeypatch):
         ("atari-5,ALE/Pongg-v5", "ALE/Pongg-v5; did you mean ALE/Pong-v5?"),
         ("atari5", "did you mean atari-5?; sets are atari-5, atari-10"),
         ("ALE/Pog*", "ALE/Pog*: matches no environment; did you mean ALE/Pong-v5?"),
+        ("mujoco-6", "did you mean mujoco-5?; sets are atari-5"),
+        ("HalfCheeta-v5", "did you mean HalfCheetah-v5?"),
         ("zzz*", "zzz*: matches no environment"),
         ("CartPole-v1,,Acrobot-v1", "an empty name"),
         ("CartPole-v1,no_such_module_here:X-v0", "cannot import no_such_module_here"),

@@ -149,7 +149,10 @@ def test_an_environment_that_raises_ends_the_run_with_its_own_error(tmp_path):
     ("keywords", "words"),
     [
         ({"env": "CartPol-v1"}, "did you mean CartPole-v1"),
-        ({"env": "Pendulum-v1"}, "discrete action space"),
+        (
+            {"env": "Pendulum-v1"},
+            "Pendulum-v1: dqn needs a discrete action space, but it has Box(-1.0, 1.0, (1,)",
+        ),
         ({"loss": "hlgau"}, "did you mean hl_gauss"),
         ({"steps": -5}, "steps=-5: must be at least 1"),
         ({"overrides": ["replay.capacity=1e15", "steps=1e15"]}, "GB are free"),
