@@ -8,14 +8,11 @@ import gymnasium as gym
 from gymnasium.vector import VectorEnv
 from torch import Tensor
 
-from catzoo.agents import AGENTS, ActorCritic, QNetwork
+from catzoo.agents import ActorCritic, QNetwork
 from catzoo.agents.networks.q_network import are_pixels
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.losses import ValueLoss, make_value_loss
 from catzoo.losses.base import says
-
-KINDS = {gym.spaces.Discrete: "discrete", gym.spaces.Box: "continuous"}
-"""What action spaces are called."""
 
 
 def build_value_loss(recipe: Recipe) -> ValueLoss:
@@ -34,18 +31,10 @@ def build_network(recipe: Recipe, env: VectorEnv, value_loss: ValueLoss) -> QNet
     """The recipe's network, with new weights, on torch's default device.
 
     Raises:
-        RecipeError: another kind of action space than the agent plays in, or parts that do not fit together.
+        RecipeError: parts that do not fit together.
     """
-    space, kind = env.single_action_space, AGENTS[recipe.agent].actions
-    if not isinstance(space, kind):
-        others = ", ".join(name for name, agent in AGENTS.items() if isinstance(space, agent.actions))
-        raise RecipeError(
-            f"{recipe.env}: {recipe.agent} needs a {KINDS[kind]} action space, but it has {space!s:.80}"
-            + (f", which {others} take" if others else "")
-        )
-    if isinstance(space, gym.spaces.Box):
-        return _build_actor_critic(recipe, env, value_loss)
-    return _build_q_network(recipe, env, value_loss)
+    continuous = isinstance(env.single_action_space, gym.spaces.Box)
+    return (_build_actor_critic if continuous else _build_q_network)(recipe, env, value_loss)
 
 
 def _build_actor_critic(recipe: Recipe, env: VectorEnv, value_loss: ValueLoss) -> ActorCritic:

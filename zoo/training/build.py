@@ -33,6 +33,9 @@ from catzoo.zoo.training.memory_checks import (
     check_rollout,
 )
 
+KINDS = {gym.spaces.Discrete: "discrete", gym.spaces.Box: "continuous"}
+"""What action spaces are called."""
+
 
 def build_env(recipe: Recipe, num_envs: int, protocol: Protocol | None = None, **render: Any) -> VectorEnv:
     """The recipe's environment, `num_envs` times, as it is played for a score.
@@ -92,11 +95,13 @@ def build_agent(
 
 
 def _check_actions(recipe: Recipe, env: VectorEnv) -> None:
-    """Refuses an environment whose actions the agent cannot choose: so far every agent ranks a few."""
-    space = env.single_action_space
-    if not isinstance(space, gym.spaces.Discrete):
+    """Refuses an environment whose actions the agent cannot choose, and names those that can."""
+    space, kind = env.single_action_space, AGENTS[recipe.agent].actions
+    if not isinstance(space, kind):
+        others = ", ".join(name for name, agent in AGENTS.items() if isinstance(space, agent.actions))
         raise RecipeError(
-            f"{recipe.env}: {recipe.agent} needs a discrete action space, but it has {in_words(space)}"
+            f"{recipe.env}: {recipe.agent} needs a {KINDS[kind]} action space, but it has {in_words(space)}"
+            f"; for that there is {others}"
         )
 
 
