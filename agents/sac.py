@@ -68,7 +68,7 @@ class SAC(Agent):
         with torch.no_grad():
             action_BM, log_prob_B = self.network(batch.observation).sample()
             wanted = self.recipe.target_entropy
-            missing_B = (-action_BM.shape[-1] / 2 if wanted is None else wanted) + log_prob_B
+            missing_B = (-action_BM.shape[-1] if wanted is None else wanted) + log_prob_B
         return -self.log_alpha.exp() * missing_B, None
 
     def steps(self) -> tuple[Step, ...]:

@@ -25,7 +25,7 @@ class SACRecipe(Replaying, Playing, Recipe):
     alpha: float = bounded(0.01, above=0, at_most=1e6)
     """SAC: the temperature to begin with; 1 fits rewards that are not scaled."""
     target_entropy: float | None = bounded(None, at_least=-1e6, at_most=1e6)
-    """SAC: nats that the temperature aims at, of actions in ±1; null: minus half a nat for each number."""
+    """SAC: nats that the temperature aims at, of actions in ±1; null: -1 for each number, as in the paper."""
     normalize: ObservingNormalizeConfig = field(default_factory=ObservingNormalizeConfig)
     optimizer: ActorOptimizerConfig = field(default_factory=ActorOptimizerConfig)
 

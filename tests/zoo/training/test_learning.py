@@ -17,6 +17,35 @@ def test_cartpole_is_on_its_way_after_15k_steps(tmp_path):
     assert result["mean_return"] > 100  # random play: 22
 
 
+SMALL_SAC = ["network.hidden=[64, 64]", "batch_size=64", "policy_delay=2", "learning_starts=500"]
+
+
+def test_sac_is_on_its_way_after_5k_steps(tmp_path):
+    result = train(
+        "sac",
+        "Pendulum-v1",
+        steps=5_000,
+        run_dir=tmp_path / "run",
+        overrides=["eval.every=0", "eval.episodes=20", *SMALL_SAC],
+    )
+    assert result["mean_return"] > -950  # random play: -1,230
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["mse", "hl_gauss"])
+def test_pendulum_is_solved(tmp_path, loss):
+    result = train("sac", "Pendulum-v1", loss=loss, run_dir=tmp_path / "run")
+    assert result["mean_return"] >= -170
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["mse", "hl_gauss"])
+def test_the_double_pendulum_stays_up(tmp_path, loss):
+    pytest.importorskip("mujoco")
+    result = train("sac", "InvertedDoublePendulum-v5", loss=loss, run_dir=tmp_path / "run")
+    assert result["mean_return"] >= 9_000
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", ["mse", "two_hot", "c51", "hl_gauss"])
 def test_cartpole_is_solved_with_every_loss(tmp_path, loss):
