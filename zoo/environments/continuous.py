@@ -86,6 +86,9 @@ class DMControl(gym.Env):
         self.name, self.action_repeat, self.render_mode = f"dmc/{domain}-{task}", action_repeat, render_mode
         # The seed is for models that are drawn at random too, so that each made anew is the same.
         self.control = _import_suite().load(domain, task, {"random": 0})
+        kind = type(self.control.physics)
+        # One task shows its new terrain to dm_control's own renderer, which then has to be there.
+        self.control.physics.__class__ = type(kind.__name__, (kind,), {"contexts": None})
         actions = self.control.action_spec()
         low, high = (_unlimited(bound) for bound in (actions.minimum, actions.maximum))
         self.action_space = gym.spaces.Box(low, high, actions.shape, actions.dtype.type)
@@ -100,6 +103,8 @@ class DMControl(gym.Env):
         super().reset(seed=seed)
         if seed is not None:
             self.control.task.random.seed(seed % 2**32)
+        if self.control.physics.model.nhfield:  # terrain is new, and copied when drawing begins
+            self.close()
         return _flat(self.control.reset().observation), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
@@ -134,6 +139,7 @@ class DMControl(gym.Env):
         """Frees what draws."""
         if self.renderer is not None:
             self.renderer.close()
+            self.renderer = None
 
     def state_dict(self) -> dict[str, Any]:
         """All that decides its future: physics, what the task wrote into the model, random stream, counts."""

@@ -56,6 +56,11 @@ def test_the_last_action_of_an_episode_may_be_shorter(suite):
     assert ends == [False, False, False, True] * 2
 
 
+def test_terrain_needs_no_screen(suite):
+    env = make_env("dmc/quadruped-escape", 1)
+    assert not np.array_equal(stepped(env, 1, 3), stepped(env, 2, 3))
+
+
 def test_an_end_of_the_task_itself_terminates(suite, monkeypatch):
     env = make_env(CHEETAH, 1)
     env.reset(seed=0)
