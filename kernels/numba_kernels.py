@@ -32,8 +32,7 @@ INFINITY_BITS = np.int32(0x7F800000)
 
 # NaN and infinity are seen; sums are taken in the order that suits the vectors, always the same.
 KERNEL = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy", "nogil": True}
-# Each helper becomes part of the kernels: of one that stands alone there would be two copies, optimised
-# differently, and the process that compiles would compute with another one than those that find it compiled.
+# Helpers become part of the kernels: of one alone, the process that compiles takes another copy than the next.
 SUMS = {"fastmath": KERNEL["fastmath"], "error_model": "numpy", "forceinline": True}
 # Where the order of the operations is what makes a result exact.
 EXACT = SUMS | {"fastmath": {"contract"}}
