@@ -32,7 +32,7 @@ INFINITY_BITS = np.int32(0x7F800000)
 
 # NaN and infinity are seen; sums are taken in the order that suits the vectors, always the same.
 KERNEL = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy", "nogil": True}
-# Helpers become part of the kernels: of one alone, the process that compiles takes another copy than the next.
+# Helpers become part of the kernels: alone, the process that compiles takes another copy than those after it.
 SUMS = {"fastmath": KERNEL["fastmath"], "error_model": "numpy", "forceinline": True}
 # Where the order of the operations is what makes a result exact.
 EXACT = SUMS | {"fastmath": {"contract"}}
