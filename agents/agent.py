@@ -87,6 +87,12 @@ class Agent(nn.Module):
         outputs_BAK = self.network(observation)
         return outputs_BAK, self.value_loss.decode(outputs_BAK).argmax(dim=-1)
 
+    def targets(self, batch: Any) -> Tensor:
+        """The values [B] that the critics learn from a batch [B, ...]."""
+        value_B = self.value_loss.decode(self.outputs_of(batch.observation, batch.action))
+        td_error_B: Tensor = self.critic_loss(batch)[1]
+        return value_B + td_error_B
+
     def outputs_of(self, observation: Tensor, action: Tensor) -> Tensor:
         """The outputs [B, K] for actions [B, ...] taken at observations [B, ...]."""
         return take_action(self.network(observation), action)

@@ -38,8 +38,14 @@ def build_network(recipe: Recipe, env: VectorEnv, value_loss: ValueLoss) -> QNet
 
 
 def _build_actor_critic(recipe: Recipe, env: VectorEnv, value_loss: ValueLoss) -> ActorCritic:
+    shape = env.single_observation_space.shape
+    if recipe.network.name == "auto" and len(shape) == 3:
+        raise RecipeError(
+            f"{recipe.env}: {recipe.agent} has no network for images of {list(shape)}: "
+            "network.name=mlp flattens them"
+        )
     return ActorCritic(
-        env.single_observation_space.shape,
+        shape,
         math.prod(env.single_action_space.shape),
         value_loss.num_outputs,
         num_critics=recipe.num_critics,

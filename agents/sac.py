@@ -6,7 +6,8 @@ A nat of the next action's entropy is worth alpha. It goes into the reward, r - 
 every atom of a distribution moves alike (SimbaV2, BRC), and C51 needs nothing of its own.
 
 Deviations from the paper: rewards and observations may be scaled (`normalize`), for which the temperature has
-to begin near 0.01, since 1 would fill a support of ±10 with entropy; updates come in bursts between rollouts.
+to begin near 0.01, since 1 would fill a support of ±10 with entropy; updates come in bursts between rollouts;
+an n-step return counts the entropy of its last action alone.
 """
 
 from __future__ import annotations
@@ -40,21 +41,32 @@ class SAC(Agent):
         self.log_alpha = nn.Parameter(torch.tensor(math.log(recipe.alpha)))
 
     def critic_loss(self, batch: Transitions) -> tuple[Tensor, Tensor]:
-        """One Bellman step of all critics to their pooled target: (loss [B], TD error [B])."""
+        """One Bellman step of all critics to their pooled target: (loss [B], TD error [B]).
+
+        The error is the mean of the critics' sizes, as a priority: errors of two signs would cancel.
+        """
         outputs_EBK = self.network.critic(self.network.seen(batch.observation), batch.action)
-        with torch.no_grad():
-            next_observation = self.network.seen(batch.next_observation)
-            next_action_BM, log_prob_B = self.network.actor(next_observation).sample()
-            next_EBK = self.target(next_observation, next_action_BM)
-            next_BK = self.value_loss.pool(next_EBK, self.recipe.pool)
-            reward_B = batch.reward - batch.discount * self.log_alpha.exp() * log_prob_B
+        next_BK, reward_B = self._following(batch)
         rows = outputs_EBK.shape[:-1]
         weight = None if batch.weight is None else batch.weight.expand(rows)
         loss_EB, td_error_EB = self.value_loss.backup(
             outputs_EBK, next_BK.expand_as(outputs_EBK), reward_B.expand(rows), batch.discount.expand(rows),
             weight=weight,
         )  # fmt: skip
-        return loss_EB.sum(0), td_error_EB.mean(0)
+        return loss_EB.sum(0), td_error_EB.abs().mean(0)
+
+    @torch.no_grad()
+    def _following(self, batch: Transitions) -> tuple[Tensor, Tensor]:
+        """The pooled outputs [B, K] of a next action, and the reward [B] with its entropy."""
+        observation = self.network.seen(batch.next_observation)
+        action_BM, log_prob_B = self.network.actor(observation).sample()
+        next_BK = self.value_loss.pool(self.target(observation, action_BM), self.recipe.pool)
+        return next_BK, batch.reward - batch.discount * self.log_alpha.exp() * log_prob_B
+
+    def targets(self, batch: Transitions) -> Tensor:
+        """The values [B] that all critics learn."""
+        next_BK, reward_B = self._following(batch)
+        return reward_B + batch.discount * self.value_loss.decode(next_BK)
 
     def actor_loss(self, batch: Transitions) -> tuple[Tensor, None]:
         """alpha log pi - Q [B] of new actions, by the lowest critic."""

@@ -92,8 +92,11 @@ class SupportMover:
 
 @torch.no_grad()
 def chosen_and_targets(agent: Agent, batch: Any) -> tuple[Tensor, Tensor]:
-    """The outputs [B, K] of the actions of a batch [B, ...], and the targets [B] that they learn."""
-    with evaluation_mode(agent):  # two passes of a noisy network would not fit together
-        chosen_BK = agent.outputs_of(batch.observation, batch.action)
-        td_error_B = agent.critic_loss(batch)[1]
-    return chosen_BK, agent.value_loss.decode(chosen_BK) + td_error_B
+    """The outputs [B, K] of the actions of a batch [B, ...], and the targets [B] that they learn.
+
+    Whoever looks changes nothing: a target that is a sample takes nothing from the run's random stream.
+    """
+    device = batch.action.device
+    # Two passes of a noisy network would not fit together.
+    with evaluation_mode(agent), torch.random.fork_rng([device] if device.type == "cuda" else []):
+        return agent.outputs_of(batch.observation, batch.action), agent.targets(batch)

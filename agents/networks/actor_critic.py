@@ -57,7 +57,8 @@ class Actor(nn.Module):
 
     def forward(self, observation: Tensor) -> SquashedGaussian:
         """Observation [B, D] to the policy there."""
-        mean, spread = self.layers(observation).chunk(2, -1)
+        # A density in bf16 would be off by parts of a nat.
+        mean, spread = self.layers(observation).float().chunk(2, -1)
         low, high = LOG_STD
         return SquashedGaussian(mean, low + (high - low) / 2 * (spread.tanh() + 1))
 

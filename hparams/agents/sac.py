@@ -17,7 +17,7 @@ class SACRecipe(Replaying, Playing, Recipe):
     num_critics: int = bounded(2, at_least=1, at_most=100)
     """SAC: critics in the ensemble."""
     pool: Literal["min", "mean"] = "min"
-    """SAC: the target is the lowest critic's, or the mixture of all."""
+    """SAC: the target is the lowest critic's, or the mean of all."""
     tau: float = bounded(0.005, above=0, at_most=1)
     """SAC: how far the target critics follow at every update."""
     policy_delay: int = bounded(1, at_least=1, at_most=1_000)
@@ -33,6 +33,11 @@ class SACRecipe(Replaying, Playing, Recipe):
         super().__post_init__()
         if self.support == ADAPTIVE:
             raise RecipeError("support=adaptive does not go with sac: support=auto fits any rewards")
-        for key, kept in (("name", ("auto", "mlp")), ("experts", (0,)), ("width", (1.0,))):
+        if self.record:
+            raise RecipeError(f"record={self.record:g} does not go with sac: no agent learns from that yet")
+        names = {"name": ("auto", "mlp"), "experts": (0,), "width": (1.0,), "pixels": (None,)}
+        for key, kept in names.items():
             if (value := getattr(self.network, key)) not in kept:
                 raise RecipeError(f"network.{key}={value} does not go with sac: its networks are perceptrons")
+        if self.compute.channels_last:
+            raise RecipeError("compute.channels_last=true does not go with sac: its networks are perceptrons")

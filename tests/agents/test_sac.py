@@ -10,7 +10,8 @@ import torch
 
 from catzoo.agents import SAC, ActorCritic, Transitions, make_learner
 from catzoo.agents.at_work import Compute
-from catzoo.hparams import SACRecipe
+from catzoo.agents.support_mover import chosen_and_targets
+from catzoo.hparams import CollectingComputeConfig, NetworkConfig, RecipeError, SACRecipe, ValueLossConfig
 from catzoo.losses import LOSSES, make_value_loss
 
 B, D, M = 32, 3, 2
@@ -44,7 +45,9 @@ def test_the_critics_learn_the_soft_target(pool):
     target = batch.reward + batch.discount * (following - 0.2 * log_prob)
     error = target - agent.network.critic(batch.observation, batch.action)[..., 0]
     torch.testing.assert_close(loss, error.square().sum(0))
-    torch.testing.assert_close(td_error, error.mean(0))
+    torch.testing.assert_close(td_error, error.abs().mean(0))
+    torch.manual_seed(2)
+    torch.testing.assert_close(agent.targets(batch), target)
 
 
 def test_a_c51_target_moves_every_atom_by_the_entropy():
@@ -152,3 +155,34 @@ def test_values_that_are_watched_are_the_mean_of_the_critics():
 def test_a_row_tells_the_temperature():
     assert agent_of(alpha=0.3).row() == {"train/alpha": pytest.approx(0.3)}
     assert math.log(0.3) == pytest.approx(agent_of(alpha=0.3).log_alpha.item())
+
+
+def test_whoever_looks_at_the_targets_changes_nothing():
+    agent, batch = agent_of("hl_gauss"), batch_of()
+    torch.manual_seed(2)
+    expected = torch.rand(3)
+    torch.manual_seed(2)
+    chosen, targets = chosen_and_targets(agent, batch)
+    assert torch.equal(torch.rand(3), expected)
+    assert (chosen.shape, targets.shape) == ((B, agent.value_loss.num_outputs), (B,))
+
+
+def test_the_density_is_float32_under_autocast():
+    agent, batch = agent_of("hl_gauss"), batch_of()
+    with torch.autocast("cpu", torch.bfloat16):
+        action, log_prob = agent.network(batch.observation).sample()
+        losses = [loss(batch)[0] for loss in (agent.critic_loss, agent.actor_loss, agent.temperature_loss)]
+    assert {tensor.dtype for tensor in (action, log_prob, *losses)} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"support": "adaptive"}, {"record": 0.5}, {"network": NetworkConfig(name="impala")},
+        {"network": NetworkConfig(experts=2)}, {"network": NetworkConfig(pixels=True)},
+        {"compute": CollectingComputeConfig(channels_last=True)},
+    ],
+)  # fmt: skip
+def test_keys_that_do_not_go_with_it(said):
+    with pytest.raises(RecipeError, match="does not go with sac"):
+        SACRecipe(agent="sac", value_loss=ValueLossConfig(v_min=-1.0, v_max=1.0), **said)

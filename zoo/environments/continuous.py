@@ -82,7 +82,7 @@ class DMControl(gym.Env):
         self, domain: str, task: str, action_repeat: int = 2, render_mode: str | None = None
     ) -> None:
         if type(action_repeat) is not int or action_repeat < 1:
-            raise ValueError(f"action_repeat={action_repeat!r:.80} must be at least 1")
+            raise ValueError(f"action_repeat={action_repeat!r:.80} must be a whole number of at least 1")
         self.name, self.action_repeat, self.render_mode = f"dmc/{domain}-{task}", action_repeat, render_mode
         # The seed is for models that are drawn at random too, so that each made anew is the same.
         self.control = _import_suite().load(domain, task, {"random": 0})

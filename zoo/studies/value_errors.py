@@ -78,10 +78,9 @@ def greedy_play(agent: Any, recipe: Any, steps: int) -> tuple[np.ndarray, np.nda
         shape = (steps, ENVS)
         value, reward, done = np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=bool)
         for t in range(steps):
-            outputs_NAK = agent.network(torch.as_tensor(observation))
-            values_NA = agent.value_loss.decode(outputs_NAK) * agent.unit
-            value[t], action = (part.numpy() for part in values_NA.max(dim=-1))
-            observation, reward[t], terminated, truncated, _ = env.step(action)
+            outputs_NAK, action = agent.appraise(torch.as_tensor(observation))
+            value[t] = agent.value_loss.decode(outputs_NAK).amax(dim=-1).numpy() * agent.unit
+            observation, reward[t], terminated, truncated, _ = env.step(action.numpy())
             done[t] = terminated | truncated
     finally:
         env.close()

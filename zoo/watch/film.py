@@ -83,9 +83,10 @@ def watch(
     finally:
         env.close()
         view.close()
-    if not names:
-        count = len((episode.numbers or episode.values)[0])
-        names = known_names(recipe.env) or [str(a) for a in range(count)]
+    if episode.numbers:
+        names = [str(number) for number in range(len(episode.numbers[0]))]
+    elif not names:
+        names = known_names(recipe.env) or [str(a) for a in range(len(episode.values[0]))]
     caption = _caption(recipe, agent, names)
     write = _write_gif if out.suffix.lower() == ".gif" else _write_mp4
     frames = _publish(out, lambda file: write(file, episode, caption, fps, own_fps, progress))
