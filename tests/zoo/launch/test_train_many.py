@@ -189,7 +189,7 @@ def test_finished_runs_are_only_counted(history, monkeypatch, capsys):
         ({"seeds": 0}, "seeds=0: must be at least 1"),
         ({"workers": 0}, "workers=0: must be at least 1"),
         ({"seed": -1}, "seed=-1"),
-        ({"agent": "sac"}, "unknown agent 'sac'"),
+        ({"agent": "a3c"}, "unknown agent 'a3c'"),
         ({"envs": "CartPole-v1,Acrobat-v1"}, "did you mean Acrobot-v1"),
         ({"envs": "CartPole-v1,Pendulum-v1"}, "discrete action space"),
         ({"losses": "mse,hlgau"}, "did you mean hl_gauss"),
