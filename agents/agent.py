@@ -87,11 +87,10 @@ class Agent(nn.Module):
         outputs_BAK = self.network(observation)
         return outputs_BAK, self.value_loss.decode(outputs_BAK).argmax(dim=-1)
 
-    def targets(self, batch: Any) -> Tensor:
-        """The values [B] that the critics learn from a batch [B, ...]."""
-        value_B = self.value_loss.decode(self.outputs_of(batch.observation, batch.action))
-        td_error_B: Tensor = self.critic_loss(batch)[1]
-        return value_B + td_error_B
+    def chosen_and_targets(self, batch: Any) -> tuple[Tensor, Tensor]:
+        """The outputs [B, K] of the actions of a batch [B, ...], and the values [B] that they learn."""
+        chosen_BK = self.outputs_of(batch.observation, batch.action)
+        return chosen_BK, self.value_loss.decode(chosen_BK) + self.critic_loss(batch)[1]
 
     def outputs_of(self, observation: Tensor, action: Tensor) -> Tensor:
         """The outputs [B, K] for actions [B, ...] taken at observations [B, ...]."""

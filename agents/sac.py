@@ -63,10 +63,11 @@ class SAC(Agent):
         next_BK = self.value_loss.pool(self.target(observation, action_BM), self.recipe.pool)
         return next_BK, batch.reward - batch.discount * self.log_alpha.exp() * log_prob_B
 
-    def targets(self, batch: Transitions) -> Tensor:
-        """The values [B] that all critics learn."""
+    def chosen_and_targets(self, batch: Transitions) -> tuple[Tensor, Tensor]:
+        """The critics' mixture [B, K] for the actions of a batch, and the values [B] that all learn."""
         next_BK, reward_B = self._following(batch)
-        return reward_B + batch.discount * self.value_loss.decode(next_BK)
+        target_B = reward_B + batch.discount * self.value_loss.decode(next_BK)
+        return self.outputs_of(batch.observation, batch.action), target_B
 
     def actor_loss(self, batch: Transitions) -> tuple[Tensor, None]:
         """alpha log pi - Q [B] of new actions, by the lowest critic."""

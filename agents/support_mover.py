@@ -99,4 +99,4 @@ def chosen_and_targets(agent: Agent, batch: Any) -> tuple[Tensor, Tensor]:
     device = batch.action.device
     # Two passes of a noisy network would not fit together.
     with evaluation_mode(agent), torch.random.fork_rng([device] if device.type == "cuda" else []):
-        return agent.outputs_of(batch.observation, batch.action), agent.targets(batch)
+        return agent.chosen_and_targets(batch)
