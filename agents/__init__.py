@@ -14,13 +14,15 @@ from catzoo.agents.dqn import DQN
 from catzoo.agents.feeds.dataset_feed import DatasetFeed
 from catzoo.agents.feeds.replay_feed import ReplayFeed
 from catzoo.agents.feeds.rollout_feed import RolloutFeed
+from catzoo.agents.impala import IMPALA
 from catzoo.agents.learning.augmentation import random_shift
-from catzoo.agents.learning.batches import Returns, Transitions
+from catzoo.agents.learning.batches import Advantages, Returns, Rollout, Segments, Transitions
 from catzoo.agents.learning.learner import Learner, Step
 from catzoo.agents.learning.resets import reset_last_layers
 from catzoo.agents.learning.returns import q_lambda_returns
 from catzoo.agents.lightning import LightningAgent
-from catzoo.agents.networks import TORSOS, ActorCritic, QNetwork
+from catzoo.agents.networks import TORSOS, ActorCritic, DeterministicActorCritic, PolicyValueNetwork, QNetwork
+from catzoo.agents.ppo import PPO
 from catzoo.agents.pqn import PQN
 from catzoo.agents.registry import AGENTS
 from catzoo.agents.replay import (
@@ -36,15 +38,20 @@ from catzoo.agents.replay import (
     transition_bytes,
 )
 from catzoo.agents.sac import SAC
+from catzoo.agents.td3 import TD3
 
 __all__ = [
     "AGENTS",
     "CQL",
     "DQN",
+    "IMPALA",
+    "PPO",
     "PQN",
     "SAC",
+    "TD3",
     "TORSOS",
     "ActorCritic",
+    "Advantages",
     "Agent",
     "AtWork",
     "BestWeights",
@@ -55,6 +62,7 @@ __all__ = [
     "Dataset",
     "DatasetError",
     "DatasetFeed",
+    "DeterministicActorCritic",
     "Episode",
     "EpsilonGreedy",
     "Evaluation",
@@ -64,14 +72,17 @@ __all__ = [
     "NStep",
     "NotFiniteError",
     "OfflineReplay",
+    "PolicyValueNetwork",
     "Priorities",
     "QNetwork",
     "Recorder",
     "Replay",
     "ReplayFeed",
     "Returns",
+    "Rollout",
     "RolloutFeed",
     "SampledActions",
+    "Segments",
     "Step",
     "SupportMonitor",
     "SupportReport",

@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from catzoo.agents.collecting.exploration import EpsilonGreedy, Exploration
 from catzoo.agents.learning.adaptive_support import adaptive_support
+from catzoo.agents.learning.batches import Transitions
 from catzoo.agents.learning.learner import Step
 from catzoo.agents.learning.return_scale import ReturnScale
+from catzoo.agents.networks import QNetwork
 from catzoo.losses import ValueLoss, take_action
 
 
@@ -34,6 +36,12 @@ class Agent(nn.Module):
     """Where batches come from: one of `catzoo.agents.feeds`."""
     actions: ClassVar[type[gym.Space]] = gym.spaces.Discrete
     """The kind of action space that it plays in."""
+    values_states: ClassVar[bool] = False
+    """Whether a value is of a state, whatever the action."""
+    family: ClassVar[type[Any]] = Transitions
+    """Of its batches."""
+    network_class: ClassVar[type[nn.Module]] = QNetwork
+    """What `from_recipe` builds for it."""
 
     def __init__(self, network: nn.Module, value_loss: ValueLoss, recipe: Any) -> None:
         super().__init__()
@@ -68,8 +76,8 @@ class Agent(nn.Module):
     def follow(self) -> None:
         """Called after every update; nothing to do without a target that follows step by step."""
 
-    def row(self) -> dict[str, float]:
-        """What a row of metrics says of the agent itself."""
+    def row(self, batch: Any) -> dict[str, float]:
+        """What a row of metrics says of the agent itself, and of its newest batch, if there is one."""
         return {}
 
     def policy(self, space: gym.Space, *, seed: int = 0, network: nn.Module | None = None) -> Exploration:
@@ -86,6 +94,10 @@ class Agent(nn.Module):
         """The outputs [B, A, K] of what it chooses from, and greedy actions [B, ...]."""
         outputs_BAK = self.network(observation)
         return outputs_BAK, self.value_loss.decode(outputs_BAK).argmax(dim=-1)
+
+    def chances(self, observation: Tensor) -> Tensor | None:
+        """How likely its policy makes each action [B, A] of a discrete space; None where values choose."""
+        return None
 
     def chosen_and_targets(self, batch: Any) -> tuple[Tensor, Tensor]:
         """The outputs [B, K] of the actions of a batch [B, ...], and the values [B] that they learn."""

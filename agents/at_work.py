@@ -39,6 +39,7 @@ def make_learner(agent: Agent, compute: Compute) -> Learner:
     return Learner(
         agent.steps(),
         eps=recipe.optimizer.eps,
+        weight_decay=recipe.optimizer.weight_decay,
         max_grad_norm=recipe.optimizer.max_grad_norm,
         autocast=torch.bfloat16 if compute.precision == "bf16" else None,
         compile=recipe.compute.compile,
@@ -74,7 +75,7 @@ class AtWork(Bookkeeping):
     ) -> None:
         self.compute = compute or Compute()
         self.agent, self.recipe = agent.to(self.compute.device), agent.recipe
-        super().__init__(agent.feed.family, self.compute.device, self.recipe.steps)
+        super().__init__(agent.family, self.compute.device, self.recipe.steps)
         self.learner = make_learner(agent, self.compute)
         self.every = {step.name: step.every for step in self.learner.steps}
         settings = {"folder": folder, "recorder": recorder, "overlap": self.compute.overlap}

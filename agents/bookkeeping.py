@@ -10,6 +10,9 @@ Logged metrics (`step` is the number of agent steps learned from):
 | train/td_error | mean absolute TD error of the last batch, in units of return |
 | train/epsilon | share of random actions |
 | train/alpha | temperature: what a nat of entropy is worth, in units of value (sac) |
+| train/entropy | of the policy, in nats, over the last batch (ppo, impala) |
+| train/kl | how far the policy is from the one that played the last batch, in nats (ppo, impala) |
+| train/clipped | share of the last batch whose ratio was clipped (ppo) |
 | train/updates | gradient steps so far |
 | train/policy_age | updates made since the weights that collected the newest rollout; 0 without overlap |
 | time/steps_per_second | agent steps a second since the last row, all work included |

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-import gymnasium as gym
 from gymnasium.vector import VectorEnv
 from torch import Tensor
 
-from catzoo.agents import ActorCritic, QNetwork
+from catzoo.agents import AGENTS, ActorCritic, PolicyValueNetwork, QNetwork
 from catzoo.agents.networks.q_network import are_pixels
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.losses import ValueLoss, make_value_loss
@@ -27,24 +27,29 @@ def build_value_loss(recipe: Recipe) -> ValueLoss:
         raise RecipeError(f"value_loss: {error}") from None
 
 
-def build_network(recipe: Recipe, env: VectorEnv, value_loss: ValueLoss) -> QNetwork | ActorCritic:
+def build_network(
+    recipe: Recipe, env: VectorEnv, value_loss: ValueLoss
+) -> QNetwork | ActorCritic | PolicyValueNetwork:
     """The recipe's network, with new weights, on torch's default device.
 
     Raises:
         RecipeError: parts that do not fit together.
     """
-    continuous = isinstance(env.single_action_space, gym.spaces.Box)
-    return (_build_actor_critic if continuous else _build_q_network)(recipe, env, value_loss)
+    kind = AGENTS[recipe.agent].network_class
+    build = next(build for base, build in BUILDERS.items() if issubclass(kind, base))
+    try:
+        return build(kind, recipe, env, value_loss)
+    except ValueError as error:
+        raise RecipeError(f"{recipe.env}: {error}") from None
 
 
-def _build_actor_critic(recipe: Recipe, env: VectorEnv, value_loss: ValueLoss) -> ActorCritic:
+def _build_actor_critic(kind: Any, recipe: Any, env: VectorEnv, value_loss: ValueLoss) -> ActorCritic:
     shape = env.single_observation_space.shape
     if recipe.network.name == "auto" and len(shape) == 3:
-        raise RecipeError(
-            f"{recipe.env}: {recipe.agent} has no network for images of {list(shape)}: "
-            "network.name=mlp flattens them"
+        raise ValueError(
+            f"{recipe.agent} has no network for images of {list(shape)}: network.name=mlp flattens them"
         )
-    return ActorCritic(
+    return kind(
         shape,
         math.prod(env.single_action_space.shape),
         value_loss.num_outputs,
@@ -56,26 +61,52 @@ def _build_actor_critic(recipe: Recipe, env: VectorEnv, value_loss: ValueLoss) -
     )
 
 
-def _build_q_network(recipe: Recipe, env: VectorEnv, value_loss: ValueLoss) -> QNetwork:
-    asked = recipe.network.pixels
-    try:
-        return QNetwork(
-            env.single_observation_space.shape,
-            int(env.single_action_space.n),
-            value_loss.num_outputs,
-            torso=recipe.network.name,
-            dueling=recipe.dueling,
-            hidden=recipe.network.hidden,
-            width=recipe.network.width,
-            noisy=recipe.noisy,
-            layer_norm=recipe.network.layer_norm,
-            experts=recipe.network.experts,
-            channels_last=recipe.compute.channels_last,
-            pixels=are_pixels(env.single_observation_space) if asked is None else asked,
-            initial_outputs=_initial_outputs(recipe, value_loss),
-        )
-    except ValueError as error:
-        raise RecipeError(f"{recipe.env}: {error}") from None
+def _build_policy_value(kind: Any, recipe: Any, env: VectorEnv, value_loss: ValueLoss) -> PolicyValueNetwork:
+    space = env.single_observation_space
+    return kind(
+        space.shape,
+        env.single_action_space,
+        value_loss.num_outputs,
+        shared=recipe.network.shared,
+        normalize=recipe.normalize.observation,
+        activation=recipe.network.activation,
+        **_torso_options(recipe, env),
+        initial_outputs=_initial_outputs(recipe, value_loss),
+    )
+
+
+def _build_q_network(kind: Any, recipe: Any, env: VectorEnv, value_loss: ValueLoss) -> QNetwork:
+    return kind(
+        env.single_observation_space.shape,
+        int(env.single_action_space.n),
+        value_loss.num_outputs,
+        dueling=recipe.dueling,
+        noisy=recipe.noisy,
+        **_torso_options(recipe, env),
+        initial_outputs=_initial_outputs(recipe, value_loss),
+    )
+
+
+BUILDERS = {
+    ActorCritic: _build_actor_critic,
+    PolicyValueNetwork: _build_policy_value,
+    QNetwork: _build_q_network,
+}
+"""What builds each kind of network."""
+
+
+def _torso_options(recipe: Recipe, env: VectorEnv) -> dict[str, Any]:
+    """Arguments of a `QNetwork` that its torso decides by."""
+    network = recipe.network
+    return {
+        "torso": network.name,
+        "hidden": network.hidden,
+        "width": network.width,
+        "layer_norm": network.layer_norm,
+        "experts": network.experts,
+        "channels_last": recipe.compute.channels_last,
+        "pixels": are_pixels(env.single_observation_space) if network.pixels is None else network.pixels,
+    }
 
 
 def _initial_outputs(recipe: Recipe, value_loss: ValueLoss) -> Tensor | None:

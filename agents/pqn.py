@@ -17,17 +17,15 @@ from torch import Tensor
 
 from catzoo.agents.agent import Agent
 from catzoo.agents.feeds.rollout_feed import RolloutFeed
-from catzoo.agents.learning.batches import Returns
-from catzoo.agents.learning.returns import q_lambda_returns
-
-CHUNK = 1_024
-"""Observations valued at once: a whole rollout of Atari stacks would take gigabytes of activations."""
+from catzoo.agents.learning.batches import Returns, Rollout
+from catzoo.agents.learning.returns import in_chunks, q_lambda_returns
 
 
 class PQN(Agent):
     """Parallelised Q-network, see the module; arguments as `Agent`."""
 
     feed = RolloutFeed
+    family = Returns
 
     def critic_loss(self, batch: Returns) -> tuple[Tensor, Tensor]:
         """One step towards the returns: (loss [B], TD error [B])."""
@@ -37,16 +35,15 @@ class PQN(Agent):
         return self.value_loss.td(outputs_BAK, batch.action, outputs_BAK.detach(), batch.returns, nothing_B)
 
     @torch.no_grad()
-    def returns(
-        self, reward_NT: Tensor, terminated_NT: Tensor, done_NT: Tensor, next_observation: Tensor
-    ) -> Tensor:
-        """Q(lambda) returns [N, T] of a rollout on the network's device, from its next observations
-        [N, T, ...], which may lie elsewhere."""
-        time_major = next_observation.transpose(0, 1).flatten(0, 1)
-        values = [
-            self.value_loss.decode(self.network(chunk.to(reward_NT.device))).amax(dim=-1).float()
-            for chunk in time_major.split(CHUNK)
-        ]
-        value_NT = torch.cat(values).unflatten(0, reward_NT.T.shape).T
-        recipe = self.recipe
-        return q_lambda_returns(reward_NT, terminated_NT, done_NT, value_NT, recipe.gamma, recipe.q_lambda)
+    def label(self, rollout: Rollout) -> Returns:
+        """A rollout's steps [N, T, ...] with their Q(lambda) returns."""
+        reward_NT = rollout.reward
+        time_major = rollout.next_observation.transpose(0, 1).flatten(0, 1)
+        value = in_chunks(self._greedy_value, time_major, reward_NT.device)
+        value_NT = value.unflatten(0, reward_NT.T.shape).T
+        recipe, ends = self.recipe, (rollout.terminated, rollout.done)
+        returns_NT = q_lambda_returns(reward_NT, *ends, value_NT, recipe.gamma, recipe.q_lambda)
+        return Returns(rollout.observation, rollout.action, returns_NT)
+
+    def _greedy_value(self, observation: Tensor) -> Tensor:
+        return self.value_loss.decode(self.network(observation)).amax(dim=-1)

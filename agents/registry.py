@@ -8,8 +8,20 @@ from __future__ import annotations
 from catzoo.agents.agent import Agent
 from catzoo.agents.cql import CQL
 from catzoo.agents.dqn import DQN
+from catzoo.agents.impala import IMPALA
+from catzoo.agents.ppo import PPO
 from catzoo.agents.pqn import PQN
 from catzoo.agents.sac import SAC
+from catzoo.agents.td3 import TD3
 
-AGENTS: dict[str, type[Agent]] = {"dqn": DQN, "rainbow": DQN, "pqn": PQN, "cql": CQL, "sac": SAC}
+AGENTS: dict[str, type[Agent]] = {
+    "dqn": DQN,
+    "rainbow": DQN,
+    "pqn": PQN,
+    "cql": CQL,
+    "sac": SAC,
+    "td3": TD3,
+    "ppo": PPO,
+    "impala": IMPALA,
+}
 """Rainbow is DQN with its options together."""

@@ -22,6 +22,7 @@ from catzoo.agents.agent import Agent
 from catzoo.agents.collecting.exploration import SampledActions
 from catzoo.agents.feeds.replay_feed import ReplayFeed
 from catzoo.agents.learning.batches import Transitions
+from catzoo.agents.learning.ensembles import backup_ensemble
 from catzoo.agents.learning.learner import Step
 from catzoo.agents.learning.targets import follow_parameters, target_of
 from catzoo.agents.networks.actor_critic import ActorCritic
@@ -34,6 +35,7 @@ class SAC(Agent):
 
     feed = ReplayFeed
     actions = gym.spaces.Box
+    network_class = ActorCritic
 
     def __init__(self, network: ActorCritic, value_loss: ValueLoss, recipe: SACRecipe) -> None:
         super().__init__(network, value_loss, recipe)
@@ -41,19 +43,10 @@ class SAC(Agent):
         self.log_alpha = nn.Parameter(torch.tensor(math.log(recipe.alpha)))
 
     def critic_loss(self, batch: Transitions) -> tuple[Tensor, Tensor]:
-        """One Bellman step of all critics to their pooled target: (loss [B], TD error [B]).
-
-        The error is the mean of the critics' sizes, as a priority: errors of two signs would cancel.
-        """
+        """One Bellman step of all critics to their pooled target: (loss [B], TD error [B])."""
         outputs_EBK = self.network.critic(self.network.seen(batch.observation), batch.action)
         next_BK, reward_B = self._following(batch)
-        rows = outputs_EBK.shape[:-1]
-        weight = None if batch.weight is None else batch.weight.expand(rows)
-        loss_EB, td_error_EB = self.value_loss.backup(
-            outputs_EBK, next_BK.expand_as(outputs_EBK), reward_B.expand(rows), batch.discount.expand(rows),
-            weight=weight,
-        )  # fmt: skip
-        return loss_EB.sum(0), td_error_EB.abs().mean(0)
+        return backup_ensemble(self.value_loss, outputs_EBK, next_BK, reward_B, batch)
 
     @torch.no_grad()
     def _following(self, batch: Transitions) -> tuple[Tensor, Tensor]:
@@ -98,13 +91,13 @@ class SAC(Agent):
         """The target critics come nearer by `tau`."""
         follow_parameters(self.network.critic, self.target, self.recipe.tau)
 
-    def row(self) -> dict[str, float]:
+    def row(self, batch: Transitions | None) -> dict[str, float]:
         """The temperature."""
         return {"train/alpha": self.log_alpha.exp().item()}
 
     def policy(self, space: gym.Space, *, seed: int = 0, network: nn.Module | None = None) -> SampledActions:
         """What plays: samples, and in evaluation mode the mode."""
-        return SampledActions(self.network if network is None else network, space.shape, seed=seed)
+        return SampledActions(self.network if network is None else network, space, seed=seed)
 
     def outputs_of(self, observation: Tensor, action: Tensor) -> Tensor:
         """The critics' mixture [B, K] for actions [B, M] taken at observations [B, ...]."""

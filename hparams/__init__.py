@@ -3,8 +3,11 @@
 from catzoo.hparams.agents import RECIPES, build_recipe
 from catzoo.hparams.agents.cql import CQLRecipe
 from catzoo.hparams.agents.dqn import DQNRecipe
+from catzoo.hparams.agents.impala import IMPALARecipe
+from catzoo.hparams.agents.ppo import PPORecipe
 from catzoo.hparams.agents.pqn import PQNRecipe
 from catzoo.hparams.agents.sac import SACRecipe
+from catzoo.hparams.agents.td3 import TD3Recipe
 from catzoo.hparams.components import (
     CollectingComputeConfig,
     ComputeConfig,
@@ -17,7 +20,7 @@ from catzoo.hparams.components import (
     ValueLossConfig,
 )
 from catzoo.hparams.overrides import merge, parse_override, plain_overrides
-from catzoo.hparams.recipe import ActionValues, Bootstrapping, Playing, Recipe, Replaying
+from catzoo.hparams.recipe import ActionValues, Bootstrapping, Exploring, Playing, Recipe, Replaying
 from catzoo.hparams.resolve import resolve
 from catzoo.hparams.schema import NoRoomError, RecipeError, build, keys_of, nearest
 from catzoo.hparams.value_losses import VALUE_LOSSES, LossEntry, loss_name, loss_title
@@ -35,10 +38,13 @@ __all__ = [
     "DataPlaceConfig",
     "EvalConfig",
     "ExplorationConfig",
+    "Exploring",
+    "IMPALARecipe",
     "LossEntry",
     "NetworkConfig",
     "NoRoomError",
     "OptimizerConfig",
+    "PPORecipe",
     "PQNRecipe",
     "Playing",
     "Recipe",
@@ -46,6 +52,7 @@ __all__ = [
     "ReplayConfig",
     "Replaying",
     "SACRecipe",
+    "TD3Recipe",
     "ValueLossConfig",
     "build",
     "build_recipe",

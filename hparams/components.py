@@ -84,6 +84,8 @@ class OptimizerConfig:
     """Learning rate."""
     eps: float = bounded(3.125e-4, above=0)
     """Adam's epsilon."""
+    weight_decay: float = bounded(0.0, at_least=0, at_most=1_000)
+    """Share of every parameter that goes at each update, in learning rates (AdamW)."""
     anneal: bool = False
     """The learning rate falls in a straight line to zero at the last of `steps`."""
     max_grad_norm: float | None = bounded(None, above=0)

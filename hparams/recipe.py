@@ -98,7 +98,6 @@ class Playing:
     """`set`: as v_min and v_max say; `auto`: ±10, as returns are scaled (`normalize.reward`) to fit;
     `adaptive`: begins at ±1 around the initial value, and its ends follow the targets."""
     normalize: NormalizeConfig = field(default_factory=NormalizeConfig)
-    exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
     compute: CollectingComputeConfig = field(default_factory=CollectingComputeConfig)
 
     def __post_init__(self) -> None:
@@ -135,6 +134,13 @@ class Playing:
                 raise RecipeError(
                     f"support=adaptive moves its bins, which compute.{key}=true takes as constant"
                 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exploring(Playing):
+    """Agents that play with a share of random actions."""
+
+    exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
 
 
 @dataclass(frozen=True, kw_only=True)

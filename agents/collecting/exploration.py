@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -87,30 +88,55 @@ class EpsilonGreedy(Exploration):
 
 
 class SampledActions(Exploration):
-    """Uniform in [-1, 1]^M with probability `epsilon`, else a sample of the policy; its mode in evaluation.
+    """Anywhere with probability `epsilon`, else a sample of the policy; its mode in evaluation.
 
     Args:
-        network: observation [N, ...] to a `SquashedGaussian`.
-        shape: of an action, [M].
+        network: observation [N, ...] to one of `catzoo.agents.networks.policies`.
+        space: of one action, `Discrete` or a `Box` within ±1.
         seed: as `Exploration`.
+        spread: factor on a continuous policy's noise in the first environment and in the last one; those of
+            the others lie evenly between.
+        density: whether the column `log_prob` goes with what is sampled.
     """
 
-    def __init__(self, network: nn.Module, shape: tuple[int, ...], *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        space: gym.Space,
+        *,
+        seed: int = 0,
+        spread: tuple[float, float] = (1.0, 1.0),
+        density: bool = False,
+    ) -> None:
         super().__init__(network, seed=seed)
-        self.shape = shape
+        self.space, self.spread, self.density = space, spread, density
 
     @torch.no_grad()
-    def forward(self, observation: Tensor) -> np.ndarray:
-        """Observation [N, ...] on the network's device to actions [N, M], float32, on the host."""
-        shape = (len(observation), *self.shape)
-        explore = self.random.random(len(observation)) < self.epsilon
-        anywhere = self.random.uniform(-1, 1, shape).astype(np.float32)
+    def forward(self, observation: Tensor) -> np.ndarray | tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Observation [N, ...] on the network's device to actions [N, ...], on the host."""
+        number, more = len(observation), {}
+        explore = self.random.random(number) < self.epsilon
+        anywhere = self._anywhere(number)
         if explore.all():
             return anywhere
         policy = self.network(observation)
         if self.network.training:
-            noise = torch.from_numpy(self.random.standard_normal(shape, np.float32))
-            action, _ = policy.sample(noise.to(policy.mean.device))
+            action, log_prob = policy.sample(self._noise(number).to(policy.mode.device))
+            more = {"log_prob": log_prob.cpu().numpy()} if self.density else {}
         else:
             action = policy.mode
-        return np.where(explore[:, None], anywhere, action.cpu().numpy())
+        explore = explore.reshape(number, *[1] * len(self.space.shape))
+        action = np.where(explore, anywhere, action.cpu().numpy())
+        return (action, more) if more else action
+
+    def _anywhere(self, number: int) -> np.ndarray:
+        if isinstance(self.space, gym.spaces.Discrete):
+            return self.random.integers(int(self.space.n), size=number)
+        return self.random.uniform(-1, 1, (number, *self.space.shape)).astype(np.float32)
+
+    def _noise(self, number: int) -> Tensor:
+        if isinstance(self.space, gym.spaces.Discrete):
+            return torch.from_numpy(self.random.random(number, np.float32))
+        noise = self.random.standard_normal((number, *self.space.shape), np.float32)
+        noise *= np.linspace(*self.spread, number, dtype=np.float32)[:, None]
+        return torch.from_numpy(noise)

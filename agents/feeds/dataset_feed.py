@@ -36,7 +36,6 @@ class DatasetFeed:
         ValueError: no dataset, a damaged one, or one of other spaces.
     """
 
-    family = Transitions
     resumed = True
     """There are no open episodes to lose."""
 

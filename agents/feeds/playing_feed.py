@@ -48,10 +48,7 @@ class PlayingFeed:
     ) -> None:
         self.agent, self.learner, self.recorder = agent, learner, recorder
         recipe = agent.recipe
-        explore = recipe.exploration
-        # Exploration counts from the first update; without a replay to fill that is the first step.
-        begin = getattr(recipe, "learning_starts", 0)
-        self.exploration = LinearSchedule(explore.start, explore.end, begin, explore.decay_steps)
+        self.exploration = _exploration(recipe)
         self.rollouts = make_rollouts(agent, env, seed=seed, device=learner.device, overlap=overlap)
         self.collector = self.rollouts.collector
         self.running = None
@@ -64,11 +61,14 @@ class PlayingFeed:
         books.played(int(rollout["collector", "mask"].sum()), episodes)
         if self.running is not None:
             self.agent.return_scale.update(self.running.add(rollout))
-        if (norm := getattr(self.agent.network, "normalize", None)) is not None:
-            norm.update(rollout["observation"][rollout["collector", "mask"]])
         if self.recorder is not None:
             self.recorder.add(rollout, [episode.score for episode in episodes])
         return rollout
+
+    def update_norm(self, rollout: TensorDictBase) -> None:
+        """Observations of a rollout count in how others are scaled, where the network does that."""
+        if (norm := getattr(self.agent.network, "normalize", None)) is not None:
+            norm.update(rollout["observation"][rollout["collector", "mask"]])
 
     def scaled(self, reward: Tensor) -> Tensor:
         """Rewards as they are learned from: divided by the scale of returns, where the recipe wants it."""
@@ -76,10 +76,13 @@ class PlayingFeed:
 
     def row(self, books: Bookkeeping) -> dict[str, float]:
         """What a row of metrics says of the episodes, and of the policy that plays them."""
-        playing = {"train/epsilon": self.rollouts.epsilon, "train/policy_age": self.rollouts.policy_age}
+        explores = hasattr(self.agent.recipe, "exploration")
+        playing = {"train/epsilon": self.rollouts.epsilon} if explores else {}
+        playing["train/policy_age"] = self.rollouts.policy_age
         if self.running is not None:
             playing["train/return_scale"] = self.agent.unit
-        return {"train/episodes": books.num_episodes, **playing, **self.agent.row(), **books.recent_scores()}
+        own = self.agent.row(books.last_batch)
+        return {"train/episodes": books.num_episodes, **playing, **own, **books.recent_scores()}
 
     def components(self) -> dict[str, Any]:
         """What a checkpoint saves, by name."""
@@ -114,3 +117,14 @@ class PlayingFeed:
             self.recorder.close()
         if self.rollouts.has_rested(PATIENCE):
             self.collector.shutdown()
+
+
+def _exploration(recipe: Any) -> LinearSchedule:
+    """The share of random actions; none where the policy explores by itself."""
+    if not hasattr(recipe, "exploration"):
+        return LinearSchedule(0.0, 0.0, begin=0, duration=0)
+    explore = recipe.exploration
+    # It counts from the first update; without a replay to fill that is the first step.
+    return LinearSchedule(
+        explore.start, explore.end, getattr(recipe, "learning_starts", 0), explore.decay_steps
+    )

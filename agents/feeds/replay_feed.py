@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 class ReplayFeed(PlayingFeed):
     """Plays, stores and samples; arguments as `PlayingFeed`, a replay on disk lies in `folder`."""
 
-    family = Transitions
-
     def __init__(
         self, agent: Agent, learner: Learner, env: Any, *, folder: Path | None = None, **settings: Any
     ) -> None:
@@ -51,7 +49,9 @@ class ReplayFeed(PlayingFeed):
 
     def batches(self, books: Bookkeeping) -> Iterator[Transitions]:
         """Plays a rollout, and gives the batches [K, B, ...] of the updates that are due."""
-        self.replay.add(self.collect(books))
+        rollout = self.collect(books)
+        self.update_norm(rollout)
+        self.replay.add(rollout)
         self._set_beta(books)
         while (due := self.updates_due(books)) > 0 and len(self.replay):
             batches = self.bursts.sample(due, books)

@@ -1,4 +1,4 @@
-"""Batches from whole rollouts, which are learned from in a few epochs and thrown away.
+"""Batches from whole rollouts, which are learned from and thrown away.
 
 Legend: N environments, T steps, B batch, K batches.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from catzoo.agents.bookkeeping import Bookkeeping
 from catzoo.agents.feeds.playing_feed import PlayingFeed
-from catzoo.agents.learning.batches import Returns
+from catzoo.agents.learning.batches import Rollout, mapped
 from catzoo.agents.learning.learner import Learner
 
 if TYPE_CHECKING:
@@ -22,13 +22,11 @@ if TYPE_CHECKING:
 
 
 class RolloutFeed(PlayingFeed):
-    """Plays and shuffles, for an agent with `returns`; arguments as `PlayingFeed`.
+    """Plays and shuffles, for an agent that can `label` a `Rollout`; arguments as `PlayingFeed`.
 
     Raises:
         ValueError: a minibatch larger than a rollout.
     """
-
-    family = Returns
 
     def __init__(self, agent: Agent, learner: Learner, env: Any, **settings: Any) -> None:
         recipe = agent.recipe
@@ -40,31 +38,59 @@ class RolloutFeed(PlayingFeed):
             )
         super().__init__(agent, learner, env, **settings)
 
-    def batches(self, books: Bookkeeping) -> Iterator[Returns]:
-        """Plays a rollout, and gives epochs of shuffled minibatches [K, B, ...] of its steps."""
-        rollout, device, size = self.collect(books), self.learner.device, self.agent.recipe.batch_size
+    def batches(self, books: Bookkeeping) -> Iterator[Any]:
+        """Plays a rollout, and gives the minibatches [K, B, ...] of what the agent makes of it."""
+        collected = self.collect(books)
+        rollout = self._rollout(collected)
+        with self.learner.autocast:
+            labelled = self.agent.label(rollout)
+        yield from self.minibatches(labelled, rollout.valid)
+        # Only now: densities of the actions hold for observations as they were scaled then.
+        self.update_norm(collected)
+
+    def minibatches(self, steps: Any, valid_NT: Tensor) -> Iterator[Any]:
+        """Epochs of shuffled steps, of steps [N, T, ...]."""
+        size, device = self.agent.recipe.batch_size, valid_NT.device
         # Time-major, as the collector wrote it: no copy. Reset steps are no transitions.
-        valid = rollout["collector", "mask"].T.flatten().nonzero().squeeze(-1).to(device)
-        observation = rollout["observation"].transpose(0, 1).flatten(0, 1).to(device, non_blocking=True)
-        action = rollout["action"].transpose(0, 1).flatten(0, 1).to(device, non_blocking=True)
-        returns = self._returns(rollout).T.flatten()
+        steps = mapped(steps, lambda column: column.transpose(0, 1).flatten(0, 1))
+        valid = valid_NT.T.flatten().nonzero().squeeze(-1)
         for _ in range(self.agent.recipe.epochs):
             order = valid[torch.randperm(len(valid), device=device)]
             # Reset steps leave a few too few for whole batches: some steps then come twice.
             number = max(round(len(order) / size), 1)
             index_KB = order[torch.arange(number * size, device=device) % len(order)].view(number, size)
-            yield Returns(observation[index_KB], action[index_KB], returns[index_KB])
+            yield mapped(steps, lambda column, index_KB=index_KB: column[index_KB])
 
-    def _returns(self, rollout: TensorDictBase) -> Tensor:
-        """What the agent makes of a rollout [N, T], on the learner's device."""
-        device, following = self.learner.device, rollout["next"]
-        reward_NT = following["reward"].squeeze(-1)
-        clip = self.agent.recipe.reward_clip
+    def _rollout(self, collected: TensorDictBase) -> Rollout:
+        """What was collected, as it is learned from."""
+        device, following = self.learner.device, collected["next"]
+        reward_NT, clip = following["reward"].squeeze(-1), self.agent.recipe.reward_clip
         if clip is not None:
             reward_NT = reward_NT.clamp(-clip, clip)
-        ends = (following[name].squeeze(-1).to(device) for name in ("terminated", "done"))
-        with self.learner.autocast:
-            return self.agent.returns(self.scaled(reward_NT.to(device)), *ends, following["observation"])
+        log_prob = collected.get("log_prob", None)
+        return Rollout(
+            observation=collected["observation"].to(device, non_blocking=True),
+            action=collected["action"].to(device, non_blocking=True),
+            reward=self.scaled(reward_NT.to(device)),
+            terminated=following["terminated"].squeeze(-1).to(device),
+            done=following["done"].squeeze(-1).to(device),
+            next_observation=following["observation"],
+            valid=collected["collector", "mask"].to(device),
+            log_prob=None if log_prob is None else log_prob.to(device),
+        )
 
     def learned(self, td_error_KB: Tensor, books: Bookkeeping) -> None:
         """Nothing follows from an update."""
+
+
+class SegmentFeed(RolloutFeed):
+    """Plays, and gives whole rollouts, once, in minibatches of environments."""
+
+    def minibatches(self, steps: Any, valid_NT: Tensor) -> Iterator[Any]:
+        """Segments [N, T, ...] as [K, B, T, ...], B T being about the recipe's batch."""
+        environments, length = valid_NT.shape
+        number = max(round(environments * length / self.agent.recipe.batch_size), 1)
+        size = max(environments // number, 1)
+        order = torch.randperm(environments, device=valid_NT.device)
+        index_KB = order[torch.arange(number * size, device=order.device) % environments].view(number, size)
+        yield mapped(steps, lambda column: column[index_KB])

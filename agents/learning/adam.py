@@ -23,6 +23,8 @@ class FusedAdam:
         lr: learning rate.
         eps: added to the root of the second moment.
         betas: decay of the two moments.
+        weight_decay: share of the parameters that goes at each step, in learning rates (AdamW, Loshchilov &
+            Hutter 2019).
         lr_on_device: keep the learning rate in a tensor, so that a CUDA graph sees it change.
     """
 
@@ -33,10 +35,11 @@ class FusedAdam:
         lr: float,
         eps: float,
         betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 0.0,
         lr_on_device: bool = False,
     ) -> None:
         self.parameters = list(parameters)
-        self.eps, self.betas = eps, betas
+        self.eps, self.betas, self.weight_decay = eps, betas, weight_decay
         self.lr: float | Tensor = lr
         if lr_on_device:
             self.lr = torch.tensor(lr, device=self.parameters[0].device)
@@ -54,7 +57,7 @@ class FusedAdam:
             gradient if gradient.stride() == own.stride() else torch.empty_like(own).copy_(gradient)
             for own, gradient in zip(self.parameters, gradients, strict=True)
         ]
-        torch._fused_adam_(
+        torch._fused_adamw_(
             self.parameters,
             aligned,
             self.first,
@@ -64,7 +67,7 @@ class FusedAdam:
             lr=self.lr,
             beta1=self.betas[0],
             beta2=self.betas[1],
-            weight_decay=0.0,
+            weight_decay=self.weight_decay,
             eps=self.eps,
             amsgrad=False,
             maximize=False,

@@ -1,8 +1,9 @@
 """Batches, a family for each way of learning: plain tensors, so that an update can be compiled and graphed.
 
-Every field is [B, ...] in one batch, or [K, B, ...] in K batches that are learned from in turn.
+Every field is [B, ...] in one batch, or [K, B, ...] in K batches that are learned from in turn; `Rollout` is
+what two of them are made from.
 
-Legend: B batch, K batches.
+Legend: B batch, K batches, N environments, T steps.
 """
 
 from __future__ import annotations
@@ -55,3 +56,68 @@ class Returns(NamedTuple):
     def at(self, which: int | slice) -> Returns:
         """Of K batches [K, B, ...], one or a few."""
         return mapped(self, lambda tensor: tensor[which])
+
+
+class Advantages(NamedTuple):
+    """Steps of a rollout with what their actions were worth."""
+
+    observation: Tensor
+    """[B, ...], as the environment gives it."""
+    action: Tensor
+    """[B], int64; [B, M], float32, in a continuous space."""
+    log_prob: Tensor
+    """[B], of the action, by the policy that took it."""
+    advantage: Tensor
+    """[B], what the action's return had over the value of its state."""
+    returns: Tensor
+    """[B], a target for that value."""
+
+    def at(self, which: int | slice) -> Advantages:
+        """Of K batches [K, B, ...], one or a few."""
+        return mapped(self, lambda tensor: tensor[which])
+
+
+class Segments(NamedTuple):
+    """Whole rollouts of B environments, T steps each, for an agent that goes back over them itself."""
+
+    observation: Tensor
+    """[B, T, ...], as the environment gives it."""
+    action: Tensor
+    """[B, T], int64; [B, T, M], float32, in a continuous space."""
+    log_prob: Tensor
+    """[B, T], of the action, by the policy that took it."""
+    reward: Tensor
+    """[B, T]."""
+    terminated: Tensor
+    """[B, T], bool."""
+    done: Tensor
+    """[B, T], bool: terminated or truncated."""
+    end_value: Tensor
+    """[B, T], of what followed the last step of the rollout or of a truncated episode; else 0."""
+    valid: Tensor
+    """[B, T], bool: whether the step is a transition, and no reset."""
+
+    def at(self, which: int | slice) -> Segments:
+        """Of K batches [K, B, T, ...], one or a few."""
+        return mapped(self, lambda tensor: tensor[which])
+
+
+class Rollout(NamedTuple):
+    """What was played, in the order in which it was: [N, T, ...], on the learner's device."""
+
+    observation: Tensor
+    """As the environment gives it."""
+    action: Tensor
+    """int64; float32 in a continuous space."""
+    reward: Tensor
+    """As they are learned from: clipped, scaled."""
+    terminated: Tensor
+    """bool."""
+    done: Tensor
+    """bool: terminated or truncated."""
+    next_observation: Tensor
+    """After each step; of an episode's last one its own. May lie elsewhere: of these few are needed."""
+    valid: Tensor
+    """bool: whether the step is a transition, and no reset."""
+    log_prob: Tensor | None = None
+    """Of the action, by the policy that took it, where that said so."""

@@ -45,6 +45,7 @@ class Learner:
     Args:
         steps: at least one; the first is taken at every update, and its TD errors are the update's.
         eps: Adam's.
+        weight_decay: AdamW's.
         max_grad_norm: clips the global norm of each step's gradient, or None.
         autocast: dtype for autocast, or None for float32.
         compile: torch.compile for the losses.
@@ -60,6 +61,7 @@ class Learner:
         steps: Sequence[Step],
         *,
         eps: float,
+        weight_decay: float = 0.0,
         max_grad_norm: float | None = None,
         autocast: torch.dtype | None = None,
         compile: bool = False,
@@ -71,7 +73,10 @@ class Learner:
         if cuda_graph and self.device.type != "cuda":
             raise ValueError("compute.cuda_graph=true needs a GPU")
         self.optimizers = [
-            FusedAdam(step.parameters, lr=step.lr, eps=eps, lr_on_device=cuda_graph) for step in self.steps
+            FusedAdam(
+                step.parameters, lr=step.lr, eps=eps, weight_decay=weight_decay, lr_on_device=cuda_graph
+            )
+            for step in self.steps
         ]
         self.max_grad_norm, self.after = max_grad_norm, after
         self.autocast = (

@@ -1,4 +1,4 @@
-"""Networks for continuous actions: a policy that samples them, and an ensemble of critics of them.
+"""Networks for continuous actions: a policy that chooses them, and an ensemble of critics of them.
 
 Legend: B batch, E critics, D numbers of an observation, M numbers of an action, K outputs per value.
 """
@@ -8,59 +8,48 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from catzoo.agents.networks.policies import Deterministic, SquashedGaussian
 from catzoo.agents.networks.running_moments import ObservationNorm
 
-LOG_STD = (-5.0, 2.0)
-"""Bounds of the policy's log standard deviation, before the tanh."""
+
+def perceptron(num_inputs: int, hidden: Sequence[int], num_outputs: int) -> nn.Sequential:
+    """Hidden layers with ReLU, and a linear one."""
+    widths = [num_inputs, *hidden]
+    layers = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
+    return nn.Sequential(*layers, nn.Linear(widths[-1], num_outputs))
 
 
-class SquashedGaussian(NamedTuple):
-    """tanh of a Gaussian: a distribution over actions in [-1, 1]^M."""
-
-    mean: Tensor
-    """[B, M], before the tanh."""
-    log_std: Tensor
-    """[B, M]."""
-
-    @property
-    def mode(self) -> Tensor:
-        """The action [B, M] of the mean."""
-        return self.mean.tanh()
-
-    def sample(self, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(action [B, M], its log-density [B]), differentiable; noise [B, M] is standard normal.
-
-        The density is of actions in [-1, 1], whatever the environment makes of them. It goes by the number
-        before the tanh: taken back from an action at the end of its range that would be infinite.
-        """
-        noise = torch.randn_like(self.mean) if noise is None else noise
-        before = self.mean + self.log_std.exp() * noise
-        log_slope = 2 * (math.log(2) - before - F.softplus(-2 * before))  # of tanh
-        log_density = -noise.square() / 2 - self.log_std - math.log(2 * math.pi) / 2 - log_slope
-        return before.tanh(), log_density.sum(-1)
-
-
-class Actor(nn.Module):
+class GaussianActor(nn.Module):
     """Observation [B, D] to a `SquashedGaussian`: a perceptron with two outputs a number of an action."""
 
     def __init__(self, num_inputs: int, num_actions: int, hidden: Sequence[int]) -> None:
         super().__init__()
-        widths = [num_inputs, *hidden]
-        layers = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
-        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], 2 * num_actions))
+        self.layers = perceptron(num_inputs, hidden, 2 * num_actions)
 
     def forward(self, observation: Tensor) -> SquashedGaussian:
         """Observation [B, D] to the policy there."""
         # A density in bf16 would be off by parts of a nat.
         mean, spread = self.layers(observation).float().chunk(2, -1)
-        low, high = LOG_STD
+        low, high = SquashedGaussian.LOG_STD
         return SquashedGaussian(mean, low + (high - low) / 2 * (spread.tanh() + 1))
+
+
+class DeterministicActor(nn.Module):
+    """Observation [B, D] to one action, `Deterministic`: a perceptron with a tanh at its end."""
+
+    def __init__(self, num_inputs: int, num_actions: int, hidden: Sequence[int]) -> None:
+        super().__init__()
+        self.layers = perceptron(num_inputs, hidden, num_actions)
+
+    def forward(self, observation: Tensor) -> Deterministic:
+        """Observation [B, D] to the policy there."""
+        return Deterministic(self.layers(observation).float().tanh())
 
 
 class EnsembleLinear(nn.Module):
@@ -132,7 +121,7 @@ class Critics(nn.Module):
 
 
 class ActorCritic(nn.Module):
-    """A policy and its critics, behind one normalisation of observations.
+    """A stochastic policy and its critics, behind one normalisation of observations.
 
     Args:
         observation_shape: of one observation, which is flattened to D numbers.
@@ -140,6 +129,8 @@ class ActorCritic(nn.Module):
         num_outputs, num_critics, hidden, layer_norm, initial_outputs: of `Critics`; no layer norm for actors.
         normalize: whether observations are scaled by what was seen of them.
     """
+
+    actor_class: ClassVar[type[nn.Module]] = GaussianActor
 
     def __init__(
         self,
@@ -155,7 +146,7 @@ class ActorCritic(nn.Module):
         super().__init__()
         self.normalize = ObservationNorm(observation_shape) if normalize else None
         size = math.prod(observation_shape)
-        self.actor = Actor(size, num_actions, hidden)
+        self.actor = self.actor_class(size, num_actions, hidden)
         self.critic = Critics(size + num_actions, num_critics, num_outputs, hidden, **options)
 
     def seen(self, observation: Tensor) -> Tensor:
@@ -163,7 +154,12 @@ class ActorCritic(nn.Module):
         observation = observation.float() if self.normalize is None else self.normalize(observation)
         return observation.flatten(1)
 
-    def forward(self, observation: Tensor) -> SquashedGaussian:
+    def forward(self, observation: Tensor) -> Any:
         """The policy at observations [B, ...]."""
-        policy: SquashedGaussian = self.actor(self.seen(observation))
-        return policy
+        return self.actor(self.seen(observation))
+
+
+class DeterministicActorCritic(ActorCritic):
+    """The same with a deterministic policy; arguments as `ActorCritic`."""
+
+    actor_class = DeterministicActor

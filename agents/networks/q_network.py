@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from catzoo.agents.networks.heads import DuelingHead, LinearHead
 from catzoo.agents.networks.noisy import NoisyLinear
 from catzoo.agents.networks.resnets import RESNETS, ImpalaResNet
-from catzoo.agents.networks.torsos import MLP, MinAtarCNN, NatureCNN
+from catzoo.agents.networks.torsos import ACTIVATIONS, MLP, MinAtarCNN, NatureCNN
 from catzoo.agents.networks.transformer import Transformer
 
 
@@ -63,6 +63,7 @@ class QNetwork(nn.Module):
         layer_norm: normalise inside the torso, see `torsos`; not for those that do so anyway.
         experts: number of experts in place of the hidden layer, see `SoftMoE`; 0: none.
         hidden, width: sizes, see `TORSOS`.
+        activation: of an MLP, `relu` or `tanh`; those for images have ReLU.
         channels_last: run convolutions in NHWC memory.
         initial_outputs: [K], where the outputs of every action begin, see `ValueLoss.initial_outputs`; None:
             wherever a fresh layer has them.
@@ -84,6 +85,7 @@ class QNetwork(nn.Module):
         layer_norm: bool = False,
         experts: int = 0,
         hidden: Sequence[int] = (120, 84),
+        activation: str = "relu",
         width: float = 1.0,
         channels_last: bool = False,
         pixels: bool = True,
@@ -94,7 +96,7 @@ class QNetwork(nn.Module):
         if torso == "auto":
             torso = auto_torso(shape)
         self.is_image, self.pixels = TORSOS[torso].image, pixels
-        _check(torso, shape, layer_norm=layer_norm, experts=experts)
+        _check(torso, shape, layer_norm=layer_norm, experts=experts, activation=activation)
         # Frame stacks come channels first (4, 84, 84), grids channels last (10, 10, 4).
         # Grids with as many channels as rows (MinAtar/Seaquest) are grids too.
         self.move_channels = self.is_image and is_channels_last(shape)
@@ -104,6 +106,8 @@ class QNetwork(nn.Module):
         options: dict[str, Any] = {"width": width} if self.is_image else {"hidden": hidden}
         if layer_norm:
             options["layer_norm"] = True
+        if activation != "relu":
+            options["activation"] = ACTIVATIONS[activation]
         if experts:
             options["experts"] = experts
         self.torso = TORSOS[torso].build(shape, linear=linear, **options)
@@ -115,15 +119,8 @@ class QNetwork(nn.Module):
             self.to(memory_format=torch.channels_last)
 
     def forward(self, observation: Tensor) -> Tensor:
-        """Observation [B, ...] of any dtype to outputs [B, A, K], in float32 under autocast too.
-
-        A scalar value of 8 to 16 would be rounded to 1/16 in bf16, which bins would not notice.
-        """
-        features = self.features(observation)
-        if not torch.is_autocast_enabled(features.device.type):
-            return self.head(features)
-        with torch.autocast(features.device.type, enabled=False):
-            return self.head(features.float())
+        """Observation [B, ...] of any dtype to outputs [B, A, K], in float32 under autocast too."""
+        return in_float32(self.head, self.features(observation))
 
     def features(self, observation: Tensor) -> Tensor:
         """Observation [B, ...] to what the head sees, [B, F]."""
@@ -136,6 +133,17 @@ class QNetwork(nn.Module):
         if self.channels_last:
             observation = observation.contiguous(memory_format=torch.channels_last)
         return self.torso(observation)
+
+
+def in_float32(head: nn.Module, features: Tensor) -> Tensor:
+    """What a head makes of features [B, F], in float32 under autocast too.
+
+    A scalar value of 8 to 16 would be rounded to 1/16 in bf16, which bins would not notice.
+    """
+    if not torch.is_autocast_enabled(features.device.type):
+        return head(features)
+    with torch.autocast(features.device.type, enabled=False):
+        return head(features.float())
 
 
 def are_pixels(space: gym.spaces.Box) -> bool:
@@ -159,7 +167,7 @@ def is_channels_last(shape: Sequence[int]) -> bool:
     return shape[-1] <= shape[0]
 
 
-def _check(torso: str, shape: Sequence[int], *, layer_norm: bool, experts: int) -> None:
+def _check(torso: str, shape: Sequence[int], *, layer_norm: bool, experts: int, activation: str) -> None:
     """Refuses what does not fit together, in the recipe's words."""
     kind = TORSOS[torso]
     if kind.image:
@@ -168,6 +176,8 @@ def _check(torso: str, shape: Sequence[int], *, layer_norm: bool, experts: int) 
         if min(shape[:-1] if is_channels_last(shape) else shape[1:]) < kind.smallest:
             least = f"{kind.smallest}x{kind.smallest}"
             raise ValueError(f"network.name={torso} needs frames of at least {least}, got {list(shape)}")
+    if activation != "relu" and torso != "mlp":
+        raise ValueError(f"network.activation={activation} does not fit network.name={torso}, only mlp")
     if experts < 0:
         raise ValueError(f"network.experts={experts}: must be 0 or more")
     if experts and not kind.experts:

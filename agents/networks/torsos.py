@@ -23,6 +23,8 @@ from catzoo.agents.networks.sizes import output_shape, scaled
 from catzoo.agents.networks.soft_moe import SoftMoE
 
 Linear = Callable[[int, int], nn.Module]
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
+"""Of an MLP, by name."""
 
 
 def normalized(layer: nn.Module, num_channels: int, layer_norm: bool) -> list[nn.Module]:
@@ -31,7 +33,7 @@ def normalized(layer: nn.Module, num_channels: int, layer_norm: bool) -> list[nn
 
 
 class MLP(nn.Module):
-    """Fully connected layers with ReLU, for vector observations."""
+    """Fully connected layers, for vector observations."""
 
     def __init__(
         self,
@@ -40,12 +42,13 @@ class MLP(nn.Module):
         *,
         linear: Linear = nn.Linear,
         layer_norm: bool = False,
+        activation: type[nn.Module] = nn.ReLU,
     ) -> None:
         super().__init__()
         widths = [math.prod(shape), *hidden]
         layers: list[nn.Module] = []
         for a, b in pairwise(widths):
-            layers += [linear(a, b), *([nn.LayerNorm(b)] if layer_norm else []), nn.ReLU()]
+            layers += [linear(a, b), *([nn.LayerNorm(b)] if layer_norm else []), activation()]
         self.layers = nn.Sequential(nn.Flatten(), *layers)
         self.num_features = widths[-1]
 

@@ -8,8 +8,11 @@ from typing import Any
 
 from catzoo.hparams.agents.cql import CQLRecipe
 from catzoo.hparams.agents.dqn import DQNRecipe
+from catzoo.hparams.agents.impala import IMPALARecipe
+from catzoo.hparams.agents.ppo import PPORecipe
 from catzoo.hparams.agents.pqn import PQNRecipe
 from catzoo.hparams.agents.sac import SACRecipe
+from catzoo.hparams.agents.td3 import TD3Recipe
 from catzoo.hparams.recipe import Recipe
 from catzoo.hparams.schema import RecipeError, build, keys_of, nearest, shown
 
@@ -19,6 +22,9 @@ RECIPES: dict[str, type[Recipe]] = {
     "pqn": PQNRecipe,
     "cql": CQLRecipe,
     "sac": SACRecipe,
+    "td3": TD3Recipe,
+    "ppo": PPORecipe,
+    "impala": IMPALARecipe,
 }
 """What class each agent's recipe is of. The agents' own classes are in `catzoo.agents.registry`."""
 

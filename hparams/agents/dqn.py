@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from catzoo.hparams.recipe import ActionValues, Bootstrapping, Playing, Recipe, Replaying
+from catzoo.hparams.recipe import ActionValues, Bootstrapping, Exploring, Recipe, Replaying
 
 
 @dataclass(frozen=True, kw_only=True)
-class DQNRecipe(ActionValues, Bootstrapping, Replaying, Playing, Recipe):
+class DQNRecipe(ActionValues, Bootstrapping, Replaying, Exploring, Recipe):
     """Q-learning from replay."""

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from catzoo.agents import SAC, ActorCritic, Transitions, make_learner
+from catzoo.agents import SAC, ActorCritic, make_learner
 from catzoo.agents.at_work import Compute
 from catzoo.agents.support_mover import chosen_and_targets
 from catzoo.hparams import CollectingComputeConfig, NetworkConfig, RecipeError, SACRecipe, ValueLossConfig
 from catzoo.losses import LOSSES, make_value_loss
+from transitions_for_tests import B, D, M, batch_of
 
-B, D, M = 32, 3, 2
 SPACE = gym.spaces.Box(-1, 1, (M,), np.float32)
 
 
@@ -23,14 +23,6 @@ def agent_of(loss="mse", **keys):
     value_loss = make_value_loss(loss)
     network = ActorCritic((D,), M, value_loss.num_outputs, num_critics=3, hidden=[16], layer_norm=True)
     return SAC(network, value_loss, SACRecipe(agent="sac", **keys))
-
-
-def batch_of(weight=None):
-    generator = torch.Generator().manual_seed(1)
-    observation, following = (torch.randn(B, D, generator=generator) for _ in range(2))
-    action, reward = 2 * torch.rand(B, M, generator=generator) - 1, torch.randn(B, generator=generator)
-    discount = 0.99 * (torch.arange(B) % 4 != 0)
-    return Transitions(observation, action, reward, discount, following, weight)
 
 
 @pytest.mark.parametrize("pool", ["min", "mean"])
@@ -153,7 +145,7 @@ def test_values_that_are_watched_are_the_mean_of_the_critics():
 
 
 def test_a_row_tells_the_temperature():
-    assert agent_of(alpha=0.3).row() == {"train/alpha": pytest.approx(0.3)}
+    assert agent_of(alpha=0.3).row(None) == {"train/alpha": pytest.approx(0.3)}
     assert math.log(0.3) == pytest.approx(agent_of(alpha=0.3).log_alpha.item())
 
 

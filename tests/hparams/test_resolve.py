@@ -192,13 +192,13 @@ def test_presets_and_keys_that_do_not_fit(settings, words):
 @pytest.mark.parametrize(
     ("agent", "override", "words"),
     [
-        ("pqn", "replay.capacity=5", "replay does not apply to pqn, but to dqn, rainbow, cql, sac"),
+        ("pqn", "replay.capacity=5", "replay does not apply to pqn, but to dqn, rainbow, cql, sac, td3"),
         ("pqn", "double=true", "double does not apply to pqn, but to dqn, rainbow, cql"),
-        ("cql", "replay.capacity=5", "replay.capacity does not apply to cql, but to dqn, rainbow, sac"),
+        ("cql", "replay.capacity=5", "replay.capacity does not apply to cql, but to dqn, rainbow, sac, td3"),
         (
             "cql",
             "compute.overlap=true",
-            "compute.overlap does not apply to cql, but to dqn, rainbow, pqn, sac",
+            "compute.overlap does not apply to cql, but to dqn, rainbow, pqn, sac, td3",
         ),
         ("rainbow", "cql_weight=1", "cql_weight does not apply to rainbow, but to cql"),
     ],

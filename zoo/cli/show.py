@@ -85,7 +85,7 @@ def _docstrings(schema: type) -> dict[str, str]:
     for statement, following in pairwise(body):
         is_text = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
         if isinstance(statement, ast.AnnAssign) and is_text:
-            texts[statement.target.id] = following.value.value  # type: ignore[union-attr]
+            texts[statement.target.id] = " ".join(following.value.value.split())  # type: ignore[union-attr]
     return texts
 
 

@@ -34,7 +34,7 @@ from catzoo.zoo.training.memory_checks import (
 )
 
 KINDS = {gym.spaces.Discrete: "discrete", gym.spaces.Box: "continuous"}
-"""What action spaces are called."""
+"""What an action space is called that is the only kind that an agent takes."""
 
 
 def build_env(recipe: Recipe, num_envs: int, protocol: Protocol | None = None, **render: Any) -> VectorEnv:
@@ -98,9 +98,10 @@ def _check_actions(recipe: Recipe, env: VectorEnv) -> None:
     """Refuses an environment whose actions the agent cannot choose, and names those that can."""
     space, kind = env.single_action_space, AGENTS[recipe.agent].actions
     if not isinstance(space, kind):
+        wanted = KINDS.get(kind, "discrete or continuous")
         others = ", ".join(name for name, agent in AGENTS.items() if isinstance(space, agent.actions))
         raise RecipeError(
-            f"{recipe.env}: {recipe.agent} needs a {KINDS[kind]} action space, but it has {in_words(space)}"
+            f"{recipe.env}: {recipe.agent} needs a {wanted} action space, but it has {in_words(space)}"
             f"; for that there is {others}"
         )
 

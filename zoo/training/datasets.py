@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 from gymnasium.vector import VectorEnv
 
 from catzoo.agents import Dataset, DatasetError, Recorder, transition_bytes
@@ -35,6 +36,11 @@ def make_recorder(recipe: Recipe, env: VectorEnv, protocol: Protocol, folder: Pa
     Raises:
         RecipeError: the disk has no room for what it will write.
     """
+    if isinstance(env.single_action_space, gym.spaces.Box):
+        raise RecipeError(
+            f"record={recipe.record:g}: {recipe.env} has continuous actions, and no agent learns from a "
+            "dataset of these yet"
+        )
     space = env.single_observation_space
     needed = int(recipe.record * recipe.steps) * transition_bytes(
         space.shape, itemsize(space), action_bytes(env)

@@ -86,7 +86,8 @@ def watch(
     if episode.numbers:
         names = [str(number) for number in range(len(episode.numbers[0]))]
     elif not names:
-        names = known_names(recipe.env) or [str(a) for a in range(len(episode.values[0]))]
+        count = len((episode.chances or episode.values)[0])
+        names = known_names(recipe.env) or [str(action) for action in range(count)]
     caption = _caption(recipe, agent, names)
     write = _write_gif if out.suffix.lower() == ".gif" else _write_mp4
     frames = _publish(out, lambda file: write(file, episode, caption, fps, own_fps, progress))
@@ -113,9 +114,11 @@ def play(agent: Any, env: VectorEnv, view: View, seed: int, max_steps: int) -> E
         view.follow(action[0], float(reward[0]))
         episode.outputs.append(outputs_AK.cpu().numpy())
         episode.values.append(values_A.cpu().numpy())
-        if is_continuous := action.ndim > 1:
+        if action.ndim > 1:
             episode.numbers.append(action[0])
-        episode.actions.append(0 if is_continuous else int(action[0]))
+        elif (chances_1A := agent.chances(seen)) is not None:
+            episode.chances.append(chances_1A[0].cpu().numpy())
+        episode.actions.append(0 if len(values_A) == 1 else int(action[0]))
         episode.rewards.append(float(reward[0]))
         episode.terminated = bool(terminated[0])
         # The next observation, and what the environment would draw now, belong to another episode.
@@ -132,6 +135,7 @@ def _caption(recipe: Recipe, agent: Any, names: Sequence[str]) -> Caption:
         actions=names,
         gamma=recipe.gamma,
         clip=recipe.reward_clip,
+        of_states=agent.values_states,
         edges=None if support is None else support.edges.cpu().numpy().astype(np.float64) * agent.unit,
     )
 

@@ -47,6 +47,8 @@ class Episode:
     actions: list[int] = field(default_factory=list)
     numbers: list[np.ndarray] = field(default_factory=list)
     """Of a continuous action, in ±1; it is the only one that is valued then (A = 1)."""
+    chances: list[np.ndarray] = field(default_factory=list)
+    """Of a policy that chooses by itself, of each action; only the state is valued then (A = 1)."""
     rewards: list[float] = field(default_factory=list)
     terminated: bool = False
 
@@ -87,6 +89,8 @@ class Caption:
     actions: Sequence[str]
     gamma: float
     clip: float | None = None
+    of_states: bool = False
+    """Whether a value is that of a state."""
     edges: np.ndarray | None = None
     """Bin edges [K+1] of the support; None for a value that is one number."""
 
@@ -103,6 +107,7 @@ class Picture:
     def __init__(self, episode: Episode, caption: Caption, width: int = WIDTH) -> None:
         self.episode, self.caption, self.scale = episode, caption, width / WIDTH
         self.chosen = np.asarray(episode.actions)
+        self.valued = "state" if caption.of_states else "chosen action"
         self.values = np.asarray(episode.values, dtype=np.float64)
         self.value = self.values[np.arange(len(episode)), self.chosen]
         self.followed = episode.returns(caption.gamma, caption.clip)
@@ -188,16 +193,19 @@ class Picture:
         self._text(left, top, words, moving=False, weight="bold", size=12.5)
 
     def _compose_actions(self, left: float, top: float, width: float) -> None:
-        numbers = self.episode.numbers
-        count = len(numbers[0]) if numbers else self.values.shape[1]
+        numbers, chances = self.episode.numbers, self.episode.chances
+        count = len((numbers or chances or self.values)[0])
         axes = style.place(self.figure, left, top, width, HEIGHT - top - 62)
-        self._heading(axes, "Action" if numbers else "Q of every action", top - 40)
-        note = "bars: from −1 to 1" if numbers else "bars: relative to their mean"
-        self._text(left + width, top - 40, note, moving=False, color=style.MUTED, size=10, ha="right")
+        words = ("Q of every action", "bars: relative to their mean")
+        if numbers or chances:
+            chance = ("Probability of every action", "bars: from 0 to 1")
+            words = chance if chances else ("Action", "bars: from −1 to 1")
+        self._heading(axes, words[0], top - 40)
+        self._text(left + width, top - 40, words[1], moving=False, color=style.MUTED, size=10, ha="right")
         deviation = self.values - self.values.mean(axis=1, keepdims=True)
         # The rare step where everything is at stake would flatten the bars of all others.
-        self.most = 1.0 if numbers else max(1.15 * _quantile(np.abs(deviation), 0.9), 1e-6)
-        axes.set(xlim=(-0.5, count - 0.5), ylim=(-self.most, self.most), yticks=[])
+        self.most = 1.0 if numbers or chances else max(1.15 * _quantile(np.abs(deviation), 0.9), 1e-6)
+        axes.set(xlim=(-0.5, count - 0.5), ylim=(0.0 if chances else -self.most, self.most), yticks=[])
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.axhline(0, color=style.LINE, lw=1)
         axes.set_xticks(range(count), self.caption.actions)
@@ -217,7 +225,7 @@ class Picture:
     def _compose_distribution(self, left: float, top: float, width: float, height: float) -> None:
         axes = self.distribution = style.place(self.figure, left, top, width, height)
         edges = self.caption.edges
-        self._heading(axes, "Value distribution of the chosen action", top - 40)
+        self._heading(axes, f"Value distribution of the {self.valued}", top - 40)
         self.probs = softmax(np.asarray(self.episode.outputs)[np.arange(len(self.episode)), self.chosen])
         first, last = visible_bins(self.probs, self.followed, edges)
         note = f"{len(edges) - 1} bins on [{edges[0]:.4g}, {edges[-1]:.4g}]".replace("-", "\N{MINUS SIGN}")
@@ -257,7 +265,7 @@ class Picture:
         self._add(axes, *self.other_lines, self.followed_line, self.chosen_line, self.head)
 
     def _curve_key(self, right: float, y: float) -> None:
-        words = [("chosen action", style.ORANGE)]
+        words = [(self.valued, style.ORANGE)]
         if self.caption.edges is None and self.values.shape[1] > 1:
             words.insert(0, ("other actions", style.MUTED))
         if np.isfinite(self.followed).any():
@@ -273,9 +281,9 @@ class Picture:
         self.score_text.set_text(typeset(self.score[t + over], self.score_digits))
 
     def _set_actions(self, t: int) -> None:
-        numbers, chosen, digits = self.episode.numbers, self.chosen[t], self.digits
-        values = numbers[t] if numbers else self.values[t]
-        if numbers:
+        shown, chosen, digits = self.episode.numbers or self.episode.chances, self.chosen[t], self.digits
+        values = (shown or self.values)[t]
+        if shown:
             height, chosen, digits = values, np.abs(values).argmax(), 2
         else:
             height = (values - values.mean()).clip(-self.most, self.most)
@@ -295,7 +303,8 @@ class Picture:
         self.prob_bars.set_verts(_bars(edges[:-1] + gap, edges[1:] - gap, np.zeros(len(probs)), probs))
         low, high = axes.get_xlim()
         self.value_line.set_data([self.value[t]] * 2, axes.get_ylim())
-        self.value_text.set_text(f"Q = {typeset(self.value[t], self.digits)}")
+        letter = "V" if self.caption.of_states else "Q"
+        self.value_text.set_text(f"{letter} = {typeset(self.value[t], self.digits)}")
         left, y, width = self.value_range
         share = min(max((np.nan_to_num(self.value[t]) - low) / (high - low), 0.07), 0.93)
         self.value_text.set_position(self._at(left + width * share, y))

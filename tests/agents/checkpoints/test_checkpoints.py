@@ -17,7 +17,7 @@ SMALL = [
     "compute.threads=1",
 ]  # fmt: skip
 REPLAY = ["learning_starts=60", "updates_per_step=0.25", "replay.capacity=300"]
-OWN = {"pqn": [], "sac": REPLAY}
+OWN = {"pqn": [], "sac": REPLAY, "td3": REPLAY, "ppo": [], "impala": []}
 COPYING = [*REPLAY, "target_update_every=7"]
 KINDS = {
     "dqn": ("dqn", "CartPole-v1", "hl_gauss", []),
@@ -31,6 +31,10 @@ KINDS = {
     "pqn, ahead": ("pqn", "CartPole-v1", "huber", ["compute.overlap=true"]),
     "sac": ("sac", "Pendulum-v1", "hl_gauss", ["policy_delay=3"]),
     "sac, ahead": ("sac", "Pendulum-v1", "c51", ["compute.overlap=true"]),
+    "td3": ("td3", "Pendulum-v1", "two_hot", ["num_envs=2", "least_noise=0.01", "noise=0.4"]),
+    "ppo": ("ppo", "Pendulum-v1", "hl_gauss", ["normalize.observation=true", "batch_size=4"]),
+    "ppo, ahead": ("ppo", "MinAtar/Breakout", "mse", ["compute.overlap=true", "network.width=0.2"]),
+    "impala, ahead": ("impala", "CartPole-v1", "c51", ["compute.overlap=true"]),
 }
 
 

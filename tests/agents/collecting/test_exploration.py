@@ -1,11 +1,14 @@
 """What plays: the schedule, the share of random actions, and a stream that can be restored."""
 
+import gymnasium as gym
 import numpy as np
 import torch
 from torch import nn
 
 from catzoo.agents import EpsilonGreedy, LinearSchedule, SampledActions
-from catzoo.agents.networks.actor_critic import Actor
+from catzoo.agents.networks.actor_critic import GaussianActor
+
+SPACE = gym.spaces.Box(-1, 1, (2,), np.float32)
 
 
 def policy(epsilon, seed=0):
@@ -46,7 +49,7 @@ def test_the_stream_goes_on_after_a_restore():
 
 
 def test_sampled_actions_have_a_share_anywhere_and_a_stream_of_their_own():
-    made, observation = SampledActions(Actor(3, 2, [8]), (2,), seed=1), torch.randn(2_000, 3)
+    made, observation = SampledActions(GaussianActor(3, 2, [8]), SPACE, seed=1), torch.randn(2_000, 3)
     made.network.layers[-1].weight.data.zero_()
     made.network.layers[-1].bias.data[:] = torch.tensor([-9.0, -9.0, -99.0, -99.0])  # all but certain: -1
     actions = made(observation)

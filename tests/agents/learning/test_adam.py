@@ -59,3 +59,16 @@ def test_state_is_copied_not_shared():
     one.step([torch.ones(3)])
     assert two.steps[0].item() == 1
     assert one.steps[0].item() == 2
+
+
+def test_weight_decay_is_adamws():
+    generator = torch.Generator().manual_seed(0)
+    start, gradients = torch.randn(7, generator=generator), torch.randn(5, 7, generator=generator)
+    own, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    ours = FusedAdam([own], lr=0.1, eps=1e-8, weight_decay=0.3)
+    reference = torch.optim.AdamW([theirs], lr=0.1, eps=1e-8, weight_decay=0.3)
+    for gradient in gradients:
+        ours.step([gradient])
+        theirs.grad = gradient.clone()
+        reference.step()
+    torch.testing.assert_close(own, theirs)

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.distributions import Normal, TanhTransform, TransformedDistribution
 
-from catzoo.agents.networks.actor_critic import Actor, ActorCritic, Critics, SquashedGaussian
+from catzoo.agents.networks.actor_critic import ActorCritic, Critics, DeterministicActor, GaussianActor
+from catzoo.agents.networks.policies import SquashedGaussian
 from catzoo.losses import LOSSES, make_value_loss
 
 B, D, M = 5, 4, 3
@@ -44,7 +45,7 @@ def test_the_density_integrates_to_one():
 
 
 def test_an_actor_keeps_its_deviation_within_bounds():
-    actor = Actor(D, M, [8])
+    actor = GaussianActor(D, M, [8])
     with torch.no_grad():
         actor.layers[-1].weight.mul_(1e4)
     log_std = actor(torch.randn(100, D)).log_std
@@ -95,3 +96,12 @@ def test_observations_of_any_shape_and_dtype(dtype):
     assert network.seen(observation).shape == (B, 6)
     assert network.seen(observation).dtype == torch.float32
     assert network(observation).mode.shape == (B, M)
+
+
+def test_a_deterministic_action_and_its_noise_stay_within_range():
+    policy = DeterministicActor(D, M, [8])(torch.randn(B, D))
+    assert policy.mode.abs().max() < 1
+    action, density = policy.sample(torch.full((B, M), 0.1))
+    torch.testing.assert_close(action, (policy.mode + 0.1).clamp(max=1))
+    assert density is None
+    assert torch.equal(policy.sample(torch.full((B, M), -9.0))[0], torch.full((B, M), -1.0))

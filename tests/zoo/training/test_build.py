@@ -41,7 +41,8 @@ def test_every_agent_is_a_page_with_one_ancestor():
 
 @pytest.mark.parametrize("agent", AGENTS)
 def test_every_agent_iterates(agent, tmp_path):
-    own = {"pqn": [], "cql": [f"dataset={tmp_path}"]}.get(agent, ["learning_starts=100"])
+    replays = issubclass(AGENTS[agent].feed, ReplayFeed)
+    own = [f"dataset={tmp_path}"] if agent == "cql" else ["learning_starts=100"] * replays
     if agent == "cql":
         source = build_trainer(recipe("dqn", "CartPole-v1", "record=1.0"), dataset=tmp_path / "dataset")
         source.iterate()
@@ -66,7 +67,7 @@ def test_every_agent_iterates(agent, tmp_path):
         (
             "dqn",
             "Pendulum-v1",
-            r"dqn needs a discrete .*, but it has Box\(.*\); for that there is sac",
+            r"dqn needs a discrete .*, but it has Box\(.*\); for that there is sac, td3, ppo, impala",
         ),
     ],
 )

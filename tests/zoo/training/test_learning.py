@@ -31,10 +31,22 @@ def test_sac_is_on_its_way_after_5k_steps(tmp_path):
     assert result["mean_return"] > -950  # random play: -1,230
 
 
+def test_ppo_is_on_its_way_after_15k_steps(tmp_path):
+    result = train(
+        "ppo",
+        "CartPole-v1",
+        steps=15_000,
+        run_dir=tmp_path / "run",
+        overrides=["eval.every=0", "eval.episodes=20", "epochs=10"],
+    )
+    assert result["mean_return"] > 100  # random play: 22
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("agent", ["sac", "td3"])
 @pytest.mark.parametrize("loss", ["mse", "hl_gauss"])
-def test_pendulum_is_solved(tmp_path, loss):
-    result = train("sac", "Pendulum-v1", loss=loss, run_dir=tmp_path / "run")
+def test_pendulum_is_solved(tmp_path, agent, loss):
+    result = train(agent, "Pendulum-v1", loss=loss, run_dir=tmp_path / "run")
     assert result["mean_return"] >= -170
 
 
@@ -54,7 +66,7 @@ def test_cartpole_is_solved_with_every_loss(tmp_path, loss):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("agent", ["rainbow", "pqn"])
+@pytest.mark.parametrize("agent", ["rainbow", "pqn", "ppo", "impala"])
 @pytest.mark.parametrize("loss", ["mse", "hl_gauss"])
 def test_cartpole_is_solved_by_every_agent(tmp_path, agent, loss):
     result = train(agent, "CartPole-v1", loss=loss, run_dir=tmp_path / "run")

@@ -1,4 +1,4 @@
-"""Films of continuous actions: bars of the action's own numbers, and the value of the one that was taken."""
+"""Films of policies: bars of the action's own numbers or of its chances, and the value of what was valued."""
 
 import numpy as np
 import pytest
@@ -13,8 +13,8 @@ from catzoo.zoo.watch.film import play, watch
 from catzoo.zoo.watch.step_picture import Picture
 
 
-def make_run(folder, env, loss):
-    recipe, run = find_recipe("sac", env, loss), Run(folder)
+def make_run(folder, env, loss, agent="sac"):
+    recipe, run = find_recipe(agent, env, loss), Run(folder)
     run.path.mkdir(parents=True)
     run.save_recipe(recipe)
     made = build_env(recipe, 1)
@@ -45,3 +45,19 @@ def test_its_numbers_are_shown(env, loss, tmp_path):
     words = {text.get_text() for text in shown.figure.texts}
     assert "Action" in words
     assert "other actions" not in words
+
+
+def test_chances_and_the_value_of_a_state_are_shown(tmp_path):
+    recipe, agent = load_agent(make_run(tmp_path / "run", "CartPole-v1", "hl_gauss", "ppo"))
+    made, view = open_view(recipe)
+    episode = play(agent, made, view, 3, 4)
+    made.close()
+    view.close()
+    assert np.sum(episode.chances, axis=1) == pytest.approx(np.ones(4))
+    shown = Picture(episode, film._caption(recipe, agent, ["left", "right"]))
+    shown(2)
+    heights = [np.abs(bar.vertices[:, 1]).max() for bar in shown.action_bars.get_paths()]
+    assert heights == pytest.approx(episode.chances[2], abs=1e-6)
+    words = {text.get_text() for text in shown.figure.texts}
+    assert {"Probability of every action", "Value distribution of the state", "state"} <= words
+    assert any(word.startswith("V = ") for word in words)

@@ -1,0 +1,22 @@
+"""PPO's recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from catzoo.hparams.agents.policy_gradient import PolicyGradientRecipe
+from catzoo.hparams.components import ActorOptimizerConfig
+from catzoo.hparams.schema import bounded
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPORecipe(PolicyGradientRecipe):
+    """Proximal policy optimisation: a few epochs on every rollout."""
+
+    gae_lambda: float = bounded(0.95, at_least=0, at_most=1)
+    """PPO: the lambda of its advantages and returns."""
+    clip: float = bounded(0.2, above=0, at_most=10)
+    """PPO: how far the ratio of new and old probabilities counts."""
+    epochs: int = bounded(4, at_least=1, at_most=1_000)
+    """PPO: passes over every rollout."""
+    optimizer: ActorOptimizerConfig = field(default_factory=ActorOptimizerConfig)
