@@ -180,7 +180,7 @@ def test_a_preset_comes_after_the_environment_and_before_the_user():
         ({"preset": "shrt"}, "unknown preset 'shrt': dqn has short, long; did you mean short?"),
         ({"preset": "short", "env": "Other-v0"}, "preset short is for Cart*, not for Other-v0"),
         ({"overrides": [{"preset": "short"}]}, "the preset is not an override"),
-        ({"overrides": [{"epochs": 3}]}, "epochs does not apply to dqn, but to pqn (command line)"),
+        ({"overrides": [{"epochs": 3}]}, "epochs does not apply to dqn, but to pqn, ppo (command line)"),
         ({"overrides": [{"agent": "pqn"}]}, "the agent is not an override"),
     ],
 )
