@@ -7,7 +7,7 @@ the first episodes to finish would favour short ones; a budget that is spent doe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,6 +26,8 @@ EPISODE_CAP = 27_000
 class Scores(list[float]):
     """Undiscounted returns of episodes, in the order in which they ended."""
 
+    envs: Sequence[int] = ()
+    """In which environment each was played."""
     cut: int = 0
     """How many of them were cut, and count with what they had by then."""
     spent: bool = False
@@ -58,6 +60,7 @@ def evaluate_policy(
     """
     quota = np.full(env.num_envs, episodes // env.num_envs)
     quota[: episodes % env.num_envs] += 1
+    played: list[int] = []
     collector = VectorCollector(env, policy, frames_per_batch=8 * env.num_envs, device=device, seed=seed)
     scores = Scores()
 
@@ -68,6 +71,7 @@ def evaluate_policy(
             if quota[episode.env] > 0:
                 quota[episode.env] -= 1
                 scores.append(episode.score)
+                played.append(episode.env)
                 taken.append(episode)
         return taken
 
@@ -79,6 +83,7 @@ def evaluate_policy(
         scores.cut += len(take())
         if progress is not None:
             progress(len(scores))
+    scores.envs = played
     return scores
 
 

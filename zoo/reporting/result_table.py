@@ -22,6 +22,12 @@ def print_result(result: dict[str, Any]) -> None:
     )
     columns = ("environment", "loss", "steps", "seed", "episodes", "mean return", "95 % interval")
     print_table("Greedy evaluation", columns, [row], note=f"protocol: {result['protocol']['name']}")
+    if result.get("games"):
+        cells = [
+            (game, own["episodes"], *with_interval(own["mean_return"], *own["interval_95"]))
+            for game, own in result["games"].items()
+        ]
+        print_table("Its games", ("game", "episodes", "mean return", "95 % interval"), cells)
     if result.get("cut"):
         cut = f"{result['cut']} of {result['episodes']} episodes were cut"
         if result.get("spent"):

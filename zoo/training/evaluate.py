@@ -12,8 +12,9 @@ import numpy as np
 
 from catzoo.hparams import Playing, Recipe
 from catzoo.zoo.environments.making import stream_seed
+from catzoo.zoo.environments.many_games import games_of
 from catzoo.zoo.environments.protocols import Protocol, protocol_of, with_limit
-from catzoo.zoo.statistics.intervals import bootstrap_interval
+from catzoo.zoo.statistics.intervals import bootstrap_interval, contrast_interval
 from catzoo.zoo.system.provenance import cpu_model, versions
 from catzoo.zoo.training.torch_state import own_torch
 from catzoo.zoo.training.weights import open_agent
@@ -90,7 +91,11 @@ def evaluate_trained(
 
     most = recipe.eval.max_steps
     protocol = with_limit(protocol or protocol_of(recipe.env, recipe.env_options), most)
-    env = build_env(recipe, min(episodes, _most_envs(recipe, protocol)), protocol)
+    # Each game of several has as many episodes, in as many environments.
+    games = len(games_of(recipe.env))
+    episodes = games * math.ceil(episodes / games)
+    num_envs = games * max(min(episodes, _most_envs(recipe, protocol)) // games, 1)
+    env = build_env(recipe, num_envs, protocol)
     try:
         first = stream_seed(recipe.seed if seed is None else seed, purpose)
         return evaluate_agent(
@@ -107,9 +112,26 @@ def _most_envs(recipe: Recipe, protocol: Protocol) -> int:
     return min(recipe.num_envs, MAX_ENVS) if stranger else MAX_ENVS
 
 
+def _by_game(recipe: Recipe, scores: Sequence[float]) -> dict[str, list[float]]:
+    """The returns of each game of several; nothing for one."""
+    games = games_of(recipe.env)
+    played = list(zip(scores, getattr(scores, "envs", ()), strict=False))
+    each = {game: [score for score, env in played if env % len(games) == i] for i, game in enumerate(games)}
+    return {game: own for game, own in each.items() if own} if len(games) > 1 else {}
+
+
+def _of_game(returns: Sequence[float]) -> dict[str, Any]:
+    mean = float(np.mean(returns))
+    return {"mean_return": mean, "interval_95": list(bootstrap_interval(returns)), "episodes": len(returns)}
+
+
 def result_of(recipe: Recipe, scores: Sequence[float], protocol: Protocol | None = None) -> dict[str, Any]:
     """What result.json says about `scores`."""
+    each = _by_game(recipe, scores)
     low, high = bootstrap_interval(scores)
+    if each and all(len(own) > 1 for own in each.values()):
+        _, low, high = contrast_interval(list(each.values()), [1 / len(each)] * len(each))
+    games = {"games": {game: _of_game(own) for game, own in each.items()}} if each else {}
     return {
         "agent": recipe.agent,
         "env": recipe.env,
@@ -118,6 +140,7 @@ def result_of(recipe: Recipe, scores: Sequence[float], protocol: Protocol | None
         "steps": recipe.steps,
         "mean_return": float(np.mean(scores)),
         "interval_95": [low, high],
+        **games,
         "median_return": float(np.median(scores)),
         "std_return": float(np.std(scores)),
         "episodes": len(scores),

@@ -1,0 +1,117 @@
+"""Several games side by side: each is as it is alone, filled up to one shape."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from catzoo.hparams import RecipeError
+from catzoo.zoo.environments.many_games import ManyGames
+
+
+class Counting(gym.Env):
+    """Counts its steps in every number of its observation, and pays the action; ends after `length`."""
+
+    def __init__(self, shape, actions, length, dtype=np.uint8):
+        self.observation_space = gym.spaces.Box(0, 200, shape, dtype)
+        self.action_space = gym.spaces.Discrete(actions) if isinstance(actions, int) else actions
+        self.length, self.count = length, 0
+
+    def _seen(self):
+        return np.full(self.observation_space.shape, self.count + self.start, self.observation_space.dtype)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.count, self.start = 0, int(self.np_random.integers(50))
+        return self._seen(), {}
+
+    def step(self, action):
+        self.count += 1
+        reward = float(action) if np.ndim(action) == 0 else float(np.sum(action))
+        return self._seen(), reward, self.count == self.length, False, {}
+
+    def state_dict(self):
+        return {"count": self.count, "start": self.start}
+
+    def load_state_dict(self, state):
+        self.count, self.start = state["count"], state["start"]
+
+
+def part(num, *args, mode=AutoresetMode.SAME_STEP, **kwargs):
+    return SyncVectorEnv([lambda: Counting(*args, **kwargs)] * num, autoreset_mode=mode)
+
+
+def two():
+    return ManyGames([part(2, (3, 3, 2), 2, 3), part(2, (3, 3, 4), 6, 5)], ["a", "b"])
+
+
+def test_each_game_is_as_it_is_alone():
+    env, alone = two(), part(2, (3, 3, 2), 2, 3)
+    assert (env.num_envs, env.single_observation_space.shape, int(env.single_action_space.n)) == (
+        4,
+        (3, 3, 4),
+        6,
+    )
+    observation, _ = env.reset(seed=7)
+    expected, _ = alone.reset(seed=7)
+    for step in range(8):
+        assert np.array_equal(observation[::2, ..., :2], expected)
+        assert not observation[::2, ..., 2:].any()
+        assert observation[1::2].min() >= 0
+        actions = np.array([1, 5, step % 2, 3])
+        observation, reward, terminated, truncated, infos = env.step(actions)
+        expected, own_reward, own_terminated, _, own_infos = alone.step(actions[::2])
+        assert reward[::2].tolist() == own_reward.tolist()
+        assert reward[1::2].tolist() == [5, 3]
+        assert terminated[::2].tolist() == own_terminated.tolist()
+        assert not truncated.any()
+        for i in np.flatnonzero(own_terminated):
+            final = infos["final_obs"][2 * i]
+            assert np.array_equal(final[..., :2], own_infos["final_obs"][i])
+            assert not final[..., 2:].any()
+
+
+def test_an_action_that_a_game_has_not_is_its_first():
+    env = two()
+    env.reset(seed=0)
+    assert env.step(np.array([5, 5, 1, 2]))[1].tolist() == [0, 5, 1, 2]
+
+
+def test_continuous_actions_are_cut_to_a_game():
+    boxes = [gym.spaces.Box(-1, 1, (size,), np.float32) for size in (1, 3)]
+    env = ManyGames([part(1, (2,), boxes[0], 3), part(1, (4,), boxes[1], 3)], ["a", "b"])
+    assert env.single_action_space.shape == (3,)
+    env.reset(seed=0)
+    assert env.step(np.full((2, 3), 0.5, np.float32))[1].tolist() == [0.5, 1.5]
+
+
+def test_a_state_goes_on():
+    env, other = two(), two()
+    env.reset(seed=3)
+    for _ in range(4):
+        env.step(np.ones(4, int))
+    other.reset(seed=9)
+    other.load_state_dict(env.state_dict())
+    for _ in range(3):
+        ours, theirs = env.step(np.ones(4, int)), other.step(np.ones(4, int))
+        assert all(np.array_equal(a, b) for a, b in zip(ours[2:4], theirs[2:4], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        (
+            [part(1, (2,), 2, 3), part(1, (3, 3, 2), 2, 3)],
+            r"b: observations \[3, 3, 2\] of uint8 do not go with",
+        ),
+        ([part(1, (2,), 2, 3), part(1, (2,), 2, 3, dtype=np.float32)], r"b: observations \[2\] of float32"),
+        (
+            [part(1, (2,), 2, 3), part(1, (2,), gym.spaces.Box(-1, 1, (1,)), 3)],
+            "a.b: some have discrete actions, and some continuous",
+        ),
+        ([part(1, (2,), 2, 3), part(1, (2,), 2, 3, mode=AutoresetMode.NEXT_STEP)], "step of their own"),
+    ],
+)
+def test_games_that_do_not_go_together(parts, words):
+    with pytest.raises(RecipeError, match=words):
+        ManyGames(parts, ["a", "b"])
