@@ -55,6 +55,8 @@ def _build_actor_critic(kind: Any, recipe: Any, env: VectorEnv, value_loss: Valu
         value_loss.num_outputs,
         num_critics=recipe.num_critics,
         hidden=recipe.network.hidden,
+        actor_hidden=recipe.network.actor_hidden,
+        body="mlp" if recipe.network.name == "auto" else recipe.network.name,
         normalize=recipe.normalize.observation,
         layer_norm=recipe.network.layer_norm,
         initial_outputs=_initial_outputs(recipe, value_loss),

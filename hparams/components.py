@@ -107,6 +107,7 @@ class NetworkConfig:
     name: Literal[
         "auto",
         "mlp",
+        "bronet",
         "minatar_cnn",
         "nature_cnn",
         "impala",
@@ -118,7 +119,7 @@ class NetworkConfig:
     ] = "auto"
     """`auto` goes by the observation's shape: vector, 10x10 grid, or 84x84 frames."""
     hidden: tuple[int, ...] = bounded((120, 84), at_least=1, at_most=10**6)
-    """Widths of the hidden layers of the MLP."""
+    """Widths of the hidden layers of the MLP; of bronet's blocks, which are alike."""
     width: float = bounded(1.0, above=0, at_most=1000)
     """Factor on the channels and features of the torsos for images."""
     layer_norm: bool = False

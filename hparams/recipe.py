@@ -77,7 +77,8 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Nested plain data, groups last, without value-loss keys that were left to the loss's default."""
         values = dataclasses.asdict(self)
-        values["network"]["hidden"] = list(self.network.hidden)
+        network = values["network"]
+        values["network"] = {key: list(v) if isinstance(v, tuple) else v for key, v in network.items()}
         values["value_loss"] = {"name": self.value_loss.name, **self.value_loss.arguments()}
         return dict(sorted(values.items(), key=lambda item: isinstance(item[1], dict)))
 

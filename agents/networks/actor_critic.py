@@ -6,8 +6,8 @@ Legend: B batch, E critics, D numbers of an observation, M numbers of an action,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -16,21 +16,27 @@ from torch import Tensor, nn
 
 from catzoo.agents.networks.policies import Deterministic, SquashedGaussian
 from catzoo.agents.networks.running_moments import ObservationNorm
+from catzoo.agents.networks.torsos import bronet, perceptron
+
+BODIES: dict[str, Callable[..., nn.Sequential]] = {"mlp": perceptron, "bronet": bronet}
+"""Hidden layers, by the names of `NetworkConfig`."""
 
 
-def perceptron(num_inputs: int, hidden: Sequence[int], num_outputs: int) -> nn.Sequential:
-    """Hidden layers with ReLU, and a linear one."""
-    widths = [num_inputs, *hidden]
-    layers = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
-    return nn.Sequential(*layers, nn.Linear(widths[-1], num_outputs))
+class Actor(nn.Module):
+    """Observation [B, D] to a policy: hidden layers, and outputs for each number of an action."""
 
+    outputs_each: ClassVar[int]
 
-class GaussianActor(nn.Module):
-    """Observation [B, D] to a `SquashedGaussian`: a perceptron with two outputs a number of an action."""
-
-    def __init__(self, num_inputs: int, num_actions: int, hidden: Sequence[int]) -> None:
+    def __init__(self, num_inputs: int, num_actions: int, hidden: Sequence[int], body: str = "mlp") -> None:
         super().__init__()
-        self.layers = perceptron(num_inputs, hidden, 2 * num_actions)
+        layers = BODIES[body](num_inputs, hidden)
+        self.layers = layers.append(nn.Linear(hidden[-1], self.outputs_each * num_actions))
+
+
+class GaussianActor(Actor):
+    """Its policy is a `SquashedGaussian`."""
+
+    outputs_each = 2
 
     def forward(self, observation: Tensor) -> SquashedGaussian:
         """Observation [B, D] to the policy there."""
@@ -40,12 +46,10 @@ class GaussianActor(nn.Module):
         return SquashedGaussian(mean, low + (high - low) / 2 * (spread.tanh() + 1))
 
 
-class DeterministicActor(nn.Module):
-    """Observation [B, D] to one action, `Deterministic`: a perceptron with a tanh at its end."""
+class DeterministicActor(Actor):
+    """Its policy is one action, `Deterministic`."""
 
-    def __init__(self, num_inputs: int, num_actions: int, hidden: Sequence[int]) -> None:
-        super().__init__()
-        self.layers = perceptron(num_inputs, hidden, num_actions)
+    outputs_each = 1
 
     def forward(self, observation: Tensor) -> Deterministic:
         """Observation [B, D] to the policy there."""
@@ -80,14 +84,15 @@ class EnsembleLayerNorm(nn.Module):
 
 
 class Critics(nn.Module):
-    """E perceptrons, each of which values an action in an observation.
+    """E networks, each of which values an action in an observation.
 
     Args:
         num_inputs: D + M.
         ensemble: E.
         num_outputs: K, from the value loss.
-        hidden: widths of the hidden layers.
-        layer_norm: normalise before every activation.
+        hidden: widths of the hidden layers, or of the blocks.
+        body: of `BODIES`.
+        layer_norm: normalise before every activation, as bronet always does.
         initial_outputs: [K], where the outputs of every critic begin; None: wherever a fresh layer has them.
     """
 
@@ -98,20 +103,19 @@ class Critics(nn.Module):
         num_outputs: int,
         hidden: Sequence[int],
         *,
+        body: str = "mlp",
         layer_norm: bool = False,
         initial_outputs: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.ensemble, widths = ensemble, [num_inputs, *hidden]
-        layers: list[nn.Module] = []
-        for a, b in pairwise(widths):
-            norm = [EnsembleLayerNorm(ensemble, b)] if layer_norm else []
-            layers += [EnsembleLinear(ensemble, a, b), *norm, nn.ReLU()]
-        head = EnsembleLinear(ensemble, widths[-1], num_outputs)
+        self.ensemble = ensemble
+        norm = partial(EnsembleLayerNorm, ensemble) if layer_norm or body == "bronet" else None
+        layers = BODIES[body](num_inputs, hidden, partial(EnsembleLinear, ensemble), norm)
+        head = EnsembleLinear(ensemble, hidden[-1], num_outputs)
         if initial_outputs is not None:
             with torch.no_grad():
                 head.bias.copy_(initial_outputs.to(head.bias).expand_as(head.bias))
-        self.layers = nn.Sequential(*layers, head)
+        self.layers = layers.append(head)
 
     def forward(self, observation: Tensor, action: Tensor) -> Tensor:
         """Observation [B, D] and action [B, M] to outputs [E, B, K], in float32 under autocast too."""
@@ -126,11 +130,12 @@ class ActorCritic(nn.Module):
     Args:
         observation_shape: of one observation, which is flattened to D numbers.
         num_actions: M.
-        num_outputs, num_critics, hidden, layer_norm, initial_outputs: of `Critics`; no layer norm for actors.
+        num_outputs, num_critics, hidden, body, layer_norm, initial_outputs: of `Critics`.
+        actor_hidden: widths of the actor, whose body is the critics', without layer norm; None: theirs.
         normalize: whether observations are scaled by what was seen of them.
     """
 
-    actor_class: ClassVar[type[nn.Module]] = GaussianActor
+    actor_class: ClassVar[type[Actor]] = GaussianActor
 
     def __init__(
         self,
@@ -140,14 +145,16 @@ class ActorCritic(nn.Module):
         *,
         num_critics: int = 2,
         hidden: Sequence[int] = (256, 256),
+        actor_hidden: Sequence[int] | None = None,
+        body: str = "mlp",
         normalize: bool = False,
         **options: Any,
     ) -> None:
         super().__init__()
         self.normalize = ObservationNorm(observation_shape) if normalize else None
         size = math.prod(observation_shape)
-        self.actor = self.actor_class(size, num_actions, hidden)
-        self.critic = Critics(size + num_actions, num_critics, num_outputs, hidden, **options)
+        self.actor = self.actor_class(size, num_actions, actor_hidden or hidden, body)
+        self.critic = Critics(size + num_actions, num_critics, num_outputs, hidden, body=body, **options)
 
     def seen(self, observation: Tensor) -> Tensor:
         """Observation [B, ...] of any dtype to what actor and critic take, float32 [B, D]."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from catzoo.agents.networks.heads import DuelingHead, LinearHead
 from catzoo.agents.networks.noisy import NoisyLinear
 from catzoo.agents.networks.resnets import RESNETS, ImpalaResNet
-from catzoo.agents.networks.torsos import ACTIVATIONS, MLP, MinAtarCNN, NatureCNN
+from catzoo.agents.networks.torsos import ACTIVATIONS, MLP, BroNet, MinAtarCNN, NatureCNN
 from catzoo.agents.networks.transformer import Transformer
 
 
@@ -40,6 +40,7 @@ class Torso(NamedTuple):
 
 TORSOS = {
     "mlp": Torso(MLP, image=False, layer_norm=True),
+    "bronet": Torso(BroNet, image=False),
     "minatar_cnn": Torso(MinAtarCNN, smallest=3, layer_norm=True, experts=True),
     "nature_cnn": Torso(NatureCNN, smallest=36, layer_norm=True, experts=True),
     "impala": Torso(ImpalaResNet, smallest=36, layer_norm=True, experts=True),

@@ -32,6 +32,69 @@ def normalized(layer: nn.Module, num_channels: int, layer_norm: bool) -> list[nn
     return [layer, *([nn.GroupNorm(1, num_channels)] if layer_norm else []), nn.ReLU()]
 
 
+def perceptron(
+    num_inputs: int,
+    hidden: Sequence[int],
+    linear: Linear = nn.Linear,
+    norm: Callable[[int], nn.Module] | None = None,
+    activation: type[nn.Module] = nn.ReLU,
+) -> nn.Sequential:
+    """Hidden layers, each with an activation behind it and, where asked, a normalisation between the two."""
+    layers: list[nn.Module] = []
+    for a, b in pairwise([num_inputs, *hidden]):
+        layers += [linear(a, b), *([] if norm is None else [norm(b)]), activation()]
+    return nn.Sequential(*layers)
+
+
+class Residual(nn.Module):
+    """What it is given, and what some layers add to it."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Anything to the same shape."""
+        return x + self.layers(x)
+
+
+def bronet(
+    num_inputs: int,
+    hidden: Sequence[int],
+    linear: Linear = nn.Linear,
+    norm: Callable[[int], nn.Module] | None = None,
+) -> nn.Sequential:
+    """BRO's network (Nauman et al. 2024, arXiv 2405.16158, figure 3): a layer, and a residual block for each
+    of `hidden`, which is one width again and again. It is normalised by `norm`, or `nn.LayerNorm`.
+
+    Raises:
+        ValueError: several widths.
+    """
+    width, norm = hidden[0], norm or nn.LayerNorm
+    if set(hidden) != {width}:
+        raise ValueError(f"network.hidden={list(hidden)}: bronet has blocks of one width, such as [256, 256]")
+    layers: list[nn.Module] = [linear(num_inputs, width), norm(width), nn.ReLU()]
+    for _ in hidden:
+        inner = [linear(width, width), norm(width), nn.ReLU(), linear(width, width), norm(width)]
+        layers.append(Residual(*inner))
+    return nn.Sequential(*layers)
+
+
+class BroNet(nn.Module):
+    """`bronet` for vector observations."""
+
+    def __init__(
+        self, shape: Sequence[int], hidden: Sequence[int] = (256, 256), *, linear: Linear = nn.Linear
+    ) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), *bronet(math.prod(shape), hidden, linear))
+        self.num_features = hidden[0]
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Observation [B, ...] to features [B, F]."""
+        return self.layers(observation)
+
+
 class MLP(nn.Module):
     """Fully connected layers, for vector observations."""
 
@@ -45,12 +108,10 @@ class MLP(nn.Module):
         activation: type[nn.Module] = nn.ReLU,
     ) -> None:
         super().__init__()
-        widths = [math.prod(shape), *hidden]
-        layers: list[nn.Module] = []
-        for a, b in pairwise(widths):
-            layers += [linear(a, b), *([nn.LayerNorm(b)] if layer_norm else []), activation()]
+        norm = nn.LayerNorm if layer_norm else None
+        layers = perceptron(math.prod(shape), hidden, linear, norm, activation)
         self.layers = nn.Sequential(nn.Flatten(), *layers)
-        self.num_features = widths[-1]
+        self.num_features = hidden[-1] if hidden else math.prod(shape)
 
     def forward(self, observation: Tensor) -> Tensor:
         """Observation [B, ...] to features [B, F]."""

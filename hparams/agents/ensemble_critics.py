@@ -5,9 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from catzoo.hparams.components import ActorOptimizerConfig, ObservingNormalizeConfig
+from catzoo.hparams.components import ActorOptimizerConfig, NetworkConfig, ObservingNormalizeConfig
 from catzoo.hparams.recipe import ADAPTIVE, Exploring, Recipe, Replaying
 from catzoo.hparams.schema import RecipeError, bounded
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnsembleNetworkConfig(NetworkConfig):
+    """Networks of a policy and its critics."""
+
+    actor_hidden: tuple[int, ...] | None = bounded(None, at_least=1, at_most=10**6)
+    """Widths of the policy's hidden layers; null: `hidden`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +30,7 @@ class EnsembleCriticsRecipe(Replaying, Exploring, Recipe):
     """How far target networks follow at every update."""
     policy_delay: int = bounded(1, at_least=1, at_most=1_000)
     """Updates of the critics to one of the policy."""
+    network: EnsembleNetworkConfig = field(default_factory=EnsembleNetworkConfig)
     normalize: ObservingNormalizeConfig = field(default_factory=ObservingNormalizeConfig)
     optimizer: ActorOptimizerConfig = field(default_factory=ActorOptimizerConfig)
 
@@ -34,13 +43,13 @@ class EnsembleCriticsRecipe(Replaying, Exploring, Recipe):
             raise RecipeError(
                 f"record={self.record:g} does not go with {name}: no agent learns from that yet"
             )
-        kept = {"name": ("auto", "mlp"), "experts": (0,), "width": (1.0,), "pixels": (None,)}
+        kept = {"name": ("auto", "mlp", "bronet"), "experts": (0,), "width": (1.0,), "pixels": (None,)}
         for key, allowed in kept.items():
             if (value := getattr(self.network, key)) not in allowed:
                 raise RecipeError(
-                    f"network.{key}={value} does not go with {name}: its networks are perceptrons"
+                    f"network.{key}={value} does not go with {name}: its networks are of vectors"
                 )
         if self.compute.channels_last:
             raise RecipeError(
-                f"compute.channels_last=true does not go with {name}: its networks are perceptrons"
+                f"compute.channels_last=true does not go with {name}: its networks are of vectors"
             )

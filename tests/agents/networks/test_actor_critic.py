@@ -9,6 +9,7 @@ from torch.distributions import Normal, TanhTransform, TransformedDistribution
 
 from catzoo.agents.networks.actor_critic import ActorCritic, Critics, DeterministicActor, GaussianActor
 from catzoo.agents.networks.policies import SquashedGaussian
+from catzoo.agents.networks.torsos import bronet
 from catzoo.losses import LOSSES, make_value_loss
 
 B, D, M = 5, 4, 3
@@ -105,3 +106,37 @@ def test_a_deterministic_action_and_its_noise_stay_within_range():
     torch.testing.assert_close(action, (policy.mode + 0.1).clamp(max=1))
     assert density is None
     assert torch.equal(policy.sample(torch.full((B, M), -9.0))[0], torch.full((B, M), -1.0))
+
+
+def test_residual_critics_are_as_those_one_by_one():
+    critics = Critics(D + M, 2, 7, [16, 16], body="bronet")
+    with torch.no_grad():
+        for parameter in critics.parameters():
+            parameter.normal_(std=0.3)
+    observation, action = torch.randn(B, D), torch.randn(B, M)
+    outputs_EBK = critics(observation, action)
+    for e in range(2):
+        alone = Critics(D + M, 1, 7, [16, 16], body="bronet")
+        own = dict(critics.named_parameters())
+        with torch.no_grad():
+            for name, parameter in alone.named_parameters():
+                parameter.copy_(own[name][e : e + 1])
+        torch.testing.assert_close(alone(observation, action)[0], outputs_EBK[e], rtol=1e-4, atol=1e-5)
+
+
+def test_a_block_adds_to_what_it_is_given():
+    layers = bronet(3, [8, 8])
+    x = layers[:3](torch.randn(B, 3))
+    for block in layers[3:]:
+        added = block.layers(x)
+        torch.testing.assert_close(block(x), x + added)
+        assert added.abs().max() > 0
+    assert len(layers) == 5
+    with pytest.raises(ValueError, match=r"network.hidden=\[8, 4\]: bronet has blocks of one width"):
+        bronet(3, [8, 4])
+
+
+def test_an_actor_of_its_own_width():
+    network = ActorCritic((D,), M, 1, hidden=[16, 16], actor_hidden=[8], body="bronet")
+    assert network.actor.layers[0].weight.shape == (8, D)
+    assert network.critic.layers[0].weight.shape == (2, D + M, 16)

@@ -21,9 +21,11 @@ CASES = [
 def test_everything_random_is_drawn_anew(torso, options):
     shape = (4,) if not TORSOS[torso].image else (10, 10, 4) if torso in GRIDS else (4, 84, 84)
     torch.manual_seed(1)
-    network = QNetwork(shape, 5, 7, torso=torso, dueling=True, width=0.25, **options)
+    network = QNetwork(shape, 5, 7, torso=torso, dueling=True, width=0.25, hidden=(64, 64), **options)
     torch.manual_seed(2)
-    start = QNetwork(shape, 5, 7, torso=torso, dueling=True, width=0.25, **options).state_dict()
+    start = QNetwork(
+        shape, 5, 7, torso=torso, dueling=True, width=0.25, hidden=(64, 64), **options
+    ).state_dict()
     random = {name for name, values in network.state_dict().items() if not torch.equal(values, start[name])}
     constant = set(start) - random
     assert all(

@@ -15,6 +15,7 @@ FRAMES, GRID = (4, 84, 84), (10, 10, 4)
 CASES = [
     ("mlp", (4,), torch.float32),
     ("mlp", (3, 2), torch.float64),
+    ("bronet", (4,), torch.float32),
     ("minatar_cnn", GRID, torch.bool),
     ("nature_cnn", FRAMES, torch.uint8),
     ("impala", FRAMES, torch.uint8),
@@ -53,7 +54,7 @@ def check_outputs(network, observation, num_outputs):
 @pytest.mark.parametrize("num_outputs", [1, 7])
 def test_outputs_per_action(torso, shape, dtype, dueling, num_outputs):
     torch.manual_seed(0)
-    network = QNetwork(shape, 5, num_outputs, torso=torso, dueling=dueling, width=0.25)
+    network = QNetwork(shape, 5, num_outputs, torso=torso, dueling=dueling, width=0.25, hidden=(64, 64))
     check_outputs(network, observations(shape, dtype), num_outputs)
 
 
@@ -61,7 +62,7 @@ def test_outputs_per_action(torso, shape, dtype, dueling, num_outputs):
 def test_options_keep_shapes_and_gradients(case, options):
     torch.manual_seed(0)
     torso, shape, dtype = case
-    network = QNetwork(shape, 5, 7, torso=torso, dueling=True, width=0.25, **options)
+    network = QNetwork(shape, 5, 7, torso=torso, dueling=True, width=0.25, hidden=(64, 64), **options)
     check_outputs(network, observations(shape, dtype), 7)
 
 
@@ -130,7 +131,7 @@ def test_dueling_advantages_are_centred():
 
 @pytest.mark.parametrize(("torso", "shape", "dtype"), CASES)
 def test_noisy_covers_the_fully_connected_layers(torso, shape, dtype):
-    network = QNetwork(shape, 5, 7, torso=torso, dueling=True, noisy=True, width=0.25)
+    network = QNetwork(shape, 5, 7, torso=torso, dueling=True, noisy=True, width=0.25, hidden=(64, 64))
     linear = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
     assert all("qkv" in name or "project" in name for name in linear)
     noisy = [name for name, module in network.named_modules() if isinstance(module, NoisyLinear)]
