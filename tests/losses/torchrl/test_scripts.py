@@ -19,7 +19,7 @@ from torchrl_for_tests import train
 pytestmark = pytest.mark.filterwarnings("ignore:No target network updater")
 
 
-@pytest.mark.parametrize("name", ["value_dqn", "value_sac", "value_td3"])
+@pytest.mark.parametrize("name", ["value_dqn", "value_sac", "value_td3", "value_clip_ppo"])
 def test_the_example_runs(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"catzoo.losses.torchrl.{name}"))
     assert result.attempted > 10 > result.failed == 0
