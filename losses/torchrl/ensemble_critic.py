@@ -7,7 +7,7 @@ Legend: E critics, B batch (any leading dimensions), K outputs per value.
 # TorchRL and tensordict ship no types.
 
 from functools import partial
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import torch
 from tensordict import TensorDictBase
@@ -68,7 +68,22 @@ class EnsembleCritic(DiscountsKeepTheirDtype):
         )
         super().__init__(actor_network, qvalue_network, loss_function=value_loss, **options)  # type: ignore[call-arg]
         self.pool = pool
-        self.make_value_estimator(gamma=checked_gamma(gamma), device=self._default_device)  # type: ignore[attr-defined]
+        self.make_value_estimator(gamma=gamma, device=self._default_device)
+
+    def make_value_estimator(self, value_type: Any = None, **hyperparams: Any) -> Self:
+        """As TorchRL's, but without a gamma it stays what it was; ValueError for one outside [0, 1]."""
+        gamma = checked_gamma(hyperparams.pop("gamma", getattr(self._value_estimator, "gamma", 0.99)))
+        super().make_value_estimator(value_type, gamma=gamma, **hyperparams)  # type: ignore[misc]
+        return self
+
+    @property
+    def gamma(self) -> Tensor:
+        """The value estimator's discount per step, where a number that is assigned goes too."""
+        return self._value_estimator.gamma  # type: ignore[union-attr, return-value]
+
+    @gamma.setter
+    def gamma(self, gamma: float) -> None:
+        self.gamma.fill_(checked_gamma(gamma))
 
     def _make_vmap(self) -> None:
         super()._make_vmap()  # type: ignore[misc]
@@ -128,7 +143,7 @@ class EnsembleCritic(DiscountsKeepTheirDtype):
             error_EB = target_EB - self.loss_function.decode(outputs_EBK).detach()
             return self.loss_function(outputs_EBK, target_EB), error_EB, target_B
         reward_B = self._reward(read, rows)  # the estimator may have scaled it
-        discount_B = discount_of(read, estimator.tensor_keys, estimator.gamma, reward_B.shape)
+        discount_B = discount_of(read, estimator.tensor_keys, self.gamma, reward_B.shape)
         reward_B = reward_B if bonus_B is None else reward_B + discount_B * bonus_B
         loss_EB, error_EB = self.loss_function.backup(
             outputs_EBK, next_BK.expand_as(outputs_EBK), reward_B.expand(rows), discount_B.expand(rows)

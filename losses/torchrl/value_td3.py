@@ -3,7 +3,8 @@
 Legend: E critics, B batch (any leading dimensions), K outputs per value.
 
 Deviations from TorchRL's TD3Loss: `gamma` is an argument too, and `pool` says what of the target critics is
-followed, the lowest or all. What the critics' state dict has is the same.
+followed, the lowest or all. The state dict is TD3Loss's, with
+gamma and what the value loss has.
 """
 
 # mypy: disable-error-code="import-untyped"
@@ -53,8 +54,9 @@ class ValueTD3Loss(EnsembleCritic, TD3Loss):  # type: ignore[misc]
         actor_network: a deterministic actor, as TD3Loss's.
         qvalue_network: a tensordict module (or a list of them) that writes `state_action_value` [B, K].
         value_loss: how outputs are decoded and scored; K is its `num_outputs`. It is at `loss_function`.
-        gamma: discount per step, in [0, 1], as of `make_value_estimator(gamma=...)`. With TD(0) the target is
-            the value loss's own, C51's the next distribution, projected; with TD(1) and TD(lambda) a number.
+        gamma: discount per step, in [0, 1]; set by `make_value_estimator(gamma=...)` or by assignment. With
+            TD(0) the target is the value loss's own, C51's the next distribution, projected; with TD(1) and
+            TD(lambda) it is a number.
         pool: of the target critics, "min" takes the outputs of the lowest value, "mean" the mixture of all.
             The actor follows the first critic.
         options: as TD3Loss's, but `loss_function`.

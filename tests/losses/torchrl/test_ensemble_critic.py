@@ -143,6 +143,25 @@ def test_gamma_is_set_as_in_torchrl(kind: Kind) -> None:
         assert_same_step(ours, theirs, continuous())
 
 
+def test_gamma_stays_and_is_assigned(kind: Kind) -> None:
+    loss = kind.make(MSE(), gamma=0.7)
+    for value_type in (ValueEstimators.TDLambda, ValueEstimators.TD0, TD0Estimator):
+        network = {"value_network": None} if value_type is TD0Estimator else {}
+        assert loss.make_value_estimator(value_type, **network) is loss
+        assert loss.gamma == torch.tensor(0.7)
+    loss.make_value_estimator()
+    loss.gamma = 0.0
+    batch = continuous()
+    batch["next", "terminated"] = torch.zeros(B, 1).bool()
+    without_future = step_of(loss, batch)["td_error"]
+    loss.gamma = 0.7
+    assert not torch.allclose(step_of(loss, batch)["td_error"], without_future)
+    batch["next", "terminated"] = torch.ones(B, 1).bool()
+    assert torch.allclose(step_of(loss, batch)["td_error"], without_future)
+    with pytest.raises(ValueError, match=r"^gamma must be in \[0, 1\], got 2$"):
+        loss.gamma = 2
+
+
 def test_n_step_data_of_torchrls_multi_step(kind: Kind) -> None:
     batch = MultiStep(GAMMA, 3)(continuous((4, 6)))
     assert set(batch["steps_to_next_obs"].flatten().tolist()) == {1, 2, 3}
