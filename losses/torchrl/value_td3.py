@@ -3,8 +3,7 @@
 Legend: E critics, B batch (any leading dimensions), K outputs per value.
 
 Deviations from TorchRL's TD3Loss: `gamma` is an argument too, and `pool` says what of the target critics is
-followed, the lowest or all. The state dict is TD3Loss's, with
-gamma and what the value loss has.
+followed, the lowest or all. The state dict is TD3Loss's, with gamma and what the value loss has.
 """
 
 # mypy: disable-error-code="import-untyped"

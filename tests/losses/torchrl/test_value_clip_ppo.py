@@ -187,6 +187,18 @@ def test_actor_and_critic_of_one_torso(separate: bool) -> None:
     assert value.module.weight.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize("separate", [False, True])
+def test_a_head_on_features_that_are_there(separate: bool) -> None:
+    """As TorchRL's: with `separate_losses` the critic's loss ends at what the batch holds."""
+    value = ValueOperator(nn.Linear(5, K), in_keys=["hidden"])
+    loss = ValueClipPPOLoss(one_hot_actor(), value, HLGauss(-5, 5, K), separate_losses=separate)
+    batch = rollout(loss.actor_network)
+    batch["advantage"] = batch["value_target"] = torch.zeros(N, T, 1)
+    batch["hidden"] = hidden = torch.zeros(N, T, 5, requires_grad=True)
+    loss(batch)["loss_critic"].backward()
+    assert (hidden.grad is None) == separate
+
+
 @pytest.mark.parametrize(("key", "outputs"), [("v", "v_outputs"), (("critic", "v"), ("critic", "v_outputs"))])
 def test_keys_can_be_set(key: Any, outputs: Any) -> None:
     actor, network = one_hot_actor(), nn.Linear(OBS, K)
