@@ -1,7 +1,7 @@
 """Shared by all tests.
 
 A machine with a GPU and little else must still run the tests of `kernels` and `losses`, so nothing but
-torch is imported at the top, and the rooms above and the TorchRL adapter are left out where their packages
+torch is imported at the top, and the rooms above and the TorchRL adapters are left out where their packages
 are missing.
 """
 
@@ -16,7 +16,7 @@ import pytest
 import torch
 
 COMPLETE = find_spec("torchrl") and find_spec("gymnasium")
-collect_ignore = [] if COMPLETE else ["agents", "zoo", "losses/test_torchrl.py"]
+collect_ignore = [] if COMPLETE else ["agents", "zoo", "losses/torchrl"]
 if os.environ.get("TRITON_INTERPRET") != "1" and not torch.cuda.is_available():
     collect_ignore.append("kernels/device")  # `kernels/test_triton.py` runs it in Triton's interpreter
 

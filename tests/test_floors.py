@@ -41,9 +41,10 @@ NO_TORCH = ("system", "catalogue", "folders", "statistics", "cli")
 TORCH = {"torch", "torchrl", "tensordict", "lightning", "numba"}
 TORCH_ONLY = {"torch", "triton"}
 ADAPTERS = {
-    Path("losses/torchrl.py"): {"torchrl", "tensordict"},
+    Path("losses/torchrl"): {"torchrl", "tensordict"},
     Path("kernels/numba_kernels.py"): {"numba", "llvmlite", "numpy"},
 }
+"""Files and folders of `kernels` and `losses` that need more than torch."""
 TWICE = {
     "registry.py": "agents, and environments: each is the registry of its room",
 }
@@ -145,7 +146,9 @@ def test_rooms_that_answer_at_once_import_no_torch(room):
 def test_kernels_and_losses_need_nothing_but_torch(room):
     for path in files(room):
         names = {name.split(".")[0] for name in imports(path)}
-        allowed = TORCH_ONLY | {"catzoo"} | ADAPTERS.get(path.relative_to(ROOT), set())
+        place = path.relative_to(ROOT)
+        adapters = (allowed for adapter, allowed in ADAPTERS.items() if place.is_relative_to(adapter))
+        allowed = TORCH_ONLY.union({"catzoo"}, *adapters)
         assert names - set(sys.stdlib_module_names) <= allowed, path
 
 

@@ -1,8 +1,8 @@
-"""Value losses for plain TorchRL scripts: one line swaps TorchRL's DQN losses for any of ours.
+"""DQNLoss and DistributionalDQNLoss with any value loss.
 
 Shapes: B batch (any leading dimensions), A actions, K outputs per value.
 
-Deviations from TorchRL 0.14, whose names, keys, defaults and reductions are kept where they agree:
+Deviations from TorchRL, whose names, keys, defaults and reductions are kept where the two agree:
 
 * From DistributionalDQNLoss. It always lets the online network pick the next action: `double_dqn=True` here.
   It writes the cross-entropy as priority; here it is the squared TD error of the means, as in DQNLoss. The
@@ -22,7 +22,7 @@ end of an episode bootstrap from its last state, under its losses and under this
 # TorchRL and tensordict ship no types.
 
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Literal, Self, get_args
 
 import torch
 from tensordict import NestedKey, TensorDict, TensorDictBase, TensorDictParams
@@ -36,12 +36,21 @@ from torchrl.objectives import DQNLoss, ValueEstimators
 
 from catzoo.losses.base import ValueLoss
 from catzoo.losses.quantile import QuantileRegression
+from catzoo.losses.torchrl.entries import (
+    DiscountsKeepTheirDtype,
+    checked_gamma,
+    checked_value_loss,
+    discount_of,
+    entry,
+    per_row,
+    reward_of,
+)
 
 Layout = Literal["auto", "atoms_first", "atoms_last"]
 ACTION_SPACES = ("one_hot", "categorical")
 
 
-class ValueDQNLoss(DQNLoss):  # type: ignore[misc]
+class ValueDQNLoss(DiscountsKeepTheirDtype, DQNLoss):  # type: ignore[misc]
     """The DQN loss (Mnih et al. 2015; double: van Hasselt et al. 2016) with any value loss.
 
     Replaces `DQNLoss(actor, ...)` or `DistributionalDQNLoss(actor, ...)`; the rest of the script stays. A
@@ -123,8 +132,7 @@ class ValueDQNLoss(DQNLoss):  # type: ignore[misc]
         reduction: str | None = None,
         use_prioritized_weights: str | bool = "auto",
     ) -> None:
-        if not isinstance(value_loss, ValueLoss):
-            raise TypeError(f"value_loss must be a catzoo.losses.ValueLoss, got {value_loss!r}")
+        checked_value_loss(value_loss)
         if layout not in get_args(Layout):
             raise ValueError(f"layout must be one of {', '.join(get_args(Layout))}; got {layout!r}")
         if not isinstance(value_network, TensorDictModuleBase):
@@ -149,7 +157,7 @@ class ValueDQNLoss(DQNLoss):  # type: ignore[misc]
                 setattr(module, name, buffer.clone())
         self.value_loss = value_loss
         self.layout = layout
-        self.register_buffer("gamma", torch.tensor(_checked_gamma(gamma)))
+        self.register_buffer("gamma", torch.tensor(checked_gamma(gamma)))
 
     @dispatch  # type: ignore[untyped-decorator]
     def forward(self, tensordict: TensorDictBase) -> TensorDict:
@@ -160,7 +168,7 @@ class ValueDQNLoss(DQNLoss):  # type: ignore[misc]
         By keyword as well: `loss(observation=..., action=..., next_reward=..., ...)`. Raises ValueError for a
         missing key or a wrong shape.
         """
-        reward_B = self._reward(tensordict)
+        reward_B = reward_of(tensordict, self.tensor_keys)
         outputs_BAK = self._outputs(tensordict, self.value_network_params, reward_B.shape)
         with torch.no_grad():
             next_td = step_mdp(tensordict, keep_other=False)
@@ -172,7 +180,7 @@ class ValueDQNLoss(DQNLoss):  # type: ignore[misc]
             self._action(tensordict, outputs_BAK.shape[:-1]),
             next_BAK,
             reward_B,
-            self._discount(tensordict, reward_B.shape),
+            discount_of(tensordict, self.tensor_keys, self.gamma, reward_B.shape),
             next_online_outputs=online_BAK,
         )
         priority = td_error_B.square().unsqueeze(-1)
@@ -181,7 +189,7 @@ class ValueDQNLoss(DQNLoss):  # type: ignore[misc]
         tensordict.set(self.tensor_keys.priority, priority, inplace=True)
         weight = self._maybe_get_priority_weight(tensordict)
         if weight is not None:
-            weight = _per_row(self.tensor_keys.priority_weight, weight, reward_B.shape)
+            weight = per_row(self.tensor_keys.priority_weight, weight, reward_B.shape)
         result = TensorDict(loss=self._reduce_loss(loss_B, tensordict=tensordict, weights=weight))
         self._clear_weakrefs(tensordict, result, "value_network_params", "target_value_network_params")
         return result
@@ -203,43 +211,18 @@ class ValueDQNLoss(DQNLoss):  # type: ignore[misc]
             raise NotImplementedError(f"value_type must be ValueEstimators.TD0, got {value_type!r}")
         self.value_type = ValueEstimators.TD0
         if gamma is not None:
-            self.gamma = _checked_gamma(gamma)  # type: ignore[assignment]  # a float fills the buffer
+            self.gamma = checked_gamma(gamma)  # type: ignore[assignment]  # a float fills the buffer
         return self
 
     def _default_value_estimator(self) -> None:
         """There is none to build: `td` is the estimator."""
 
-    def _apply(self, fn: Any) -> Self:
-        """Follow a change of device, not one of dtype: in bfloat16 a gamma of 0.99 is 0.988."""
-        gamma = self.gamma
-        super()._apply(fn)
-        self.gamma = gamma.to(self.gamma.device)
-        return self
-
-    def _reward(self, tensordict: TensorDictBase) -> Tensor:
-        """The reward [B]; TorchRL's convention of [B, 1] is what tells B."""
-        key = ("next", self.tensor_keys.reward)
-        reward = _get(tensordict, key)
-        if reward.shape[-1:] != (1,):
-            raise ValueError(f"{key} must have shape [*batch, 1], got {list(reward.shape)}")
-        return reward.squeeze(-1)
-
-    def _discount(self, tensordict: TensorDictBase, batch: torch.Size) -> Tensor:
-        """gamma^n [B], zero where terminated."""
-        keys = self.tensor_keys
-        terminated = tensordict.get(("next", keys.terminated), None)
-        if terminated is None:
-            terminated = _get(tensordict, ("next", keys.done))
-        steps = tensordict.get(keys.steps_to_next_obs, None)
-        gamma = self.gamma if steps is None else self.gamma ** _per_row(keys.steps_to_next_obs, steps, batch)
-        return gamma * _per_row(("next", keys.terminated), terminated, batch).logical_not()
-
     def _action(self, tensordict: TensorDictBase, shape: torch.Size) -> Tensor:
         """The action [B] as an index, from one-hot [B, A] or categorical [B] or [B, 1]; shape is [B, A]."""
         key = self.tensor_keys.action
-        action = _get(tensordict, key)
+        action = entry(tensordict, key)
         if self.action_space == "categorical":
-            return _per_row(key, action, shape[:-1])
+            return per_row(key, action, shape[:-1])
         if action.shape != shape:
             raise ValueError(
                 f"{key!r} must be one-hot of shape {list(shape)}, got {list(action.shape)}; "
@@ -252,7 +235,7 @@ class ValueDQNLoss(DQNLoss):  # type: ignore[misc]
         scratch = tensordict.clone(False)
         with params.to_module(self.value_network, preserve_module_state=False):
             self.value_network(scratch)
-        return self._to_BAK(_get(scratch, self.tensor_keys.action_value), batch)
+        return self._to_BAK(entry(scratch, self.tensor_keys.action_value), batch)
 
     def _to_BAK(self, value: Tensor, batch: torch.Size) -> Tensor:  # noqa: N802
         """A view [B, A, K] of an action value in any of the known layouts."""
@@ -278,29 +261,6 @@ class ValueDQNLoss(DQNLoss):  # type: ignore[misc]
         if k == 1:
             allowed.insert(0, [*batch, "actions"])
         return " or ".join(f"[{', '.join(map(str, shape))}]" for shape in allowed)
-
-
-def _get(tensordict: TensorDictBase, key: NestedKey) -> Tensor:
-    value = tensordict.get(key, None)
-    if value is None:
-        have = sorted(map(str, tensordict.keys(include_nested=True, leaves_only=True)))
-        raise ValueError(f"no {key!r} in the tensordict, which has {', '.join(have)}; set_keys renames keys")
-    return value  # type: ignore[no-any-return]
-
-
-def _per_row(key: NestedKey, x: Tensor, batch: torch.Size) -> Tensor:
-    """x [B] from [B] or [B, 1]."""
-    if x.shape == batch:
-        return x
-    if x.shape == (*batch, 1):
-        return x.squeeze(-1)
-    raise ValueError(f"{key!r} must have shape {[*batch, 1]} or {list(batch)}, got {list(x.shape)}")
-
-
-def _checked_gamma(gamma: float) -> float:
-    if not 0 <= float(gamma) <= 1:
-        raise ValueError(f"gamma must be in [0, 1], got {gamma}")
-    return float(gamma)
 
 
 def _known_action_space(network: TensorDictModuleBase, given: str | TensorSpec | None) -> str:

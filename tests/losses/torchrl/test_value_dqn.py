@@ -1,23 +1,18 @@
-"""The TorchRL adapter against TorchRL's own losses, and in a TorchRL script."""
+"""ValueDQNLoss against TorchRL's own losses, and with what else TorchRL gives."""
 
-import doctest
 import math
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 import torch
 import torchrl.data as rl
 from tensordict import TensorDict
-from tensordict.nn import TensorDictModule, TensorDictSequential
+from tensordict.nn import TensorDictModule
 from torch import Tensor, nn
-from torchrl.collectors import Collector
 from torchrl.data.postprocs import MultiStep
-from torchrl.envs import GymEnv
-from torchrl.modules import MLP, DistributionalQValueActor, EGreedyModule, QValueActor
+from torchrl.modules import DistributionalQValueActor
 from torchrl.objectives import DistributionalDQNLoss, DQNLoss, HardUpdate, SoftUpdate, ValueEstimators
 
-import catzoo.losses.torchrl
 from catzoo.losses import (
     C51,
     LOSSES,
@@ -30,56 +25,26 @@ from catzoo.losses import (
     make_value_loss,
 )
 from catzoo.losses.torchrl import ValueDQNLoss
+from torchrl_for_tests import (
+    GAMMA,
+    OBS,
+    SPECS,
+    A,
+    B,
+    K,
+    atoms_actor,
+    data,
+    dqn_loss,
+    q_actor,
+    train,
+)
 
-B, A, K, OBS, GAMMA = 16, 3, 21, 4, 0.9
 pytestmark = pytest.mark.filterwarnings("ignore:No target network updater")
-SPECS = {"one_hot": rl.OneHot(A), "categorical": rl.Categorical(A)}
 
 
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
-
-
-def atoms_actor(value_loss: Any, space: str = "one_hot") -> DistributionalQValueActor:
-    network = MLP(in_features=OBS, out_features=(value_loss.num_outputs, A), num_cells=[16])
-    return DistributionalQValueActor(network, value_loss.support.centers, spec=SPECS[space])
-
-
-def q_actor(space: str = "one_hot", **kwargs: Any) -> QValueActor:
-    network = MLP(in_features=OBS, out_features=A, num_cells=[16])
-    return QValueActor(network, **{"in_keys": ["observation"], "spec": SPECS[space], **kwargs})
-
-
-def dqn_loss(value_loss: ValueLoss, **options: Any) -> ValueDQNLoss:
-    """With TorchRL's actor for that loss, if there is one."""
-    if isinstance(value_loss, QuantileRegression):
-        network = MLP(in_features=OBS, out_features=(value_loss.num_outputs, A), num_cells=[16])
-        return ValueDQNLoss(network, value_loss, action_space="one-hot", **options)
-    actor = q_actor() if value_loss.num_outputs == 1 else atoms_actor(value_loss)
-    return ValueDQNLoss(actor, value_loss, **options)
-
-
-def fixed(value: Tensor, value_loss: ValueLoss, **options: Any) -> ValueDQNLoss:
-    """With a network whose output is always this one."""
-    module = TensorDictModule(lambda _: value, in_keys=["observation"], out_keys=["action_value"])
-    return ValueDQNLoss(module, value_loss, action_space="one-hot", delay_value=False, **options)
-
-
-def data(shape: tuple[int, ...] = (B,), space: str = "one_hot") -> TensorDict:
-    """Transitions whose rewards leave [-5, 5]; some terminated, some only done."""
-    generator = torch.Generator().manual_seed(0)
-    index = torch.randint(A, shape, generator=generator)
-    terminated = torch.rand(*shape, 1, generator=generator) < 0.3
-    following = {
-        "observation": torch.randn(*shape, OBS, generator=generator),
-        "reward": 4 * torch.randn(*shape, 1, generator=generator),
-        "terminated": terminated,
-        "done": terminated | (torch.rand(*shape, 1, generator=generator) < 0.3),
-    }
-    now = {"action": index if space == "categorical" else nn.functional.one_hot(index, A).bool()}
-    now["observation"] = torch.randn(*shape, OBS, generator=generator)
-    return TensorDict({**now, "next": following}, shape)
 
 
 def move_target(loss: Any) -> None:
@@ -150,62 +115,10 @@ def test_any_leading_dimensions(shape: tuple[int, ...], space: str) -> None:
     assert torch.allclose(ours(batch)["loss"].reshape(-1), flat, atol=1e-6)
 
 
-def train(loss: ValueDQNLoss, batches: Any) -> list[float]:
-    """The losses of a step on each batch, with TorchRL's updater and Adam."""
-    updater, optimizer, values = SoftUpdate(loss, eps=0.98), torch.optim.Adam(loss.parameters(), 1e-2), []
-    for batch in batches:
-        optimizer.zero_grad()
-        value = loss(batch)["loss"]
-        value.backward()
-        optimizer.step()
-        updater.step()
-        values.append(value.item())
-    return values
-
-
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_trains(name: str) -> None:
     values = train(dqn_loss(make_value_loss(name), gamma=GAMMA), [data()] * 30)
     assert values[-1] < 0.9 * values[0]
-
-
-def test_atoms_first_is_read_through_other_strides_without_a_copy(monkeypatch: Any) -> None:
-    value, two_hot, td = torch.randn(B, K, A, requires_grad=True), TwoHot(-5, 5, K), Mock(wraps=TwoHot.td)
-    monkeypatch.setattr(TwoHot, "td", lambda *args, **kwargs: td(*args, **kwargs))
-    fixed(value, two_hot)(data())["loss"].backward()
-    seen = td.call_args.args[1]
-    assert (seen.shape, seen.stride()) == ((B, A, K), (K * A, 1, A))
-    assert seen.data_ptr() == value.data_ptr()
-    touched = value.grad.abs().sum(1) > 0  # type: ignore[union-attr]
-    assert torch.equal(touched, data()["action"])
-
-
-def test_every_layout_gives_the_same_loss() -> None:
-    value, two_hot = torch.randn(B, K, A), TwoHot(-5, 5, K)
-    first, last = (fixed(x, two_hot)(data())["loss"] for x in (value, value.mT.contiguous()))
-    assert torch.allclose(first, last, atol=1e-6)
-    scalar = value[:, 0], value[:, :1], value[:, :1].mT
-    assert len({fixed(x, MSE())(data())["loss"].item() for x in scalar}) == 1
-
-
-def test_as_many_actions_as_atoms_needs_a_layout() -> None:
-    value, two_hot = torch.randn(B, A, A), TwoHot(-5, 5, A)
-    with pytest.raises(ValueError, match=r"'action_value' of shape \[16, 3, 3\] has as many actions as"):
-        fixed(value, two_hot)(data())
-    first = fixed(value, two_hot, layout="atoms_first")(data())["loss"]
-    last = fixed(value.mT, two_hot, layout="atoms_last")(data())["loss"]
-    assert torch.allclose(first, last, atol=1e-6)
-    assert dqn_loss(two_hot).layout == "atoms_first"
-
-
-def test_wrong_outputs_are_named() -> None:
-    two_hot, allowed = TwoHot(-5, 5, K), r"\[16, 21, actions\] or \[16, actions, 21\]"
-    with pytest.raises(ValueError, match=rf"^'action_value' must have shape {allowed}, got \[16, 3\]$"):
-        fixed(torch.zeros(B, A), two_hot)(data())
-    with pytest.raises(ValueError, match=rf"^'action_value' must have shape {allowed}, got \[16, 22, 3\]$"):
-        fixed(torch.zeros(B, K + 1, A), two_hot)(data())
-    with pytest.raises(ValueError, match=r"\[16, actions\] or \[16, 1, actions\] or \[16, actions, 1\], got"):
-        fixed(torch.zeros(B, 2, A), MSE())(data())
 
 
 @pytest.mark.parametrize(
@@ -395,26 +308,3 @@ def test_nan_in_nan_out(name: str, where: str) -> None:
     batch["next", "terminated"][5] = False
     batch["next", where][5] = math.nan
     assert loss(batch)["loss"].isnan().nonzero().flatten().tolist() == [5]
-
-
-def test_the_example_runs() -> None:
-    result = doctest.testmod(catzoo.losses.torchrl)
-    assert result.attempted > 10 > result.failed == 0
-
-
-def test_a_cartpole_loop() -> None:
-    """TorchRL's collector, exploration, buffer and updater around our loss."""
-    env = GymEnv("CartPole-v1", categorical_action_encoding=False)
-    value_loss = HLGauss(0, 100, 51)
-    network = MLP(in_features=4, out_features=(51, 2), num_cells=[32])
-    actor = DistributionalQValueActor(network, value_loss.support.centers, spec=env.action_spec)
-    policy = TensorDictSequential(actor, EGreedyModule(env.action_spec, annealing_num_steps=200))
-    loss = ValueDQNLoss(actor, value_loss, gamma=0.99, double_dqn=True)
-    buffer = rl.ReplayBuffer(storage=rl.LazyTensorStorage(1000), batch_size=32)
-    options = {"frames_per_batch": 50, "total_frames": 300, "auto_register_policy_transforms": False}
-    collector = Collector(env, policy, **options)
-    stored = (buffer.extend(frames.reshape(-1)) for frames in collector)
-    values = train(loss, (buffer.sample() for _ in stored for _ in range(5)))
-    collector.shutdown()
-    assert len(values) == sum(map(math.isfinite, values)) == 30
-    assert values[-1] < values[0]
