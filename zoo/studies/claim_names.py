@@ -11,6 +11,8 @@ STUDIES = {
     "value-accuracy": "values learned by cross-entropy are more accurate than those learned by MSE",
     "initial-values": "MSE's values are more accurate by where they begin; returns do not depend on it",
     "auto-support": "with support: auto every loss learns whatever the scale of the rewards",
+    "actor-critic": "under the same conditions no loss of SAC's critics is behind another at 100,000 steps",
+    "reward-scale": "with a running divisor an actor-critic learns whatever the scale of the rewards",
     "scaling": "with HL-Gauss scores grow with the network's width and experts, with MSE they do not",
     "theory": "cross-entropy has bounded gradients, HL-Gauss a bias at the edges and a floor of the loss",
 }

@@ -113,6 +113,12 @@ def compare(
     return Finding(claim, *contrast_interval(groups, weights), margin=margin)
 
 
+def a_fifth(rows: Sequence[Row], column: str) -> float:
+    """A fifth of the range of a column: what counts as none where nobody knows the unit."""
+    found = [float(row[column]) for row in rows]
+    return (max(found) - min(found)) / 5 or 1.0 if found else 1.0
+
+
 def known(findings: Sequence[Finding | None]) -> list[Finding]:
     """Those that could be made."""
     return [finding for finding in findings if finding is not None]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from catzoo.hparams import Recipe, RecipeError, loss_title
 from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
-from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known, matched
+from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, a_fifth, compare, known, matched
 from catzoo.zoo.studies.value_errors import training_to
 from catzoo.zoo.training.train import recipe_of
 
@@ -108,7 +108,7 @@ class AutoSupport(Study):
                 found += [
                     compare(f"{title}, auto: rewards x {scale:g} end as x 1", own, "return",
                             [side(1.0, "auto", scale), side(-1.0, "auto", 1.0)], over=None,
-                            margin=a_fifth(own))
+                            margin=a_fifth(own, "return"))
                     for scale in self.settings.scales if scale != 1
                 ]  # fmt: skip
                 found += [
@@ -132,12 +132,6 @@ class AutoSupport(Study):
 
 
 Arm = Mapping[str, Cell]
-
-
-def a_fifth(rows: Sequence[Row]) -> float:
-    """A fifth of the range of an environment's returns: what counts as none."""
-    returns = [float(row["return"]) for row in rows]
-    return (max(returns) - min(returns)) / 5 or 1.0
 
 
 def recipe_for(labels: Mapping[str, Cell], steps: int) -> Recipe:

@@ -1,0 +1,138 @@
+"""What a running divisor of rewards is worth to an actor-critic, where nobody chose the rewards' scale.
+
+The same task with its rewards multiplied. With the divisor (`auto`) values lie on ±10 whatever the rewards
+are; without it (`set`) the support stays the one that fits the task as it is registered, and so do the
+learning rate and the temperature's start.
+
+Expected beforehand: with the divisor every loss ends at every scale where it ends at scale 1. Without it
+large rewards are clipped away for HL-Gauss and make MSE's errors explode; small ones drown in the entropy's
+worth.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from catzoo.hparams import Recipe, loss_title
+from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
+from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, a_fifth, compare, known
+from catzoo.zoo.studies.value_errors import training_to
+from catzoo.zoo.training.train import recipe_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+HAND: dict[str, tuple[float, float]] = {
+    "Pendulum-v1": (-700.0, 100.0),
+    "InvertedDoublePendulum-v5": (0.0, 1_000.0),
+}
+"""Ends of a support that somebody who knows the task would set: discounted returns at 0.99, and a margin."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a budget buys."""
+
+    seeds: int
+    envs: tuple[str, ...] = ("Pendulum-v1", "InvertedDoublePendulum-v5")
+    scales: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)
+    losses: tuple[str, ...] = ("hl_gauss", "mse")
+    supports: tuple[str, ...] = ("auto", "set")
+    steps: int = 8_000
+    episodes: int = 20
+    """Greedy ones, after training."""
+
+
+class RewardScale(Study):
+    """Returns of SAC by scale of the rewards, divisor and loss."""
+
+    name = "reward-scale"
+    source = "SimbaV2 (arXiv 2502.15280) ablates the divisor at the rewards' own scale"
+    protocol = (
+        "SAC of the zoo's recipe for the task, one learning rate for every loss; greedy returns, divided by "
+        "what the rewards were multiplied by."
+    )
+    budgets: ClassVar = {
+        "tiny": Settings(seeds=1, envs=("Pendulum-v1",), scales=(1.0, 10.0), losses=("mse",),
+                         supports=("auto",), steps=1_040, episodes=2),
+        "small": Settings(seeds=2, envs=("Pendulum-v1",), scales=(1.0, 100.0)),
+        "full": Settings(seeds=5),
+    }  # fmt: skip
+    settings: Settings
+
+    def tasks(self) -> list[Task]:
+        """Seeds outermost."""
+        settings = self.settings
+        return [
+            Task({"env": env, "scale": scale, "loss": loss, "support": support, "seed": seed})
+            for seed in self.seeds
+            for env in settings.envs
+            for scale in settings.scales
+            for loss in settings.losses
+            for support in settings.supports
+        ]
+
+    def work(self, task: Task, tasks: Path) -> list[Row]:
+        """Trains an agent, and evaluates it."""
+        from catzoo.zoo.training.evaluate import evaluate_trained
+
+        settings, scale = self.settings, float(task.labels["scale"])
+        recipe = recipe_for(task.labels, settings.steps)
+        rows: list[Row] = []
+        for _, work in training_to(recipe, 1):
+            scores = evaluate_trained(work.agent, recipe, settings.episodes)
+            rows.append({"return": sum(scores) / len(scores) / scale})
+        return rows
+
+    def findings(self, rows: Sequence[Row]) -> list[Finding]:
+        """Task by task: every scale as scale 1 with the divisor, and the divisor above none at each."""
+        found: list[Finding | None] = []
+        for env in self.settings.envs:
+            own = [row for row in rows if row["env"] == env]
+            for loss in self.settings.losses:
+                title = f"{env}, {loss_title(loss)}"
+
+                def side(
+                    sign: float, support: str, scale: float, loss: str = loss
+                ) -> tuple[float, Mapping[str, Cell]]:
+                    return sign, {"support": support, "scale": scale, "loss": loss}
+
+                for scale in self.settings.scales:
+                    if scale != 1:
+                        as_one = [side(1.0, "auto", scale), side(-1.0, "auto", 1.0)]
+                        claim = f"{title}, with the divisor: rewards x {scale:g} end as x 1"
+                        margin = a_fifth(own, "return")
+                        found.append(compare(claim, own, "return", as_one, over=None, margin=margin))
+                    sides = [side(1.0, "auto", scale), side(-1.0, "set", scale)]
+                    claim = f"{title}, rewards x {scale:g}: the divisor above none"
+                    found.append(compare(claim, own, "return", sides, over=None))
+        return known(found)
+
+    def draw(self, rows: Sequence[Row]) -> Figure:
+        """A bar for each loss and scale, with the divisor beside without, task by task."""
+        from catzoo.zoo.studies.study_pictures import bars
+
+        named = [{**row, "arm": f"{loss_title(str(row['loss']))} x {float(row['scale']):g}"} for row in rows]
+        return bars(named, "return", across="arm", colour="support", panels="env",
+                    title="SAC by the scale of the rewards", ylabel="return / scale")  # fmt: skip
+
+
+def recipe_for(labels: Mapping[str, Cell], steps: int) -> Recipe:
+    """The recipe of a task: the environment's own, on the environment with multiplied rewards."""
+    from catzoo.zoo.studies.scaled_rewards import ID
+
+    env, loss = str(labels["env"]), str(labels["loss"])
+    said: list[Mapping[str, Any]] = [ON_ONE_THREAD]
+    if labels["support"] == "set":
+        low, high = HAND[env]
+        ends = {"value_loss": {"v_min": low, "v_max": high}} if loss != "mse" else {}
+        said.append({"support": "set", "normalize": {"reward": False}, **ends})
+    recipe = recipe_of("sac", env, loss=loss, steps=steps, seed=int(labels["seed"]), overrides=said)
+    return dataclasses.replace(recipe, env=ID, env_options={"env": env, "scale": float(labels["scale"])})
+
+
+STUDY = RewardScale
