@@ -14,7 +14,11 @@ FILE = ROOT / "data" / "published_scores.csv"
 SOURCES = {
     "Dopamine": "Dopamine's are from its logs: 5 seeds, training episodes of the last million frames "
     "(epsilon 0.01; where ours have 200 million frames, theirs have 198).",
-    "CleanRL": "CleanRL's are from its documentation: 3 seeds, the last training episodes (epsilon 0.05).",
+    "CleanRL": "CleanRL's are from its documentation: 3 seeds, the last training episodes "
+    "(DQN: epsilon 0.05).",
+    "SimbaV2": "SimbaV2's are from its repository's results, of its own agent and others: 3 to 10 seeds, "
+    "deterministic evaluation.",
+    "XQC": "XQC's are from its repository's results: 10 seeds, deterministic evaluation.",
 }
 """What to know about the scores of each source."""
 

@@ -21,7 +21,7 @@ def test_the_file():
     assert envs - OTHER_GAMES == set(SETS["atari-57"]) - {"ALE/Defender-v5", "ALE/Surround-v5"}
     assert envs > OTHER_GAMES
     for env in {row.env for row in rows}:
-        assert find_spec(env)
+        assert env.startswith("dmc/") or find_spec(env)  # an extra
         assert {row.protocol for row in rows if row.env == env} == {protocol_of(env).name}
     places = Counter((row.env, row.agent, row.steps) for row in rows)
     assert set(places.values()) == {1}
@@ -36,12 +36,15 @@ def test_the_file():
         ("ALE/Breakout-v5", 2_500_000, "Dopamine C51", 47.1, None, 5),
         ("CartPole-v1", 500_000, "CleanRL DQN", 488.69, 16.11, 3),
         ("Acrobot-v1", 500_000, "CleanRL C51", -87.70, 5.52, 3),
+        ("Walker2d-v4", 100_000, "XQC (C51)", 3_612, 1_805, 10),
+        ("dmc/cheetah-run", 50_000, "SimbaV2 with MSE", 668, 45, 3),
+        ("HalfCheetah-v4", 1_000_000, "CleanRL TD3", 9_583, 126, 3),
     ],
 )
 def test_some_of_it(env, steps, agent, mean, std, seeds):
     (row,) = (row for row in published() if (row.env, row.steps, row.agent) == (env, steps, agent))
-    assert row.mean == pytest.approx(mean, abs=0.06)
-    assert std is None or row.std == pytest.approx(std)
+    assert row.mean == pytest.approx(mean, abs=0.06 if mean % 1 else 0.6)
+    assert std is None or row.std == pytest.approx(std, abs=0.6)
     assert row.seeds == seeds
 
 
@@ -54,7 +57,8 @@ def test_beside_ours(tmp_path):
     scores = found(tmp_path, env="ALE/Pong-v5", steps=50_000_000)
     assert len(scores) == 6
     assert {(score.env, score.steps) for score in scores} == {("ALE/Pong-v5", 50_000_000)}
-    assert {score.agent for score in found(tmp_path / "b", steps=500_000)} == {"CleanRL DQN", "CleanRL C51"}
+    others = {score.agent for score in found(tmp_path / "b", steps=500_000)}
+    assert others == {"CleanRL DQN", "CleanRL C51", "CleanRL PPO"}
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ def test_rows_by_environment(comparison):
         ("CartPole-v1", "dqn", "c51", "these runs"),
         ("CartPole-v1", "CleanRL DQN", "", "CleanRL"),
         ("CartPole-v1", "CleanRL C51", "", "CleanRL"),
+        ("CartPole-v1", "CleanRL PPO", "", "CleanRL"),
     ]
     assert (rows[3]["mean_return"], rows[3]["std"], rows[3]["seeds"]) == ("401", "1", "3")
     assert float(rows[3]["normalised"]) == pytest.approx((401 - 21.6) / (500 - 21.6))
