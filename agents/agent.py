@@ -40,6 +40,8 @@ class Agent(nn.Module):
     """Whether a value is of a state, whatever the action."""
     family: ClassVar[type[Any]] = Transitions
     """Of its batches."""
+    followers: ClassVar[dict[str, str]] = {"target.": "network."}
+    """By what the names begin with of parameters that only follow others: those that they follow."""
     network_class: ClassVar[type[nn.Module]] = QNetwork
     """What `from_recipe` builds for it."""
 

@@ -13,6 +13,7 @@ an n-step return counts the entropy of its last action alone.
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import gymnasium as gym
 import torch
@@ -36,6 +37,7 @@ class SAC(Agent):
     feed = ReplayFeed
     actions = gym.spaces.Box
     network_class = ActorCritic
+    followers: ClassVar = {"target.": "network.critic."}
 
     def __init__(self, network: ActorCritic, value_loss: ValueLoss, recipe: SACRecipe) -> None:
         super().__init__(network, value_loss, recipe)

@@ -11,6 +11,8 @@ between rollouts; where the target is the mean of the critics (`pool=mean`), so 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import gymnasium as gym
 import torch
 from torch import Tensor, nn
@@ -33,6 +35,7 @@ class TD3(Agent):
     feed = ReplayFeed
     actions = gym.spaces.Box
     network_class = DeterministicActorCritic
+    followers: ClassVar = {"target.": "network.critic.", "target_actor.": "network.actor."}
 
     def __init__(self, network: DeterministicActorCritic, value_loss: ValueLoss, recipe: TD3Recipe) -> None:
         super().__init__(network, value_loss, recipe)

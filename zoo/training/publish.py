@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from catzoo.hparams import RecipeError
 from catzoo.zoo.catalogue.pretrained import PRETRAINED
 from catzoo.zoo.folders.run_folder import Run, default_folder, finished_result
-from catzoo.zoo.training.weights import TARGET
 
 
 def publish(runs: Sequence[str | os.PathLike[str]]) -> list[str]:
@@ -37,20 +36,22 @@ def publish(runs: Sequence[str | os.PathLike[str]]) -> list[str]:
         new.path.mkdir(parents=True)
         shutil.copy(run.recipe_file, new.path)
         new.save_result({key: value for key, value in result.items() if key != "run_dir"})
-        _copy_weights(run, new)
+        _copy_weights(run, new, recipe.agent)
         shutil.rmtree(PRETRAINED / name, ignore_errors=True)
         new.path.rename(PRETRAINED / name)
         names.append(name)
     return names
 
 
-def _copy_weights(run: Run, new: Run) -> None:
+def _copy_weights(run: Run, new: Run, agent: str) -> None:
     from safetensors import safe_open
 
+    from catzoo.agents import AGENTS
     from catzoo.agents.checkpoints.state_files import save_tensors
 
     with safe_open(run.weights, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys() if not name.startswith(TARGET)}  # noqa: SIM118
+        followers = tuple(AGENTS[agent].followers)
+        tensors = {name: file.get_tensor(name) for name in file.keys() if not name.startswith(followers)}  # noqa: SIM118
         save_tensors(tensors, new.weights, file.metadata())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from catzoo.agents import Agent, BestWeights
 
-TARGET, NETWORK = "target.", "network."
-"""What the names of their parameters begin with."""
 DTYPES = {
     "torch.float32": "F32",
     "torch.float64": "F64",
@@ -116,7 +115,7 @@ def load_weights(run: Run, agent: Agent, *, best: bool = False) -> None:
     own = agent.state_dict()
     try:
         with safe_open(weights, framework="pt") as file:
-            stored = _stored_names(file, own)
+            stored = _stored_names(set(file.keys()), own, agent.followers)
             _check_header(file, {stored[name]: tensor for name, tensor in own.items()})
             agent.load_state_dict({name: file.get_tensor(stored[name]) for name in own})
             steps = (file.metadata() or {}).get("steps", "")
@@ -128,13 +127,15 @@ def load_weights(run: Run, agent: Agent, *, best: bool = False) -> None:
     agent.trained_steps = int(steps) if known else (run.result() or {}).get("steps", 0)
 
 
-def _stored_names(file: Any, own: dict[str, Tensor]) -> dict[str, str]:
-    """Where an agent's tensors are in a file of weights: without a target network, in the network."""
-    without_target = not any(name.startswith(TARGET) for name in file.keys())  # noqa: SIM118
-    return {
-        name: NETWORK + name.removeprefix(TARGET) if without_target and name.startswith(TARGET) else name
-        for name in own
-    }
+def _stored_names(names: set[str], own: Iterable[str], followers: Mapping[str, str]) -> dict[str, str]:
+    """Where an agent's tensors are in a file with these names: without its followers, in what they follow."""
+    if any(name.startswith(tuple(followers)) for name in names):
+        return {name: name for name in own}
+    stored = {}
+    for name in own:
+        prefix = next((prefix for prefix in followers if name.startswith(prefix)), None)
+        stored[name] = name if prefix is None else followers[prefix] + name.removeprefix(prefix)
+    return stored
 
 
 def _check_header(file: Any, own: dict[str, Tensor]) -> None:

@@ -110,3 +110,19 @@ def test_the_zoos_own():
         recipe, _ = load_agent(name)
         assert name.startswith(f"{recipe.agent}-")
         assert Run(folder).result()["steps"] == recipe.steps
+
+
+def test_every_network_that_only_follows_is_left_out_and_found_again(tmp_path, monkeypatch):
+    tiny = ["batch_size=8", "network.hidden=[16]", "replay.capacity=300", "learning_starts=60",
+            "eval.episodes=2", "value_loss.num_bins=11"]  # fmt: skip
+    run = train("td3", "Pendulum-v1", loss="hl_gauss", steps=120, run_dir=tmp_path / "run", overrides=tiny)
+    monkeypatch.setattr(room, "PRETRAINED", tmp_path / "zoo")
+    monkeypatch.setattr("catzoo.zoo.training.publish.PRETRAINED", tmp_path / "zoo")
+    (name,) = publish([tmp_path / "run"])
+    names = load_file(Run(tmp_path / "zoo" / name).weights)
+    assert not any(one.startswith("target") for one in names)
+    assert evaluate(name)["returns"] == run["returns"]
+    _, agent = load_agent(name)
+    for target, source in ((agent.target, agent.network.critic), (agent.target_actor, agent.network.actor)):
+        for one, other in zip(target.parameters(), source.parameters(), strict=True):
+            assert torch.equal(one, other)
