@@ -50,7 +50,7 @@ def resolve(
     sections += [
         section or {}
         for pattern, section in (source.get("environments") or {}).items()
-        if fnmatch.fnmatchcase(env, pattern)
+        if _applies(pattern, env)
     ]
     if preset is not None:
         sections.append(_preset(source, preset, env))
@@ -111,6 +111,11 @@ def _group(values: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any
     return group
 
 
+def _applies(pattern: str, env: str) -> bool:
+    """Whether a section is for an environment; a game's are for its variants (`?mode=5`) too."""
+    return any(fnmatch.fnmatchcase(name, pattern) for name in (env, env.partition("?")[0]))
+
+
 def _preset(source: Mapping[str, Any], name: str, env: str) -> Mapping[str, Any]:
     presets = source.get("presets") or {}
     if name not in presets:
@@ -119,7 +124,7 @@ def _preset(source: Mapping[str, Any], name: str, env: str) -> Mapping[str, Any]
             f"unknown preset {shown(name)}: {source.get('agent')} has {known}{nearest(name, presets)}"
         )
     pattern = presets[name].get("for", "*")
-    if not fnmatch.fnmatchcase(env, pattern):
+    if not _applies(pattern, env):
         raise RecipeError(f"preset {name} is for {brief(pattern)}, not for {brief(env)}")
     return presets[name]  # type: ignore[no-any-return]
 

@@ -3,7 +3,8 @@
 * `ALE/*`: **atari-sticky** (Machado et al. 2018; Dopamine). Sticky actions 0.25, frame skip 4 with
   max-pooling, grey 84x84 stacks of 4, no loss-of-life termination, no no-op starts, minimal action set,
   at most 27,000 agent steps (108,000 frames), unclipped scores.
-  With `repeat_action_probability=0`, as in Atari-100k: **atari-deterministic**.
+  With `repeat_action_probability=0`, as in Atari-100k: **atari-deterministic**. Variants,
+  `ALE/*?mode=M&difficulty=D`, are under the same protocols, and scores of their own by their ids.
 * `MinAtar/*`: **minatar-sticky**. Sticky actions 0.1, difficulty ramping, minimal action set, at most
   27,000 steps.
 * CartPole, Acrobot, MountainCar, Pendulum: **classic-control**. As Gymnasium registers them.
@@ -11,8 +12,8 @@
 * `dmc/*`: **dmc**. DeepMind Control, every action held for two of its steps, its own time limit.
 * the rest: **gymnasium**. As registered, with its own time limit.
 
-Atari runs on ALE's C++ vector environment, everything else on `gymnasium.vector`. Where actions are numbers
-within bounds, the agent's are within -1 and 1 everywhere.
+Atari runs on ALE's C++ vector environment, its variants and everything else on `gymnasium.vector`. Where
+actions are numbers within bounds, the agent's are within -1 and 1 everywhere.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def make_env(env: str, num_envs: int, options: dict[str, Any] | None = None, **r
 def make_under(protocol: Protocol, num_envs: int, **render: Any) -> VectorEnv:
     """As `make_env`, under a protocol that is known already."""
     if protocol.name.startswith("atari"):
-        made = make_atari(protocol, num_envs)
+        made = make_atari(protocol, num_envs, **render)
     else:
         made = _make_gymnasium(protocol, num_envs, render)
     problem = _problem(made.single_action_space, made.single_observation_space)

@@ -8,12 +8,17 @@ as `ALE/*`. The sets:
 * `atari-26`: the games of Atari-100k (Kaiser et al. 2020).
 * `atari-57`: all the games that scores are usually reported for (Wang et al. 2016).
 * `minatar-5`: the five games of MinAtar (Young & Tian 2019).
+* `asteroids-66`, `space-invaders-32`: every variant of the two games that ALE has, mode by difficulty (33 by
+  2 and 16 by 2), the game as it comes up among them. "Stop Regressing" (Farebrother et al. 2024) trains on 63
+  and on 29 variants; which those are is not known here, so that no set is called so.
 * `mujoco-5`: the five locomotion tasks of MuJoCo that most papers report, in Gymnasium's version 5.
 """
 
 from __future__ import annotations
 
 import re
+
+from catzoo.zoo.environments.variants import in_order, split, variants
 
 _ATARI_5 = "BattleZone DoubleDunk NameThisGame Phoenix Qbert"
 _ATARI_10 = "Amidar BattleZone Bowling DoubleDunk Frostbite KungFuMaster NameThisGame Phoenix Qbert Riverraid"
@@ -44,6 +49,8 @@ SETS: dict[str, tuple[str, ...]] = {
     "atari-26": _atari(_ATARI_26),
     "atari-57": _atari(_ATARI_57),
     "minatar-5": tuple(f"MinAtar/{game}" for game in _MINATAR_5.split()),
+    "asteroids-66": variants("Asteroids", (*range(32), 128), (0, 3)),
+    "space-invaders-32": variants("SpaceInvaders", range(16), (0, 1)),
     "mujoco-5": tuple(f"{task}-v5" for task in _MUJOCO_5.split()),
 }
 """Names that stand for several environments."""
@@ -51,14 +58,20 @@ SETS: dict[str, tuple[str, ...]] = {
 
 def is_list(env: str) -> bool:
     """Whether the words after `--env` are anything but one plain id: `atari-7` is a mistaken set."""
-    like_a_set = re.fullmatch(r"((min)?atari?|mujoco)[-_]?\d+k?", env.lower())
+    like_a_set = re.fullmatch(r"((min)?atari?|mujoco|asteroids|space[-_]?invaders)[-_]?\d+k?", env.lower())
     return "," in env or bool(like_a_set) or is_pattern(env)
 
 
 def canonical(env: str) -> str:
     """The registered id behind a name: `MinAtar/Breakout` is `MinAtar/Breakout-v1`."""
-    return f"{env}-v1" if env.startswith("MinAtar/") and "-v" not in env else env
+    return f"{env}-v1" if env.startswith("MinAtar/") and "-v" not in env else in_order(env)
 
 
 def is_pattern(word: str) -> bool:
-    return any(letter in word for letter in "*?[")
+    """Whether a word stands for all that is like it; the `?` before a variant's switches is none of that."""
+    return any(letter in part for part in split(word) for letter in "*?[")
+
+
+def in_file_names(env: str) -> str:
+    """What an environment is called in the names of files: `ALE-Asteroids-v5-mode5-difficulty3`."""
+    return re.sub("[/:?&]", "-", env).replace("=", "")

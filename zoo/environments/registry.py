@@ -13,15 +13,25 @@ import gymnasium as gym
 from catzoo.hparams import RecipeError, nearest
 from catzoo.zoo.environments.continuous import register_dmc
 from catzoo.zoo.environments.names import canonical
+from catzoo.zoo.environments.variants import check_switches, game_of, switches_of
 
 
 def find_spec(env: str) -> Any:
-    """The registered specification behind a name, without making the environment.
+    """The registered specification behind a name, without making the environment; of a variant the game's.
 
     Raises:
-        RecipeError: no such environment, with the nearest name.
+        RecipeError: no such environment, with the nearest name; or a mode that the game has not.
     """
-    env = canonical(env)
+    switches = switches_of(env)
+    spec = _find(canonical(game_of(env)))
+    if switches:
+        from catzoo.zoo.environments.atari_console import allowed_switches
+
+        check_switches(env, switches, allowed_switches(spec.kwargs["game"]))
+    return spec
+
+
+def _find(env: str) -> Any:
     if env.startswith("MinAtar/"):
         _register_minatar()
     if env.startswith("dmc/"):

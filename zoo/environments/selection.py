@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
+import re
 
 from catzoo.hparams import RecipeError, nearest
 from catzoo.zoo.environments.names import SETS, canonical, is_pattern
+from catzoo.zoo.environments.variants import in_words, is_variant, split, switches_of
 
 
 def expand(env: str) -> list[str]:
@@ -24,7 +27,7 @@ def expand(env: str) -> list[str]:
         if not word:
             raise RecipeError(f"--env {env!r}: an empty name in the list")
         if is_pattern(word):
-            names = _matches(word)
+            names = _variants(word) if is_variant(word) else _matches(word)
         else:
             names = SETS.get(word.lower()) or (word,)
             _offer_sets(word)
@@ -55,6 +58,27 @@ def _matches(pattern: str) -> tuple[str, ...]:
         hint = nearest("".join(letter for letter in pattern if letter not in "*?[]"), known)
         raise RecipeError(f"{pattern}: matches no environment{hint}")
     return names
+
+
+def _variants(pattern: str) -> tuple[str, ...]:
+    """The variants that are like a pattern, `ALE/Breakout-v5?mode=*&difficulty=1`; not all games have one."""
+    from catzoo.zoo.environments.atari_console import allowed_switches
+    from catzoo.zoo.environments.registry import find_spec
+
+    switches_of(re.sub("=[^&]+", "=0", pattern))  # refuses what is wrong beside the numbers
+    game, query = split(pattern)
+    wanted = {switch: text for switch, _, text in (part.partition("=") for part in query.split("&"))}
+    found: list[str] = []
+    for name in _matches(game) if is_pattern(game) else (game,):
+        allowed = allowed_switches(find_spec(name).kwargs["game"])
+        numbers = [fnmatch.filter(map(str, allowed[switch]), text) for switch, text in wanted.items()]
+        found += [
+            f"{name}?" + "&".join(f"{switch}={number}" for switch, number in zip(wanted, chosen, strict=True))
+            for chosen in itertools.product(*numbers)
+        ]
+    if not found:
+        raise RecipeError(f"{pattern}: matches no variant; {name} has {in_words(allowed)}")
+    return tuple(found)
 
 
 def _known(pattern: str) -> list[str]:

@@ -30,6 +30,7 @@ from catzoo.hparams.json_text import to_json
 from catzoo.hparams.old_formats import FORMAT, LATER, upgraded
 from catzoo.hparams.paths import Typed, path_of
 from catzoo.zoo.catalogue.recipe_files import know_losses
+from catzoo.zoo.environments.names import in_file_names
 from catzoo.zoo.environments.protocols import Protocol
 from catzoo.zoo.folders.result_file import read_result
 from catzoo.zoo.folders.run_recipe import compare, flat, stamped
@@ -186,7 +187,7 @@ def refuse_links(folder: Path) -> None:
 
 def default_folder(recipe: Recipe, suffix: str = "") -> Path:
     """`runs/dqn-CartPole-v1-hl_gauss-s0`, with the preset after the environment if there is one."""
-    env = recipe.env.replace("/", "-").replace(":", "-")
+    env = in_file_names(recipe.env)
     preset = f"-{recipe.preset}" if recipe.preset else ""
     return Path("runs") / f"{recipe.agent}-{env}{preset}-{recipe.value_loss.name}{suffix}-s{recipe.seed}"
 

@@ -14,6 +14,7 @@ from catzoo.hparams.schema import check_name
 from catzoo.hparams.tuning.samplers import PRUNERS, SAMPLERS, same_point
 from catzoo.hparams.tuning.space import Space, resolve_space
 from catzoo.zoo.catalogue.recipe_files import find_recipe
+from catzoo.zoo.environments.names import in_file_names
 from catzoo.zoo.environments.selection import expand
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.launch.jobs import Job
@@ -87,7 +88,7 @@ class Plan:
     def job(self, folder: Path, title: str, env: str, seed: int, chosen: Mapping[str, Any]) -> Job:
         """One run, in a folder of its own."""
         recipe = self.recipe(env, seed, chosen)
-        name = f"{title}-{env.replace('/', '-').replace(':', '-')}-s{seed}"
+        name = f"{title}-{in_file_names(env)}-s{seed}"
         said = merge(self.overrides, self.space.overrides(self.recipes[env], chosen) if chosen else {})
         arguments = {
             "agent": self.agent,

@@ -10,6 +10,7 @@ from typing import Any
 
 from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.hparams.paths import Typed, path_of
+from catzoo.zoo.environments.names import in_file_names
 from catzoo.zoo.folders.study_folder import StudyFolder, differing
 from catzoo.zoo.launch.train_many import check_jobs
 from catzoo.zoo.system.console import pasteable, say, waiting
@@ -144,7 +145,7 @@ def _where(storage: Typed) -> str:
 
 def default_folder(plan: Plan) -> Path:
     """`studies/dqn-CartPole-v1-hl_gauss`, with the preset after the environment if there is one."""
-    envs = "+".join(env.replace("/", "-").replace(":", "-") for env in plan.recipes)
+    envs = "+".join(map(in_file_names, plan.recipes))
     name = envs if len(envs) <= 80 else f"{len(plan.recipes)}-environments"
     preset = f"-{plan.preset}" if plan.preset else ""
     return Path("studies") / f"{plan.agent}-{name}{preset}-{plan.loss}"

@@ -11,6 +11,7 @@ from gymnasium.vector import VectorEnv
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.zoo.environments.making import make_env
 from catzoo.zoo.environments.protocols import protocol_of
+from catzoo.zoo.environments.variants import is_variant
 
 CELLS = (
     "#4EA8DE",
@@ -164,7 +165,7 @@ def open_view(recipe: Recipe) -> tuple[VectorEnv, View]:
         RecipeError: it cannot draw itself.
     """
     family = protocol_of(recipe.env).name
-    if family == "atari-sticky":
+    if family == "atari-sticky" and not is_variant(recipe.env):  # whose consoles draw themselves
         return make_env(recipe.env, 1, recipe.env_options), AtariScreen(recipe)
     if family == "minatar-sticky":
         env = make_env(recipe.env, 1, recipe.env_options)

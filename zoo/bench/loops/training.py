@@ -46,6 +46,7 @@ from catzoo.hparams.schema import check_name
 from catzoo.zoo.bench.loops.job import KEY, Job
 from catzoo.zoo.bench.loops.loop_summary import print_table, summarise
 from catzoo.zoo.bench.rows import Row, append_results, stamp, whole
+from catzoo.zoo.environments.names import in_file_names
 from catzoo.zoo.system.console import pasteable, say
 from catzoo.zoo.system.digits import score
 
@@ -260,7 +261,7 @@ def _csv_file(out: Path | None, env: str) -> Path | None:
     if out is None:
         return None
     out = path_of(out)
-    return out if out.suffix == ".csv" else out / f"training-{env.replace('/', '-').replace(':', '-')}.csv"
+    return out if out.suffix == ".csv" else out / f"training-{in_file_names(env)}.csv"
 
 
 def _read(file: Path | None) -> list[Row]:
