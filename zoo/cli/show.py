@@ -14,6 +14,7 @@ import yaml
 from catzoo.hparams.schema import types_of
 from catzoo.zoo.catalogue.recipe_files import find_recipe, recipe_source
 from catzoo.zoo.cli.listing import print_scores
+from catzoo.zoo.environments.names import games_of, in_one_run
 from catzoo.zoo.system.console import print_table, say
 
 EXAMPLES = """\
@@ -44,11 +45,12 @@ def show(agent: str, env: str | None = None, loss: str | None = None, preset: st
     """
     source = recipe_source(agent)
     presets = source.get("presets", {})
-    chosen = env or presets.get(preset, {}).get("for") or next(iter(source["environments"]))
+    chosen = in_one_run(env or "") or presets.get(preset, {}).get("for") or next(iter(source["environments"]))
     if chosen not in source["environments"]:
         from catzoo.zoo.environments.registry import find_spec
 
-        find_spec(chosen)
+        for game in games_of(chosen):
+            find_spec(game)
     recipe = find_recipe(agent, chosen, loss, preset=preset)
     say(f"{agent}: {source.get('description', '')}\n")
     docs = field_docs(type(recipe))

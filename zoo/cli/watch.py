@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", type=path, help=RUN)
     parser.add_argument("--out", metavar="FILE", type=path, required=True, help="an .mp4 or .gif file")
     parser.add_argument("--seed", metavar="N", type=natural, default=0, help="of the episode; default 0")
+    parser.add_argument("--game", metavar="ID", help="of a run with several; default the first")
     parser.add_argument("--max-steps", metavar="N", type=positive, default=3_000, help="default 3000")
     add_best_and_trust(parser)
 

@@ -10,6 +10,7 @@
 * CartPole, Acrobot, MountainCar, Pendulum: **classic-control**. As Gymnasium registers them.
 * Gymnasium's MuJoCo tasks: **mujoco-v5** and **mujoco-v4**, whose rewards differ. As registered.
 * `dmc/*`: **dmc**. DeepMind Control, every action held for two of its steps, its own time limit.
+* `GAME+GAME`: **many-games**. Each under its own protocol, with the actions of its whole family.
 * the rest: **gymnasium**. As registered, with its own time limit.
 
 Atari runs on ALE's C++ vector environment, its variants and everything else on `gymnasium.vector`. Where
@@ -26,9 +27,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from catzoo.hparams import RecipeError
 from catzoo.zoo.environments.atari import make_atari
+from catzoo.zoo.environments.many_games import ManyGames
 from catzoo.zoo.environments.mujoco import prepare_mujoco
 from catzoo.zoo.environments.plain_env import plain
-from catzoo.zoo.environments.protocols import Protocol, protocol_of
+from catzoo.zoo.environments.protocols import MANY, Protocol, protocol_of, protocols_of_games
 from catzoo.zoo.environments.registry import find_spec, in_short
 from catzoo.zoo.environments.unit_actions import UnitActions, in_words, problem_of_box
 
@@ -65,6 +67,8 @@ def make_env(env: str, num_envs: int, options: dict[str, Any] | None = None, **r
 
 def make_under(protocol: Protocol, num_envs: int, **render: Any) -> VectorEnv:
     """As `make_env`, under a protocol that is known already."""
+    if protocol.name == MANY:
+        return _make_many(protocol, num_envs, render)
     if protocol.name.startswith("atari"):
         made = make_atari(protocol, num_envs, **render)
     else:
@@ -74,6 +78,22 @@ def make_under(protocol: Protocol, num_envs: int, **render: Any) -> VectorEnv:
         made.close()
         raise RecipeError(f"{protocol.env}: {problem}")
     return UnitActions(made) if isinstance(made.single_action_space, gym.spaces.Box) else made
+
+
+def _make_many(protocol: Protocol, num_envs: int, render: dict[str, Any]) -> VectorEnv:
+    each = protocols_of_games(protocol)
+    if num_envs < len(each):
+        raise RecipeError(f"num_envs={num_envs}: {len(each)} games need an environment each, at least")
+    parts: list[VectorEnv] = []
+    try:
+        for index, one in enumerate(each):
+            share = (num_envs - index - 1) // len(each) + 1
+            parts.append(make_under(one, share, **render))
+        return ManyGames(parts, [one.env for one in each])
+    except RecipeError:
+        for part in parts:
+            part.close()
+        raise
 
 
 def _problem(action: gym.Space, observation: gym.Space) -> str | None:

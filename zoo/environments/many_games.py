@@ -14,18 +14,76 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
 from catzoo.hparams import RecipeError
-
-BETWEEN = "+"
-"""Between the names of games."""
+from catzoo.zoo.environments.names import TOGETHER
 
 
-def games_of(env: str) -> list[str]:
-    """The games in a name: one for most environments."""
-    return env.split(BETWEEN)
+def common_spaces(parts: Sequence[VectorEnv], names: Sequence[str]) -> tuple[gym.spaces.Box, gym.Space]:
+    """Spaces of observations and actions that hold those of every game.
+
+    Raises:
+        RecipeError: there are none.
+    """
+    seen = [part.single_observation_space for part in parts]
+    first = seen[0]
+    for name, space in zip(names, seen, strict=True):
+        if len(space.shape) != len(first.shape) or space.dtype != first.dtype:
+            raise RecipeError(
+                f"{name}: observations {list(space.shape)} of {space.dtype} do not go with those of "
+                f"{names[0]}, {list(first.shape)} of {first.dtype}, in one network"
+            )
+    shape = tuple(max(sizes) for sizes in zip(*(space.shape for space in seen), strict=True))
+    low, high = min(float(space.low.min()) for space in seen), max(float(space.high.max()) for space in seen)
+    return gym.spaces.Box(min(low, 0), max(high, 0), shape, first.dtype), _common_actions(parts, names)
+
+
+def _common_actions(parts: Sequence[VectorEnv], names: Sequence[str]) -> gym.Space:
+    spaces = [part.single_action_space for part in parts]
+    if all(isinstance(space, gym.spaces.Discrete) for space in spaces):
+        return gym.spaces.Discrete(max(int(space.n) for space in spaces))
+    if all(isinstance(space, gym.spaces.Box) for space in spaces):
+        return gym.spaces.Box(-1.0, 1.0, (max(space.shape[0] for space in spaces),), np.float32)
+    raise RecipeError(f"{TOGETHER.join(names)}: some have discrete actions, and some continuous ones")
+
+
+class FilledUp(VectorWrapper):
+    """A game in spaces that hold its own, see `common_spaces`."""
+
+    def __init__(self, env: VectorEnv, observation: gym.spaces.Box, action: gym.Space) -> None:
+        super().__init__(env)
+        self.single_observation_space, self.single_action_space = observation, action
+        self.observation_space, self.action_space = (
+            batch_space(space, env.num_envs) for space in (observation, action)
+        )
+
+    def reset(self, **kwargs: Any) -> tuple[np.ndarray, dict[str, Any]]:
+        """As the game's, filled up."""
+        observation, infos = self.env.reset(**kwargs)
+        return self._filled(observation), infos
+
+    def step(self, actions: Any) -> tuple[np.ndarray, Any, Any, Any, dict[str, Any]]:
+        """As the game's, `final_obs` filled up too."""
+        space = self.env.single_action_space
+        if isinstance(space, gym.spaces.Discrete):
+            actions = np.where(np.asarray(actions) < space.n, actions, 0)
+        else:
+            actions = actions[:, : space.shape[0]]
+        observation, reward, terminated, truncated, infos = self.env.step(actions)
+        if "final_obs" in infos:
+            final = np.full(self.num_envs, None, dtype=object)
+            for i in np.flatnonzero(terminated | truncated):
+                final[i] = self._filled(infos["final_obs"][i][None])[0]
+            infos = {**infos, "final_obs": final}
+        return self._filled(observation), reward, terminated, truncated, infos
+
+    def _filled(self, observation: np.ndarray) -> np.ndarray:
+        space = self.single_observation_space
+        filled = np.zeros((len(observation), *space.shape), space.dtype)
+        filled[tuple(slice(size) for size in observation.shape)] = observation
+        return filled
 
 
 class ManyGames(VectorEnv):
@@ -37,87 +95,44 @@ class ManyGames(VectorEnv):
         names: of the games.
 
     Raises:
-        RecipeError: spaces that cannot be filled up to one, or another kind of autoreset.
+        RecipeError: see `common_spaces`, or another kind of autoreset.
     """
 
     def __init__(self, parts: Sequence[VectorEnv], names: Sequence[str]) -> None:
-        self.parts, self.names = list(parts), list(names)
+        spaces = common_spaces(parts, names)
+        if any(part.metadata.get("autoreset_mode") != AutoresetMode.SAME_STEP for part in parts):
+            raise RecipeError(f"{TOGETHER.join(names)}: one begins its episodes in a step of their own")
+        self.parts, self.names = [FilledUp(part, *spaces) for part in parts], list(names)
         self.num_envs = sum(part.num_envs for part in parts)
         self.rows = [slice(index, None, len(parts)) for index in range(len(parts))]
-        if any(part.metadata.get("autoreset_mode") != AutoresetMode.SAME_STEP for part in parts):
-            raise RecipeError(
-                f"{BETWEEN.join(names)}: one of them begins new episodes in a step of their own"
-            )
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
-        self.single_observation_space = self._observations([part.single_observation_space for part in parts])
-        self.single_action_space = self._actions([part.single_action_space for part in parts])
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
-
-    def _observations(self, spaces: Sequence[gym.spaces.Box]) -> gym.spaces.Box:
-        first = spaces[0]
-        for name, space in zip(self.names, spaces, strict=True):
-            if len(space.shape) != len(first.shape) or space.dtype != first.dtype:
-                raise RecipeError(
-                    f"{name}: observations {list(space.shape)} of {space.dtype} do not go with those of "
-                    f"{self.names[0]}, {list(first.shape)} of {first.dtype}, in one network"
-                )
-        shape = tuple(max(sizes) for sizes in zip(*(space.shape for space in spaces), strict=True))
-        low = min(float(space.low.min()) for space in spaces)
-        high = max(float(space.high.max()) for space in spaces)
-        return gym.spaces.Box(min(low, 0), max(high, 0), shape, first.dtype)
-
-    def _actions(self, spaces: Sequence[gym.Space]) -> gym.Space:
-        if all(isinstance(space, gym.spaces.Discrete) for space in spaces):
-            return gym.spaces.Discrete(max(int(space.n) for space in spaces))
-        if all(isinstance(space, gym.spaces.Box) for space in spaces):
-            return gym.spaces.Box(-1.0, 1.0, (max(space.shape[0] for space in spaces),), np.float32)
-        raise RecipeError(f"{BETWEEN.join(self.names)}: some have discrete actions, and some continuous ones")
+        self.single_observation_space, self.single_action_space = spaces
+        self.observation_space, self.action_space = (batch_space(space, self.num_envs) for space in spaces)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """First observations [N, ...]; the environments of a game are seeded from `seed` + N · its number."""
-        observation = self._empty()
-        for index, part in enumerate(self.parts):
+        observation = np.empty(self.observation_space.shape, self.observation_space.dtype)
+        for index, (part, rows) in enumerate(zip(self.parts, self.rows, strict=True)):
             own = None if seed is None else seed + index * self.num_envs
-            self._fill(observation[self.rows[index]], part.reset(seed=own, options=options)[0])
+            observation[rows], _ = part.reset(seed=own, options=options)
         return observation, {}
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """As each game's; `final_obs` [N] is filled up too."""
-        observation, reward = self._empty(), np.zeros(self.num_envs)
+        """As each game's."""
+        observation = np.empty(self.observation_space.shape, self.observation_space.dtype)
+        reward = np.zeros(self.num_envs)
         terminated, truncated = np.zeros((2, self.num_envs), dtype=bool)
-        final: np.ndarray = np.full(self.num_envs, None, dtype=object)
+        final = np.full(self.num_envs, None, dtype=object)
         for part, rows in zip(self.parts, self.rows, strict=True):
-            own = self._own(part.single_action_space, np.asarray(actions)[rows])
-            seen, reward[rows], terminated[rows], truncated[rows], infos = part.step(own)
-            self._fill(observation[rows], seen)
-            for i in np.flatnonzero(terminated[rows] | truncated[rows]):
-                final[rows.start + i * len(self.parts)] = self._filled(infos["final_obs"][i])
-        ended = terminated | truncated
-        return observation, reward, terminated, truncated, {"final_obs": final} if ended.any() else {}
-
-    @staticmethod
-    def _own(space: gym.Space, actions: np.ndarray) -> np.ndarray:
-        """A game's own actions for those of the agent."""
-        if isinstance(space, gym.spaces.Discrete):
-            return np.where(actions < space.n, actions, 0)
-        return actions[:, : space.shape[0]]
-
-    def _empty(self) -> np.ndarray:
-        return np.zeros(
-            (self.num_envs, *self.single_observation_space.shape), self.single_observation_space.dtype
-        )
-
-    def _filled(self, observation: np.ndarray) -> np.ndarray:
-        one = np.zeros(self.single_observation_space.shape, self.single_observation_space.dtype)
-        self._fill(one[None], observation[None])
-        return one
-
-    @staticmethod
-    def _fill(into: np.ndarray, observation: np.ndarray) -> None:
-        into[tuple(slice(size) for size in observation.shape)] = observation
+            observation[rows], reward[rows], terminated[rows], truncated[rows], infos = part.step(
+                actions[rows]
+            )
+            if "final_obs" in infos:
+                final[rows] = infos["final_obs"]
+        ended = (terminated | truncated).any()
+        return observation, reward, terminated, truncated, {"final_obs": final} if ended else {}
 
     def close_extras(self, **kwargs: Any) -> None:
         """Closes every game."""
@@ -132,7 +147,7 @@ class ManyGames(VectorEnv):
         """
         from catzoo.agents.collecting.simulators import UnknownStateError, simulator_state  # brings torch
 
-        states = [simulator_state(part) for part in self.parts]
+        states = [simulator_state(part.env) for part in self.parts]
         if None in states:
             raise UnknownStateError(self.names[states.index(None)])
         return {str(index): state for index, state in enumerate(states)}
@@ -142,4 +157,4 @@ class ManyGames(VectorEnv):
         from catzoo.agents.collecting.simulators import restore_simulator
 
         for index, part in enumerate(self.parts):
-            restore_simulator(part, state[str(index)])
+            restore_simulator(part.env, state[str(index)])

@@ -12,12 +12,18 @@ as `ALE/*`. The sets:
   2 and 16 by 2), the game as it comes up among them. "Stop Regressing" (Farebrother et al. 2024) trains on 63
   and on 29 variants; which those are is not known here, so that no set is called so.
 * `mujoco-5`: the five locomotion tasks of MuJoCo that most papers report, in Gymnasium's version 5.
+
+Games with a `+` between them are one environment, which one network plays:
+`MinAtar/Breakout+MinAtar/Freeway`, or a whole set, `+minatar-5`.
 """
 
 from __future__ import annotations
 
 import re
+import zlib
 
+from catzoo.hparams import RecipeError
+from catzoo.hparams.schema import brief
 from catzoo.zoo.environments.variants import in_order, split, variants
 
 _ATARI_5 = "BattleZone DoubleDunk NameThisGame Phoenix Qbert"
@@ -56,14 +62,50 @@ SETS: dict[str, tuple[str, ...]] = {
 """Names that stand for several environments."""
 
 
+TOGETHER = "+"
+"""Between the names of games that one network plays in one run; before a set of which it plays all."""
+LONGEST = 120
+"""Letters of an environment in the name of a file."""
+
+
 def is_list(env: str) -> bool:
     """Whether the words after `--env` are anything but one plain id: `atari-7` is a mistaken set."""
     like_a_set = re.fullmatch(r"((min)?atari?|mujoco|asteroids|space[-_]?invaders)[-_]?\d+k?", env.lower())
     return "," in env or bool(like_a_set) or is_pattern(env)
 
 
+def games_of(env: str) -> list[str]:
+    """The games behind a name, of which most have one: `MinAtar/Breakout+MinAtar/Freeway` has two."""
+    return env.split(TOGETHER)
+
+
+def distinct_games(env: str) -> list[str]:
+    """The games behind a name of several.
+
+    Raises:
+        RecipeError: one is missing, named twice, or a set or a pattern itself.
+    """
+    games = games_of(env)
+    plain = all(game and not is_pattern(game) and game.lower() not in SETS for game in games)
+    if not plain or len(set(map(canonical, games))) < len(games):
+        raise RecipeError(
+            f"{brief(env)}: name every game once, with {TOGETHER} between two, or one whole set, such as "
+            f"{TOGETHER}minatar-5"
+        )
+    return games
+
+
+def in_one_run(env: str) -> str:
+    """A set's games as one environment, `+minatar-5`; any other name as it is."""
+    games = SETS.get(env[1:].lower()) if env.startswith(TOGETHER) else None
+    return env if games is None else TOGETHER.join(games)
+
+
 def canonical(env: str) -> str:
     """The registered id behind a name: `MinAtar/Breakout` is `MinAtar/Breakout-v1`."""
+    games = games_of(env)
+    if len(games) > 1:
+        return TOGETHER.join(map(canonical, games))
     return f"{env}-v1" if env.startswith("MinAtar/") and "-v" not in env else in_order(env)
 
 
@@ -73,5 +115,11 @@ def is_pattern(word: str) -> bool:
 
 
 def in_file_names(env: str) -> str:
-    """What an environment is called in the names of files: `ALE-Asteroids-v5-mode5-difficulty3`."""
-    return re.sub("[/:?&]", "-", env).replace("=", "")
+    """What an environment is called in the names of files: `ALE-Asteroids-v5-mode5-difficulty3`.
+
+    Games that would make a name too long are counted, and told from others by a sum over their names.
+    """
+    name = re.sub("[/:?&]", "-", env).replace("=", "")
+    if len(name) > LONGEST and TOGETHER in env:
+        return f"{len(games_of(env))}-games-{zlib.crc32(env.encode()):08x}"
+    return name

@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from catzoo.zoo.environments.names import canonical
+from catzoo.zoo.environments.names import TOGETHER, canonical, distinct_games
 from catzoo.zoo.environments.registry import find_spec
 
 EPISODE_CAP = 27_000
@@ -49,12 +49,20 @@ MUJOCO = re.compile(
 )
 """Gymnasium's tasks; what its versions 4 and 5 reward differs, so that their scores do not compare."""
 DMC = {"action_repeat": 2}
+MANY = "many-games"
+"""Several games, each under a protocol of its own."""
 MINATAR = {"sticky_action_prob": 0.1, "difficulty_ramping": True}
 
 
 def protocol_of(env: str, options: dict[str, Any] | None = None) -> Protocol:
     """The protocol of an environment, with the recipe's options over its defaults."""
     env, options = canonical(env), options or {}
+    if TOGETHER in env:
+        games = distinct_games(env)
+        each = [protocol_of(game, {**_same_actions(game), **options}) for game in games]
+        frames = {one.frames_per_step for one in each}
+        settings = {"games": [one.to_dict() for one in each]}
+        return Protocol(MANY, env, settings, frames_per_step=frames.pop() if len(frames) == 1 else 1)
     if env.startswith("ALE/"):
         settings = {**ATARI, **options}
         sticky = settings["repeat_action_probability"] != 0
@@ -71,8 +79,23 @@ def protocol_of(env: str, options: dict[str, Any] | None = None) -> Protocol:
     return Protocol("classic-control" if env.startswith(CLASSIC_CONTROL) else "gymnasium", env, options)
 
 
+def _same_actions(game: str) -> dict[str, Any]:
+    """Options by which an action means the same in all games of a family."""
+    if game.startswith("ALE/"):
+        return {"full_action_space": True}
+    return {"use_minimal_action_set": False} if game.startswith("MinAtar/") else {}
+
+
+def protocols_of_games(protocol: Protocol) -> list[Protocol]:
+    """Of several games, each one's."""
+    return [Protocol(**one) for one in protocol.settings["games"]]
+
+
 def with_limit(protocol: Protocol, most: int) -> Protocol:
     """The same with episodes of at most `most` agent steps, where they may be longer."""
+    if protocol.name == MANY:
+        each = [with_limit(one, most).to_dict() for one in protocols_of_games(protocol)]
+        return replace(protocol, settings={"games": each})
     if protocol.name.startswith("atari"):
         key, most = "max_num_frames_per_episode", most * protocol.frames_per_step
         own = protocol.settings[key]

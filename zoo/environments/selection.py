@@ -7,7 +7,7 @@ import itertools
 import re
 
 from catzoo.hparams import RecipeError, nearest
-from catzoo.zoo.environments.names import SETS, canonical, is_pattern
+from catzoo.zoo.environments.names import SETS, TOGETHER, canonical, distinct_games, in_one_run, is_pattern
 from catzoo.zoo.environments.variants import in_words, is_variant, split, switches_of
 
 
@@ -26,7 +26,9 @@ def expand(env: str) -> list[str]:
     for word in (part.strip() for part in env.split(",")):
         if not word:
             raise RecipeError(f"--env {env!r}: an empty name in the list")
-        if is_pattern(word):
+        if TOGETHER in word:
+            names = (_together(in_one_run(word)),)
+        elif is_pattern(word):
             names = _variants(word) if is_variant(word) else _matches(word)
         else:
             names = SETS.get(word.lower()) or (word,)
@@ -36,6 +38,16 @@ def expand(env: str) -> list[str]:
         for name in names:
             found.setdefault(canonical(name), name)  # MinAtar/Breakout and MinAtar/Breakout-v1 are one game
     return list(found.values())
+
+
+def _together(word: str) -> str:
+    """Games that one network plays, each looked up."""
+    from catzoo.zoo.environments.registry import find_spec
+
+    for game in distinct_games(word):
+        _offer_sets(game)
+        find_spec(game)
+    return word
 
 
 def _offer_sets(word: str) -> None:

@@ -18,7 +18,7 @@ from catzoo.hparams.paths import path_of
 from catzoo.hparams.recipe import ADAPTIVE
 from catzoo.losses.base import says
 from catzoo.zoo.environments.making import make_under, stream_seed
-from catzoo.zoo.environments.names import canonical
+from catzoo.zoo.environments.names import canonical, games_of
 from catzoo.zoo.environments.protocols import Protocol, protocol_of
 from catzoo.zoo.environments.unit_actions import in_words
 from catzoo.zoo.system.console import say
@@ -42,11 +42,12 @@ def build_env(recipe: Recipe, num_envs: int, protocol: Protocol | None = None, *
 
     Args:
         recipe: names it.
-        num_envs: how many to step together.
+        num_envs: how many to step together; of several games at least one each.
         protocol: the recipe's, where it is known already.
         render: see `make_env`.
     """
-    return make_under(protocol or protocol_of(recipe.env, recipe.env_options), num_envs, **render)
+    protocol = protocol or protocol_of(recipe.env, recipe.env_options)
+    return make_under(protocol, max(num_envs, len(games_of(recipe.env))), **render)
 
 
 def build_training_env(recipe: Recipe, protocol: Protocol | None = None) -> VectorEnv:
@@ -56,6 +57,8 @@ def build_training_env(recipe: Recipe, protocol: Protocol | None = None) -> Vect
     """
     protocol = protocol or protocol_of(recipe.env, recipe.env_options)
     if getattr(recipe, "life_loss_ends", False):
+        if len(games_of(recipe.env)) > 1:
+            raise RecipeError("life_loss_ends=true does not go with several games in one run")
         if not recipe.env.startswith("ALE/"):
             raise RecipeError(f"life_loss_ends=true: {recipe.env} has no lives to lose, only ALE/ has")
         protocol = dataclasses.replace(protocol, settings={**protocol.settings, "life_loss_info": True})

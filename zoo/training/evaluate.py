@@ -12,7 +12,7 @@ import numpy as np
 
 from catzoo.hparams import Playing, Recipe
 from catzoo.zoo.environments.making import stream_seed
-from catzoo.zoo.environments.many_games import games_of
+from catzoo.zoo.environments.names import games_of
 from catzoo.zoo.environments.protocols import Protocol, protocol_of, with_limit
 from catzoo.zoo.statistics.intervals import bootstrap_interval, contrast_interval
 from catzoo.zoo.system.provenance import cpu_model, versions

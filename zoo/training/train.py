@@ -10,6 +10,7 @@ from catzoo.hparams import Recipe, RecipeError, plain_overrides
 from catzoo.hparams.paths import Typed
 from catzoo.hparams.schema import brief
 from catzoo.zoo.catalogue.recipe_files import find_recipe
+from catzoo.zoo.environments.names import in_one_run
 from catzoo.zoo.folders.recipe_sources import Source, recipes_from
 from catzoo.zoo.folders.run_folder import Run, default_folder, finished_result
 from catzoo.zoo.system.console import say, waiting
@@ -106,7 +107,7 @@ def _asked(
         return found[0].recipe, found[0].suffix
     if agent is None or env is None:
         raise RecipeError("name an agent and an environment, or a recipe with --from")
-    return find_recipe(agent, env, loss, said, preset), ""
+    return find_recipe(agent, in_one_run(env), loss, said, preset), ""
 
 
 def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[str, Any]:

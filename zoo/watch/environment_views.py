@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from catzoo.hparams import Recipe, RecipeError
-from catzoo.zoo.environments.making import make_env
-from catzoo.zoo.environments.protocols import protocol_of
+from catzoo.hparams import Recipe, RecipeError, nearest
+from catzoo.hparams.schema import brief
+from catzoo.zoo.environments.making import make_env, make_under
+from catzoo.zoo.environments.many_games import FilledUp, common_spaces
+from catzoo.zoo.environments.names import canonical, games_of
+from catzoo.zoo.environments.protocols import protocol_of, protocols_of_games
 from catzoo.zoo.environments.variants import is_variant
 
 CELLS = (
@@ -158,12 +162,33 @@ class AtariScreen(View):
         self.env.close()
 
 
-def open_view(recipe: Recipe) -> tuple[VectorEnv, View]:
+def open_view(recipe: Recipe, game: str | None = None) -> tuple[VectorEnv, View]:
     """The recipe's environment, and what shows it.
 
+    Args:
+        recipe: names it.
+        game: of several games, the one to play; the first by default.
+
     Raises:
-        RecipeError: it cannot draw itself.
+        RecipeError: it cannot draw itself, or there is no such game.
     """
+    games = games_of(recipe.env)
+    wanted = canonical(game or games[0])
+    if wanted not in map(canonical, games):
+        raise RecipeError(f"game={brief(wanted)}: {brief(recipe.env)} is not that{nearest(wanted, games)}")
+    if len(games) == 1:
+        return _open_view(recipe)
+    protocol = protocol_of(recipe.env, recipe.env_options)
+    parts = [make_under(one, 1) for one in protocols_of_games(protocol)]
+    spaces = common_spaces(parts, games)
+    for part in parts:
+        part.close()
+    (own,) = (one for one in protocols_of_games(protocol) if one.env == wanted)
+    env, view = _open_view(dataclasses.replace(recipe, env=wanted, env_options=own.settings))
+    return FilledUp(env, *spaces), view
+
+
+def _open_view(recipe: Recipe) -> tuple[VectorEnv, View]:
     family = protocol_of(recipe.env).name
     if family == "atari-sticky" and not is_variant(recipe.env):  # whose consoles draw themselves
         return make_env(recipe.env, 1, recipe.env_options), AtariScreen(recipe)

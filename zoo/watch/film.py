@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from catzoo.hparams import Recipe, RecipeError
 from catzoo.hparams.paths import Typed, path_of
 from catzoo.hparams.published_files import replace
 from catzoo.zoo.environments.making import stream_seed
-from catzoo.zoo.environments.names import canonical
+from catzoo.zoo.environments.names import canonical, games_of
 from catzoo.zoo.pictures import style
 from catzoo.zoo.system.disk_space import check_writable
 from catzoo.zoo.training.torch_state import own_torch
@@ -43,6 +44,7 @@ def watch(
     seed: int = 0,
     max_steps: int = 3000,
     fps: int | None = None,
+    game: str | None = None,
     progress: Callable[[int, int], None] | None = None,
     best: bool = False,
     trust: bool = False,
@@ -58,6 +60,7 @@ def watch(
         seed: of the episode; another one is another episode.
         max_steps: where to cut an episode that does not end.
         fps: pictures a second; by default the environment's own speed.
+        game: of a run with several, the one to play; the first by default.
         progress: called with (steps drawn, steps of the episode).
         best: see `load_agent`.
         trust: see `load_agent`.
@@ -76,7 +79,7 @@ def watch(
     if fps is not None and not 1 <= fps <= MOST_FPS:
         raise RecipeError(f"fps={fps}: must be between 1 and {MOST_FPS}")
     recipe, agent = open_agent(run, best=best, trust=trust)
-    env, view = open_view(recipe)
+    env, view = open_view(recipe, game)
     try:
         episode = play(agent, env, view, stream_seed(seed, f"watch {canonical(recipe.env)}"), max_steps)
         own_fps, names = view.fps, view.actions
@@ -88,7 +91,8 @@ def watch(
     elif not names:
         count = len((episode.chances or episode.values)[0])
         names = known_names(recipe.env) or [str(action) for action in range(count)]
-    caption = _caption(recipe, agent, names)
+    shown = dataclasses.replace(recipe, env=game or games_of(recipe.env)[0])
+    caption = _caption(shown, agent, names)
     write = _write_gif if out.suffix.lower() == ".gif" else _write_mp4
     frames = _publish(out, lambda file: write(file, episode, caption, fps, own_fps, progress))
     return {"out": str(typed), "steps": len(episode), "return": sum(episode.rewards), "frames": frames}

@@ -34,6 +34,7 @@ KINDS = {
     "td3": ("td3", "Pendulum-v1", "two_hot", ["num_envs=2", "least_noise=0.01", "noise=0.4"]),
     "ppo": ("ppo", "Pendulum-v1", "hl_gauss", ["normalize.observation=true", "batch_size=4"]),
     "ppo, ahead": ("ppo", "MinAtar/Breakout", "mse", ["compute.overlap=true", "network.width=0.2"]),
+    "impala, many games": ("impala", "MinAtar/Breakout+MinAtar/Freeway", "mse", ["network.width=0.2"]),
     "impala, ahead": ("impala", "CartPole-v1", "c51", ["compute.overlap=true"]),
 }
 

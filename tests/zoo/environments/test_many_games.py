@@ -6,7 +6,14 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from catzoo.hparams import RecipeError
+from catzoo.zoo.environments.making import make_under
 from catzoo.zoo.environments.many_games import ManyGames
+from catzoo.zoo.environments.names import SETS, canonical, games_of, in_file_names, in_one_run
+from catzoo.zoo.environments.protocols import protocol_of, protocols_of_games, with_limit
+from catzoo.zoo.environments.selection import expand
+from catzoo.zoo.training.evaluate import evaluate
+from catzoo.zoo.training.train import train
+from catzoo.zoo.watch.film import watch
 
 
 class Counting(gym.Env):
@@ -115,3 +122,63 @@ def test_a_state_goes_on():
 def test_games_that_do_not_go_together(parts, words):
     with pytest.raises(RecipeError, match=words):
         ManyGames(parts, ["a", "b"])
+
+
+TWO = "MinAtar/Breakout+MinAtar/Freeway"
+
+
+def test_names_of_several_games():
+    assert games_of(TWO) == ["MinAtar/Breakout", "MinAtar/Freeway"]
+    assert canonical(TWO) == "MinAtar/Breakout-v1+MinAtar/Freeway-v1"
+    assert in_file_names(TWO) == "MinAtar-Breakout+MinAtar-Freeway"
+    assert games_of(in_one_run("+minatar-5")) == list(SETS["minatar-5"])
+    long = in_one_run("+asteroids-66")
+    assert in_file_names(long).startswith("66-games-")
+    assert in_file_names(long) != in_file_names(long.replace("mode=5", "mode=6", 1))
+    assert expand(f"{TWO},+minatar-5") == [TWO, in_one_run("+minatar-5")]
+
+
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        ("MinAtar/Breakout+", "name every game once"),
+        ("+minatar-6", "name every game once"),
+        ("MinAtar/Breakout+minatar-5", "name every game once, with . between two, or one whole set"),
+        ("MinAtar/Breakout+MinAtar/Breakout", "name every game once"),
+        ("MinAtar/Breakout+MinAtar/Freewy", "did you mean MinAtar/Freeway"),
+    ],
+)
+def test_words_that_name_no_games(word, line):
+    with pytest.raises(RecipeError, match=line):
+        expand(word)
+    with pytest.raises(RecipeError, match=line):
+        make_under(protocol_of(word), 4)
+
+
+def test_actions_mean_the_same_in_all_games_of_a_family():
+    protocol = protocol_of(TWO, {"sticky_action_prob": 0.0})
+    assert protocol.name == "many-games"
+    for one in protocols_of_games(with_limit(protocol, 50)):
+        assert one.settings["use_minimal_action_set"] is False
+        assert (one.settings["sticky_action_prob"], one.settings["max_episode_steps"]) == (0.0, 50)
+    made = make_under(protocol, 5)
+    assert made.single_action_space == gym.spaces.Discrete(6)
+    assert made.single_observation_space.shape == (10, 10, 7)
+    assert [part.num_envs for part in made.parts] == [3, 2]
+    made.close()
+    with pytest.raises(RecipeError, match="num_envs=1: 2 games need an environment each"):
+        make_under(protocol, 1)
+
+
+def test_a_run_has_a_score_for_each_and_a_film_of_one(tmp_path):
+    small = ["num_envs=4", "rollout_length=5", "batch_size=20", "eval.episodes=3", "network.width=0.2",
+             "eval.share=100", "env_options={max_episode_steps: 40}"]  # fmt: skip
+    result = train("impala", TWO, loss="mse", steps=40, run_dir=tmp_path / "run", overrides=small)
+    assert {game: own["episodes"] for game, own in result["games"].items()} == dict.fromkeys(games_of(TWO), 2)
+    means = [own["mean_return"] for own in result["games"].values()]
+    assert result["mean_return"] == pytest.approx(np.mean(means))
+    assert evaluate(tmp_path / "run")["games"] == result["games"]
+    film = watch(tmp_path / "run", tmp_path / "film.gif", game="MinAtar/Freeway", max_steps=4)
+    assert film["steps"] == 4
+    with pytest.raises(RecipeError, match=r"game=MinAtar/Asterix-v1: .* is not that"):
+        watch(tmp_path / "run", tmp_path / "film.gif", game="MinAtar/Asterix")
