@@ -24,7 +24,7 @@ from catzoo.agents.learning.batches import Transitions
 from catzoo.agents.learning.ensembles import backup_ensemble
 from catzoo.agents.learning.learner import Step
 from catzoo.agents.learning.targets import follow_parameters, target_of
-from catzoo.agents.networks.actor_critic import DeterministicActorCritic
+from catzoo.agents.networks.continuous_actor_critic import DeterministicActorCritic
 from catzoo.hparams import TD3Recipe
 from catzoo.losses import ValueLoss
 

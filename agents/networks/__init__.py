@@ -1,6 +1,6 @@
 """Networks: a torso that turns an observation into features, and a head that emits K numbers per action."""
 
-from catzoo.agents.networks.actor_critic import ActorCritic, DeterministicActorCritic
+from catzoo.agents.networks.continuous_actor_critic import ActorCritic, DeterministicActorCritic
 from catzoo.agents.networks.fresh import fresh_copy
 from catzoo.agents.networks.heads import DuelingHead, LinearHead
 from catzoo.agents.networks.noisy import NoisyLinear, is_noisy, set_noise_generator

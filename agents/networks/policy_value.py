@@ -16,7 +16,10 @@ from torch import Tensor, nn
 from catzoo.agents.networks.policies import Categorical, Gaussian
 from catzoo.agents.networks.q_network import QNetwork, in_float32
 from catzoo.agents.networks.running_moments import ObservationNorm
+from catzoo.agents.networks.torsos import MLP, MinAtarCNN, NatureCNN
 
+SMALL = (MLP, MinAtarCNN, NatureCNN)
+"""Torsos whose weights begin orthogonal: it takes minutes for those of a ResNet."""
 Policy = Categorical | Gaussian
 FIRST_SPREAD = 0.01
 """Gain of the policy's last layer: at first all actions are about as likely (Andrychowicz et al. 2021)."""
@@ -25,7 +28,7 @@ FIRST_SPREAD = 0.01
 class PolicyValueNetwork(nn.Module):
     """A policy and a value, each with a torso of its own or both on one.
 
-    Weights begin orthogonal, as is usual for PPO; the value's head as that of any other network.
+    Weights of small torsos begin orthogonal, as is usual for PPO; the value's head as that of any network.
 
     Args:
         observation_shape: of one observation, as the environment gives it.
@@ -60,7 +63,8 @@ class PolicyValueNetwork(nn.Module):
         if shared:
             self.policy.torso = nn.Identity()  # its head stands on the value's
         for torso in (self.value.torso, self.policy.torso):
-            _orthogonal(torso, math.sqrt(2))
+            if isinstance(torso, SMALL):
+                _orthogonal(torso, math.sqrt(2))
         _orthogonal(self.policy.head, FIRST_SPREAD)
         self.log_std = None if discrete else nn.Parameter(torch.zeros(number))
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from catzoo.agents import EpsilonGreedy, LinearSchedule, SampledActions
-from catzoo.agents.networks.actor_critic import GaussianActor
+from catzoo.agents.networks.continuous_actor_critic import GaussianActor
 
 SPACE = gym.spaces.Box(-1, 1, (2,), np.float32)
 

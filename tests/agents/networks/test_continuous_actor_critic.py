@@ -7,7 +7,12 @@ import torch
 from torch import nn
 from torch.distributions import Normal, TanhTransform, TransformedDistribution
 
-from catzoo.agents.networks.actor_critic import ActorCritic, Critics, DeterministicActor, GaussianActor
+from catzoo.agents.networks.continuous_actor_critic import (
+    ActorCritic,
+    Critics,
+    DeterministicActor,
+    GaussianActor,
+)
 from catzoo.agents.networks.policies import SquashedGaussian
 from catzoo.agents.networks.torsos import bronet
 from catzoo.losses import LOSSES, make_value_loss
