@@ -3,8 +3,9 @@
 What is saved is data: numbers, strings, arrays, and the position of random streams, by attribute, from
 environments whose code is known to hold nothing else (`KNOWN`). Reading it back sets attributes of an
 environment made anew, and runs nothing. MuJoCo tells its own (`physics.py`). An environment of yours takes
-part by `state_dict()`, of such data, and `load_state_dict(state)`. All others, Atari's C++ among them, cannot
-be saved; a continued run then begins new episodes.
+part by `state_dict()`, of such data, and `load_state_dict(state)`, as DeepMind Control and the variants of
+Atari's games do. All others, Atari's C++ vector environment among them, cannot be saved; a continued run then
+begins new episodes.
 """
 
 from __future__ import annotations

@@ -45,6 +45,17 @@ def test_later_sections_and_the_user_win():
     assert resolved("CartPole-v1", None, "gamma=0.5").gamma == 0.5
 
 
+def test_variants_of_a_game_have_its_sections_and_may_have_their_own():
+    assert resolved("CartPole-v1?mode=1").steps == 77
+    own = {**SOURCE, "environments": {**SOURCE["environments"], "CartPole-v1?mode=2": {"steps": 78}}}
+    assert [resolve(own, env=f"CartPole-v1?mode={mode}").steps for mode in (1, 2)] == [77, 78]
+    plain, variant = (
+        find_recipe("dqn", env, preset="atari-100k").to_dict()
+        for env in ("ALE/Asteroids-v5", "ALE/Asteroids-v5?mode=5&difficulty=3")
+    )
+    assert {**plain, "env": variant["env"]} == variant
+
+
 def test_merging_keeps_neighbours():
     recipe = resolved("CartPole-v1", None, "optimizer.lr=1e-2")
     assert (recipe.optimizer.lr, recipe.optimizer.eps) == (1e-2, 1e-8)

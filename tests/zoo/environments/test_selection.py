@@ -8,7 +8,7 @@ import gymnasium as gym
 import pytest
 
 from catzoo.hparams import RecipeError
-from catzoo.zoo.environments.names import SETS, is_list
+from catzoo.zoo.environments.names import SETS, in_file_names, is_list
 from catzoo.zoo.environments.registry import find_spec
 from catzoo.zoo.environments.selection import expand
 
@@ -72,6 +72,32 @@ def test_two_names_of_one_game_are_one_game():
     assert expand("MinAtar/Breakout,MinAtar/Breakout-v1,MinAtar/B*") == ["MinAtar/Breakout"]
 
 
+def test_sets_of_variants_are_all_that_ale_has():
+    for name, game, count in (("asteroids-66", "Asteroids", 66), ("space-invaders-32", "SpaceInvaders", 32)):
+        assert is_list(name)
+        assert len(set(SETS[name])) == count
+        assert expand(name) == list(SETS[name]) == expand(f"ALE/{game}-v5?mode=*&difficulty=*")
+
+
+def test_variants_are_ids_and_their_patterns_stand_for_what_a_game_has():
+    variant = "ALE/Asteroids-v5?mode=5&difficulty=3"
+    assert not is_list(variant)
+    assert expand(f"{variant},ALE/Asteroids-v5?difficulty=3&mode=5,ALE/Asteroids-v5") == [
+        variant, "ALE/Asteroids-v5",
+    ]  # fmt: skip
+    assert expand("ALE/Pong-v5?mode=*") == ["ALE/Pong-v5?mode=0", "ALE/Pong-v5?mode=1"]
+    assert expand("ALE/Asteroids-v5?mode=3?&difficulty=0")[-1] == "ALE/Asteroids-v5?mode=31&difficulty=0"
+    assert expand("ALE/Asteroids-v5?mode=12[0-9]") == ["ALE/Asteroids-v5?mode=128"]
+    assert expand("ALE/Po[n]g-v5?difficulty=[12]") == ["ALE/Pong-v5?difficulty=1", "ALE/Pong-v5?difficulty=2"]
+    assert find_spec(variant).id == "ALE/Asteroids-v5"
+
+
+def test_variants_in_the_names_of_files():
+    assert in_file_names("ALE/Asteroids-v5?mode=5&difficulty=3") == "ALE-Asteroids-v5-mode5-difficulty3"
+    assert in_file_names("my_package:MyEnv-v0") == "my_package-MyEnv-v0"
+    assert len({in_file_names(name) for name in SETS["asteroids-66"]}) == 66
+
+
 def test_plain_ids_pass_unchanged(tmp_path, monkeypatch):
     (tmp_path / "my_package_of_games.py").write_text(
         "import gymnasium as gym\n"
@@ -97,6 +123,25 @@ def test_plain_ids_pass_unchanged(tmp_path, monkeypatch):
         ("HalfCheeta-v5", "did you mean HalfCheetah-v5?"),
         ("zzz*", "zzz*: matches no environment"),
         ("CartPole-v1,,Acrobot-v1", "an empty name"),
+        ("ALE/Asteroids-v5?mode=99", "no mode 99; the game has mode 0 to 31 and 128, difficulty 0 and 3"),
+        (
+            "ALE/Asteroids-v5?difficulty=1",
+            "no difficulty 1; the game has mode 0 to 31 and 128, difficulty 0 and",
+        ),
+        ("ALE/Pong-v5?mod=1", "unknown switch mod; did you mean mode?"),
+        ("ALE/Pong-v5?colour=1", "unknown switch colour: there are mode and difficulty"),
+        ("ALE/Pong-v5?=1", "unknown switch without a name"),
+        ("ALE/Pong-v5?mode=1&mode=1", "mode is said twice"),
+        ("ALE/Pong-v5?mode=", "must be a whole number"),
+        ("ALE/Pong-v5?mode", "must be a whole number"),
+        ("ALE/Pong-v5?mode=-1", "mode=-1: must be a whole number"),
+        ("ALE/Pongg-v5?mode=1", "did you mean ALE/Pong-v5?"),
+        ("ALE/Pong-v5?mode=7*", "matches no variant; ALE/Pong-v5 has mode 0 and 1, difficulty 0 to 3"),
+        ("ALE/Pong-v5?mode=*&colour=*", "unknown switch colour"),
+        ("CartPole-v1?mode=1", "CartPole-v1?mode=1: only Atari's games, ALE/…, have mode and difficulty"),
+        ("MinAtar/Breakout?mode=1", "only Atari's games"),
+        ("no_such_module_here:X-v0?mode=1", "only Atari's games"),
+        ("asteroids-63", "did you mean asteroids-66?; sets are"),
         ("CartPole-v1,no_such_module_here:X-v0", "cannot import no_such_module_here"),
     ],
 )

@@ -68,6 +68,8 @@ def test_beside_ours(tmp_path):
         {"env": "ALE/Pong-v5", "steps": 2_500_000, "env_options": {"repeat_action_probability": 0.0}},
         {"env": "ALE/Pong-v5", "steps": 2_500_000, "env_options": {"frameskip": 2}},
         {"env": "ALE/Surround-v5", "steps": 2_500_000},
+        {"env": "ALE/Pong-v5?mode=1", "steps": 2_500_000},
+        {"env": "ALE/Pong-v5?mode=0&difficulty=0", "steps": 2_500_000},
         {"env": "MinAtar/Breakout", "steps": 2_500_000},
     ],
 )

@@ -247,6 +247,16 @@ def test_both_atari_emulators_stay_in_step():
     screen.close()
 
 
+def test_variants_of_atari_show_their_own_screen(tmp_path):
+    run = make_run(tmp_path / "run", "ALE/Breakout-v5?mode=44&difficulty=1", "c51")
+    recipe, _, episode = record(run, 10)
+    assert episode.shape == (210, 160, 3)
+    assert any((episode.frame(0) != episode.frame(t)).any() for t in range(1, 10))
+    env, view = open_view(recipe)
+    assert (view.actions, view.fps) == (["–", "fire", "→", "←"], 15)
+    env.close()
+
+
 def test_atari_shows_the_console_screen(tmp_path):
     run = make_run(tmp_path / "run", "ALE/Breakout-v5", "c51")
     recipe, _, episode = record(run, 30)
