@@ -1,8 +1,8 @@
 """Several games in one vector environment, for one network that plays them all: `GAME+GAME`.
 
 Observations are filled up with zeros to one shape, and actions to one number. An action means the same in all
-games of MinAtar, and in all of Atari: they have their full sets of actions then. Elsewhere an action that a
-game has not is its first one.
+games of MinAtar, and in all of Atari: different games have their full sets of actions then. Elsewhere an
+action that a game has not is its first one.
 
 Legend: N environments, G games; environment i plays game i modulo G.
 """

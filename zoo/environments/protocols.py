@@ -8,6 +8,7 @@ from typing import Any
 
 from catzoo.zoo.environments.names import TOGETHER, canonical, distinct_games
 from catzoo.zoo.environments.registry import find_spec
+from catzoo.zoo.environments.variants import game_of
 
 EPISODE_CAP = 27_000
 """Agent steps after which Atari and MinAtar episodes are truncated."""
@@ -59,7 +60,7 @@ def protocol_of(env: str, options: dict[str, Any] | None = None) -> Protocol:
     env, options = canonical(env), options or {}
     if TOGETHER in env:
         games = distinct_games(env)
-        each = [protocol_of(game, {**_same_actions(game), **options}) for game in games]
+        each = [protocol_of(game, {**_same_actions(games, game), **options}) for game in games]
         frames = {one.frames_per_step for one in each}
         settings = {"games": [one.to_dict() for one in each]}
         return Protocol(MANY, env, settings, frames_per_step=frames.pop() if len(frames) == 1 else 1)
@@ -79,8 +80,10 @@ def protocol_of(env: str, options: dict[str, Any] | None = None) -> Protocol:
     return Protocol("classic-control" if env.startswith(CLASSIC_CONTROL) else "gymnasium", env, options)
 
 
-def _same_actions(game: str) -> dict[str, Any]:
-    """Options by which an action means the same in all games of a family."""
+def _same_actions(games: list[str], game: str) -> dict[str, Any]:
+    """Options by which an action means the same in all games of a family; variants of one share theirs."""
+    if len({game_of(one) for one in games}) == 1:
+        return {}
     if game.startswith("ALE/"):
         return {"full_action_space": True}
     return {"use_minimal_action_set": False} if game.startswith("MinAtar/") else {}

@@ -182,3 +182,12 @@ def test_a_run_has_a_score_for_each_and_a_film_of_one(tmp_path):
     assert film["steps"] == 4
     with pytest.raises(RecipeError, match=r"game=MinAtar/Asterix-v1: .* is not that"):
         watch(tmp_path / "run", tmp_path / "film.gif", game="MinAtar/Asterix")
+
+
+def test_variants_of_one_game_have_its_own_actions():
+    two = "ALE/Freeway-v5?mode=0+ALE/Freeway-v5?mode=1"
+    made = make_under(protocol_of(two), 2)
+    assert made.single_action_space == gym.spaces.Discrete(3)
+    made.close()
+    one, other = protocols_of_games(protocol_of("ALE/Freeway-v5+ALE/Pong-v5"))
+    assert one.settings["full_action_space"] == other.settings["full_action_space"] is True
