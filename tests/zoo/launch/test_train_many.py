@@ -24,6 +24,7 @@ from catzoo.zoo.reporting.finished_runs import gather
 from catzoo.zoo.system.csv_rows import read_rows
 from catzoo.zoo.system.machine import usable_cores
 
+pytestmark = pytest.mark.early
 GAMES = '''
 """Games for a test: one that is slow enough to be interrupted, and one that breaks."""
 

@@ -3,6 +3,7 @@
 import pytest
 
 from catzoo.zoo.training.train import train
+pytestmark = pytest.mark.early
 
 
 def test_cartpole_is_on_its_way_after_15k_steps(tmp_path):

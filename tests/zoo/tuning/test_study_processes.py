@@ -21,6 +21,7 @@ from faults.runs_for_tests import LONG
 from jobs_for_tests import checks_here, jobs_here, start_here
 from studies_for_tests import TINY, TINY_STUDY, numbers
 
+pytestmark = pytest.mark.early
 TRIALS, SEEDS = (4, 2) if LONG else (3, 1)
 
 
