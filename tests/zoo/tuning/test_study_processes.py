@@ -25,9 +25,9 @@ pytestmark = pytest.mark.early
 TRIALS, SEEDS = (4, 2) if LONG else (3, 1)
 
 
-def launch(folder, cwd, *more, trials=TRIALS, seeds=SEEDS):
-    words = ["tune", "dqn", "--env", "CartPole-v1", "--loss", "hl_gauss", "--trials", str(trials)]
-    words += ["--seeds", str(seeds), "--steps", "400", "--confirm", "0", "--study-dir", str(folder)]
+def launch(folder, cwd, *more):
+    words = ["tune", "dqn", "--env", "CartPole-v1", "--loss", "hl_gauss", "--trials", str(TRIALS)]
+    words += ["--seeds", str(SEEDS), "--steps", "400", "--confirm", "0", "--study-dir", str(folder)]
     return subprocess.Popen(
         [sys.executable, "-m", "catzoo", *words, *more, *TINY],
         cwd=cwd,
@@ -125,13 +125,13 @@ def test_postgresql_with_three_workers_one_of_them_killed(postgres, tmp_path):
         assert len(list(pool.map(open_storage, [postgres] * 3))) == 3
     folder = tmp_path / "shared"
     asked = ("--workers", "3", "--storage", postgres)
-    process = launch(folder, tmp_path, *asked, trials=4)
+    process = launch(folder, tmp_path, *asked)
     until(process, lambda: at_work(folder) >= 3)
     process.kill()
     process.communicate()
-    again = launch(folder, tmp_path, *asked, trials=4)
+    again = launch(folder, tmp_path, *asked)
     said, _ = again.communicate(timeout=900)
     assert again.returncode == 0, said
-    assert sorted(numbers(folder)) == list(range(4))
+    assert sorted(numbers(folder)) == list(range(TRIALS))
     assert {row["state"] for row in numbers(folder).values()} <= {"complete", "pruned"}
     assert open_storage(postgres).get_all_studies()[0].study_name == "shared"
