@@ -24,6 +24,7 @@ from catzoo.zoo.training.evaluate import evaluate_trained
 from catzoo.zoo.training.memory_checks import check_replay
 from catzoo.zoo.training.train import train
 from environments_for_tests import Left
+
 pytestmark = pytest.mark.early
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from catzoo.zoo.training.train import train
+
 pytestmark = pytest.mark.early
 
 
