@@ -24,7 +24,7 @@ demo: $(VENV)/.ready ## train DQN + HL-Gauss on CartPole-v1, evaluate it, film i
 	@echo "learning curve: $(DEMO)/learning_curve.png   video: $(DEMO)/cartpole.mp4"
 
 test: $(VENV)/.ready ## the tests, without the slow and the GPU ones
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not gpu"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
 
 slow: $(VENV)/.ready ## the learning tests, minutes each
 	$(BIN)/python -m pytest -q -m slow

@@ -9,6 +9,7 @@ import pytest
 
 from faults.runs_for_tests import LONG, assert_same_runs, command, run_here
 
+pytestmark = pytest.mark.early
 CONFIGURATION = ("rainbow", "CartPole-v1", "c51", 2000)
 SIZES = 12 if LONG else 2
 SCRIPT = """

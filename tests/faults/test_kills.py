@@ -11,6 +11,7 @@ from catzoo.agents.checkpoints.seal import verify
 from catzoo.zoo.system.csv_rows import newest_row
 from faults.runs_for_tests import LONG, assert_same_runs, command, run_here, saved_steps, start
 
+pytestmark = pytest.mark.early
 CONFIGURATIONS = {
     "dqn, CartPole": ("dqn", "CartPole-v1", "mse", 2000, "eval.every=500"),
     "dqn, Breakout": ("dqn", "MinAtar/Breakout", "huber", 1200, "network.hidden=[8]"),

@@ -15,6 +15,7 @@ from catzoo.kernels import Bins, codegen, triton_path
 from catzoo.kernels.gaussian_table import TOLERANCE, evaluate, exact, gaussian_table
 
 triton = pytest.importorskip("triton")
+pytestmark = pytest.mark.early
 TESTS = Path(__file__).parent.parent
 
 

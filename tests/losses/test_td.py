@@ -10,7 +10,7 @@ from torch import Tensor
 from catzoo.kernels import reference
 from catzoo.losses import LOSSES, CategoricalLoss, make_value_loss
 
-B, A = 16, 3
+B, A = 8, 3
 Batch = dict[str, Tensor]
 
 
@@ -121,18 +121,19 @@ def test_terminal_rows_ignore_the_next_state(name: str) -> None:
         assert not torch.allclose(got[~terminated], changed[~terminated], atol=1e-5)
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("where", ["outputs", "next_outputs", "online", "reward", "discount"])
-def test_nan_and_infinity_in_nan_out(name: str, bad: float, where: str) -> None:
+def test_nan_and_infinity_in_nan_out(name: str, where: str) -> None:
     loss = make_value_loss(name)
     b = {key: x.detach().clone() for key, x in batch(loss).items()}
-    if b[where].ndim == 1:
-        b[where][5] = bad
-    else:
-        b[where][5, :, 0] = bad
+    spoilt = [1, 3, 6]
+    for row, bad in zip(spoilt, (math.nan, math.inf, -math.inf), strict=True):
+        if b[where].ndim == 1:
+            b[where][row] = bad
+        else:
+            b[where][row, :, 0] = bad
     scores, error = td(loss, b, double=True)
-    assert scores.isnan().nonzero().flatten().tolist() == [5]
-    assert error[5].isfinite().logical_not()
+    assert scores.isnan().nonzero().flatten().tolist() == spoilt
+    assert not error[spoilt].isfinite().any()
 
 
 def test_empty_batch(name: str) -> None:
@@ -170,14 +171,14 @@ def test_half_precision_networks(name: str) -> None:
 @pytest.mark.parametrize(
     ("key", "shape", "message"),
     [
-        ("next_outputs", (B, A - 1, 1), r"next_outputs must have shape \[16, 3, 1\], got \[16, 2, 1\]"),
-        ("online", (B, A), r"next_online_outputs must have shape \[16, 3, 1\], got \[16, 3\]"),
-        ("reward", (B, 1), r"reward must have shape \[16\], got \[16, 1\]"),
-        ("discount", (), r"discount must have shape \[16\], got \[\]"),
-        ("weight", (A,), r"weight must have shape \[16\], got \[3\]"),
+        ("next_outputs", (B, A - 1, 1), r"next_outputs must have shape \[8, 3, 1\], got \[8, 2, 1\]"),
+        ("online", (B, A), r"next_online_outputs must have shape \[8, 3, 1\], got \[8, 3\]"),
+        ("reward", (B, 1), r"reward must have shape \[8\], got \[8, 1\]"),
+        ("discount", (), r"discount must have shape \[8\], got \[\]"),
+        ("weight", (A,), r"weight must have shape \[8\], got \[3\]"),
         ("action", (B, A), r"action must be int64 or int32, got torch.float32"),
         ("outputs", (1,), r"outputs must have shape \[B, A, 1\], got \[1\]"),
-        ("outputs", (B, A, 2), r"outputs must have shape \[..., 1\], got \[16, 3, 2\]"),
+        ("outputs", (B, A, 2), r"outputs must have shape \[..., 1\], got \[8, 3, 2\]"),
     ],
 )
 def test_bad_shapes_raise_one_line(key: str, shape: tuple[int, ...], message: str) -> None:
@@ -188,7 +189,7 @@ def test_bad_shapes_raise_one_line(key: str, shape: tuple[int, ...], message: st
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("shape", [(5,), (2, 3), (2, 3, 4), (1,), (0,)])
+@pytest.mark.parametrize("shape", [(5,), (2, 3), (2, 1, 3), (1,), (0,)])
 def test_a_backup_is_the_step_with_one_action(name, shape):
     support = {"v_min": -2.0, "v_max": 3.0, "num_bins": 11}
     loss = make_value_loss(name, **(support if issubclass(LOSSES[name], CategoricalLoss) else {}))

@@ -6,40 +6,39 @@ equal bit for bit; on others rounding differs, so here what must be equal is wha
 """
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from catzoo.hparams.old_formats import FORMAT
+from catzoo.zoo.cli.main import main
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.system.csv_rows import read_rows
+from jobs_for_tests import jobs_here
 
 INTERRUPTED = Path(__file__).parents[1] / "old_runs" / "interrupted"
 
 
-def goes_on(name, folder, *more):
+@pytest.fixture
+def goes_on(monkeypatch, capsys):
     """How it was begun, and what the command, with more words, says that goes on with it."""
-    shutil.unpack_archive(INTERRUPTED / f"{name}.zip", folder)
-    how = json.loads((folder / "how.json").read_text())
-    done = subprocess.run(
-        [sys.executable, "-m", "catzoo", *how["argv"], *more],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return how, done.stdout
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+    def go_on(name, folder, *more):
+        shutil.unpack_archive(INTERRUPTED / f"{name}.zip", folder)
+        how = json.loads((folder / "how.json").read_text())
+        monkeypatch.chdir(folder)
+        with jobs_here():
+            assert main([*how["argv"], *more]) == 0
+        return how, capsys.readouterr().out
+
+    return go_on
 
 
 @pytest.mark.parametrize("name", ["dqn", "rainbow", "pqn", "cql"])
-def test_a_run_goes_on_where_it_was(name, tmp_path):
+def test_a_run_goes_on_where_it_was(name, goes_on, tmp_path):
     shutil.unpack_archive(INTERRUPTED / f"run-{name}.zip", tmp_path / "before")
     before = Run(tmp_path / "before" / "run")
     how, said = goes_on(f"run-{name}", tmp_path / "now")
@@ -57,7 +56,7 @@ def test_a_run_goes_on_where_it_was(name, tmp_path):
     assert now.recipe() == before.recipe()
 
 
-def test_a_study_goes_on_with_its_trials(tmp_path):
+def test_a_study_goes_on_with_its_trials(goes_on, tmp_path):
     # Its later trials are to begin as its first ones did.
     goes_on("study-tune", tmp_path, "initial_value=null", "network.pixels=true")
     now, expected = (read_rows(tmp_path / name / "trials.csv") for name in ("study", "expected"))
@@ -71,7 +70,7 @@ def test_a_study_goes_on_with_its_trials(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["begun", "saved"])
-def test_the_tasks_of_a_claim_go_on(name, tmp_path):
+def test_the_tasks_of_a_claim_go_on(name, goes_on, tmp_path):
     goes_on(f"study-reproduce-{name}", tmp_path)
     now, expected = (read_rows(tmp_path / folder / "rows.csv") for folder in ("study", "expected"))
     assert len(now) == len(expected)

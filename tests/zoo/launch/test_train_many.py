@@ -23,7 +23,9 @@ from catzoo.zoo.launch.train_many import threads_each, train_many
 from catzoo.zoo.reporting.finished_runs import gather
 from catzoo.zoo.system.csv_rows import read_rows
 from catzoo.zoo.system.machine import usable_cores
+from jobs_for_tests import checks_here
 
+pytestmark = pytest.mark.early
 GAMES = '''
 """Games for a test: one that is slow enough to be interrupted, and one that breaks."""
 
@@ -91,7 +93,7 @@ def held(path):
     return False
 
 
-def until(condition, seconds=60.0):
+def until(condition, seconds=300.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -113,7 +115,7 @@ def history(tmp_path_factory):
     until(lambda: saved() or first.poll() is not None)
     first.kill()
     first.communicate()
-    until(lambda: not held(slow), 20)  # the worker ends by itself
+    until(lambda: not held(slow))  # the worker ends by itself
     seen["after the kill"] = saved()
 
     second = start(folder)
@@ -183,6 +185,17 @@ def test_finished_runs_are_only_counted(history, monkeypatch, capsys):
         assert np.isclose(row["mean_return"], np.mean(result["returns"]))
 
 
+@pytest.fixture
+def refusing(monkeypatch):
+    """Nothing may be trained; what can be is checked in this process."""
+    monkeypatch.setattr("catzoo.zoo.launch.job_loop.start", lambda *_: pytest.fail("a run began"))
+    with checks_here():
+        yield
+
+
+EXPERTS = "CartPole-v1: network.experts=2 does not fit"
+
+
 @pytest.mark.parametrize(
     ("keywords", "words"),
     [
@@ -200,19 +213,24 @@ def test_finished_runs_are_only_counted(history, monkeypatch, capsys):
         ({"envs": "ALE/Pong-v5", "overrides": ["env_options={frameskip: abc}"]}, "env_options"),
         ({"wandb": "x"}, "catzoo[wandb]"),
         ({"envs": "atari-100k"}, "--env atari-26 --preset atari-100k"),
-        ({"overrides": ["network.experts=2"]}, "network.experts=2 does not fit"),
+        ({"overrides": ["network.experts=2"]}, EXPERTS),
         ({"overrides": ["replay.capacity=10"]}, "replay.capacity=10 must be at least"),
         ({"overrides": ["life_loss_ends=true"]}, "has no lives to lose"),
     ],
 )
-def test_mistakes_are_refused_before_anything_starts(tmp_path, monkeypatch, keywords, words):
+def test_mistakes_are_refused_before_anything_starts(tmp_path, monkeypatch, refusing, keywords, words):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    monkeypatch.setattr("catzoo.zoo.launch.job_loop.start", lambda *_: pytest.fail("a run began"))
     arguments = {"agent": "dqn", "envs": "CartPole-v1,Acrobot-v1", **keywords}
     with pytest.raises(RecipeError) as caught:
         train_many(arguments.pop("agent"), arguments.pop("envs"), run_dir=tmp_path / "runs", **arguments)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_checking_process_says_is_told_in_its_words(tmp_path):
+    with pytest.raises(RecipeError, match=f"^{EXPERTS}[^\n]*$"):
+        train_many("dqn", "CartPole-v1", run_dir=tmp_path / "runs", overrides=["network.experts=2"])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -233,8 +251,7 @@ def saved(path, **changes):
         (lambda parent: (parent / "dqn-Acrobot-v1-mse-s1" / "x").mkdir(parents=True), "not a run folder"),
     ],
 )
-def test_folders_of_others_are_refused_before_anything_starts(tmp_path, monkeypatch, prepare, words):
-    monkeypatch.setattr("catzoo.zoo.launch.job_loop.start", lambda *_: pytest.fail("a run began"))
+def test_folders_of_others_are_refused_before_anything_starts(tmp_path, refusing, prepare, words):
     prepare(tmp_path / "runs")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(RecipeError, match=words):
@@ -262,7 +279,8 @@ def planned(tmp_path, monkeypatch):
             "catzoo.zoo.launch.train_many.train_jobs",
             lambda jobs, todo, *_: {job.run.path: "not tried" for job in todo},
         )
-        return train_many("dqn", *arguments, run_dir=tmp_path, progress=None, **keywords)
+        with checks_here():
+            return train_many("dqn", *arguments, run_dir=tmp_path, progress=None, **keywords)
 
     return plan
 

@@ -18,6 +18,7 @@ from catzoo.zoo.studies.study import Finding, Verdict
 from catzoo.zoo.studies.task_runner import TaskJob
 from catzoo.zoo.system.exit_status import NO_ROOM
 
+pytestmark = pytest.mark.early
 NAME = "stochastic-dynamics"
 
 

@@ -12,6 +12,7 @@ from catzoo.zoo.studies.study import Task, find_study
 from catzoo.zoo.studies.training_tasks import compare, trend
 from catzoo.zoo.studies.value_errors import returns_to_go
 
+pytestmark = pytest.mark.early
 TRAINING = [name for name in STUDIES if name not in ("plasticity", "theory")]
 
 

@@ -1,16 +1,8 @@
-"""A study from the command to the recipe that it found, interrupted and not."""
+"""A study from the command to the recipe that it found, with its runs in this process."""
 
-import contextlib
 import json
 import os
-import random
 import shlex
-import shutil
-import signal
-import subprocess
-import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +10,6 @@ import pytest
 import yaml
 
 from catzoo.hparams import RecipeError
-from catzoo.hparams.tuning.storage import open_storage
 from catzoo.zoo.catalogue.recipe_files import find_recipe
 from catzoo.zoo.cli.main import parse
 from catzoo.zoo.folders.recipe_sources import read_source, recipes_from
@@ -26,33 +17,29 @@ from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.folders.study_folder import StudyFolder
 from catzoo.zoo.launch import job_loop
 from catzoo.zoo.statistics.normalisation import Scale, scale_of, scales
-from catzoo.zoo.system.csv_rows import read_rows
 from catzoo.zoo.system.file_locks import held_path
 from catzoo.zoo.training.train import train
 from catzoo.zoo.tuning import trial_scheduler
 from catzoo.zoo.tuning.confirmation import verdict
 from catzoo.zoo.tuning.objective import run_score, trial_score
 from catzoo.zoo.tuning.tune import _closing, tune
-from faults.runs_for_tests import LONG, assert_same_weights
+from faults.runs_for_tests import assert_same_weights
+from jobs_for_tests import jobs_here
+from studies_for_tests import TINY, TINY_STUDY, numbers
 
-TINY = [
-    "num_envs=4", "rollout_length=4", "batch_size=8", "network.hidden=[16]", "log_every=100",
-    "learning_starts=60", "replay.capacity=300", "checkpoint_every=150", "eval.episodes=3",
-]  # fmt: skip
-TINY_STUDY = {"steps": 400, "seeds": 2, "confirm": 0, "overrides": TINY, "progress": None}
 WHOLE = TINY_STUDY | {"loss": "hl_gauss", "trials": 4, "confirm": 2}
 """Of the finished study that tests share."""
 
 
-def numbers(folder):
-    """What a study's trials are, by number."""
-    rows = read_rows(Path(folder) / "trials.csv")
-    return {int(row["trial"]): {name: row[name] for name in row if name != "trial"} for row in rows}
+@pytest.fixture(scope="module", autouse=True)
+def _here():
+    with jobs_here():
+        yield
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """A finished study, made in one go by one worker."""
+    """A finished study, made in one go."""
     folder = tmp_path_factory.mktemp("studies") / "whole"
     return StudyFolder(folder), tune("dqn", "CartPole-v1", study_dir=folder, **WHOLE)
 
@@ -205,20 +192,6 @@ def test_a_trial_whose_objective_is_not_a_number_fails_alone(tmp_path, monkeypat
     assert found["best"]["number"] != 1
 
 
-def test_a_run_that_loses_is_ended_in_its_middle(tmp_path, monkeypatch):
-    worth = {0: 5.0, 1: 6.0, 2: 7.0, 3: 8.0, 4: 1.0}
-
-    def progress(run, steps, mark):
-        return worth[int(run.path.name[:4])] + mark / 100
-
-    monkeypatch.setattr(trial_scheduler, "progress_at", progress)
-    tune("dqn", "CartPole-v1", loss="mse", trials=5, study_dir=tmp_path / "s", pruner="median",
-         **TINY_STUDY | {"seeds": 1, "overrides": [*TINY, "log_every=16"]})  # fmt: skip
-    rows = numbers(tmp_path / "s")
-    assert [rows[number]["state"] for number in range(5)] == ["complete"] * 4 + ["pruned"]
-    assert int(rows[4]["steps"]) < 400
-
-
 def test_several_environments_are_put_on_one_scale(tmp_path):
     found = tune(
         "dqn", "CartPole-v1,Acrobot-v1", loss="mse", trials=1, study_dir=tmp_path / "s", **TINY_STUDY
@@ -235,104 +208,6 @@ def test_several_environments_are_put_on_one_scale(tmp_path):
     ]
     with pytest.raises(RecipeError, match="name one with --env"):
         train(source=tmp_path / "s" / "best.yaml")
-
-
-def study_words(folder, trials, *more):
-    words = ["tune", "dqn", "--env", "CartPole-v1", "--loss", "hl_gauss", "--trials", str(trials)]
-    return [
-        *words,
-        "--seeds",
-        "2",
-        "--steps",
-        "400",
-        "--confirm",
-        "0",
-        "--study-dir",
-        str(folder),
-        *more,
-        *TINY,
-    ]
-
-
-def launch(words, cwd):
-    return subprocess.Popen(
-        [sys.executable, "-m", "catzoo", *words],
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def test_killed_at_random_moments_it_is_the_same_study(study, tmp_path):
-    chance, folder = random.Random(1), tmp_path / "whole"
-    for _ in range(5 if LONG else 1):
-        process = launch(study_words(folder, 4), tmp_path)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(chance.uniform(5, 25))
-        process.kill()
-        process.communicate()
-    shutil.rmtree(folder / "trials.csv", ignore_errors=True)
-    process = launch(study_words(folder, 4), tmp_path)
-    said, _ = process.communicate(timeout=900)
-    assert process.returncode == 0, said
-    assert numbers(folder) == numbers(study[0].path)
-
-
-def test_asked_to_stop(tmp_path):
-    process = launch(study_words(tmp_path / "s", 5), tmp_path)
-    deadline = time.monotonic() + 300
-    while not list((tmp_path / "s").glob("trials/*/*/metrics.csv")) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=300)
-    assert process.returncode == 143
-    assert said.splitlines()[-1] == "catzoo: stopped; the same command goes on"
-
-
-@pytest.fixture
-def postgres(tmp_path):
-    """The URL of a PostgreSQL server of our own."""
-    pytest.importorskip("psycopg")
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found:
-        pytest.skip("PostgreSQL is not installed")
-    home = tmp_path / "postgres"
-    home.mkdir()
-    as_user = []
-    if os.getuid() == 0:  # it refuses to be root
-        shutil.chown(home, "postgres")
-        for parent in [tmp_path, *tmp_path.parents[:3]]:
-            with contextlib.suppress(PermissionError):
-                parent.chmod(parent.stat().st_mode | 0o011)
-        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-    tools, data = found[-1].parent, home / "data"
-    subprocess.run([*as_user, tools / "initdb", "-D", data, "-U", "zoo", "-A", "trust"], check=True,
-                   capture_output=True)  # fmt: skip
-    options = f"-c listen_addresses= -c unix_socket_directories={home} -c fsync=off"
-    subprocess.run([*as_user, tools / "pg_ctl", "-D", data, "-o", options, "-w", "-l", home / "log", "start"],
-                   check=True, capture_output=True)  # fmt: skip
-    yield f"postgresql+psycopg://zoo@/postgres?host={home}"
-    subprocess.run([*as_user, tools / "pg_ctl", "-D", data, "-m", "immediate", "stop"], check=True,
-                   capture_output=True)  # fmt: skip
-
-
-def test_postgresql_with_three_workers_one_of_them_killed(postgres, tmp_path):
-    with ThreadPoolExecutor(3) as pool:  # all of them make the tables
-        assert len(list(pool.map(open_storage, [postgres] * 3))) == 3
-    folder = tmp_path / "shared"
-    process = launch(study_words(folder, 4, "--workers", "3", "--storage", postgres), tmp_path)
-    deadline = time.monotonic() + 500
-    while len(list(folder.glob("trials/*/*/metrics.csv"))) < 3 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.kill()
-    process.communicate()
-    again = launch(study_words(folder, 4, "--workers", "3", "--storage", postgres), tmp_path)
-    said, _ = again.communicate(timeout=900)
-    assert again.returncode == 0, said
-    assert sorted(numbers(folder)) == list(range(4))
-    assert {row["state"] for row in numbers(folder).values()} <= {"complete", "pruned"}
-    assert open_storage(postgres).get_all_studies()[0].study_name == "shared"
 
 
 def test_no_environment_is_imported_for_a_strangers_recipe(study, tmp_path):

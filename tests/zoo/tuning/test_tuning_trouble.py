@@ -21,6 +21,7 @@ from catzoo.zoo.tuning.outcome import _best_protocols
 from catzoo.zoo.tuning.study_plan import make_plan
 from catzoo.zoo.tuning.tune import tune
 from catzoo.zoo.tuning.tuning_pictures import _history
+from jobs_for_tests import checks_here, jobs_here
 
 TINY = {
     "steps": 300, "seeds": 1, "confirm": 0, "progress": None, "loss": "mse", "trials": 1,
@@ -46,25 +47,27 @@ def test_a_full_disk_ends_the_command_and_no_trial(tmp_path, monkeypatch):
     command = (
         f"import sys; print('catzoo: error: run: cannot be written: No space left'); sys.exit({NO_ROOM})"
     )
-    with monkeypatch.context() as full:
+    with checks_here(), monkeypatch.context() as full:
         full.setattr("catzoo.zoo.launch.jobs.COMMAND", [*PYTHON[:1], "-c", command])
         with pytest.raises(
             RecipeError, match="trial 0: exit status 75: run: cannot be written: No space left"
         ):
             tune("dqn", "CartPole-v1", study_dir=folder, **TINY)
-    tune("dqn", "CartPole-v1", study_dir=folder, **TINY)
+    with jobs_here():
+        tune("dqn", "CartPole-v1", study_dir=folder, **TINY)
     assert states(folder) == ["complete"]
 
 
 def test_a_log_that_cannot_be_written_ends_the_command_and_no_trial(tmp_path, monkeypatch):
     folder = tmp_path / "study"
-    with monkeypatch.context() as full:
+    with checks_here(), monkeypatch.context() as full:
         full.setattr(job_loop, "start", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left", "log")))
         with pytest.raises(
             RecipeError, match="log: cannot be written: No space left; the same command goes on"
         ):
             tune("dqn", "CartPole-v1", study_dir=folder, **TINY)
-    tune("dqn", "CartPole-v1", study_dir=folder, **TINY)
+    with jobs_here():
+        tune("dqn", "CartPole-v1", study_dir=folder, **TINY)
     assert states(folder) == ["complete"]
 
 
@@ -74,13 +77,14 @@ def test_a_storage_that_stops_answering_is_one_line(tmp_path, monkeypatch):
     def lost(*_, **__):
         raise OperationalError("SELECT 1", {}, Exception("server closed the connection"))
 
-    with monkeypatch.context() as away:
+    with jobs_here(), monkeypatch.context() as away:
         away.setattr("catzoo.hparams.tuning.optuna_study.Trials.end", lost)
         with pytest.raises(
             RecipeError, match=r"study\.db: answers no more: server closed the connection; the same"
         ):
             tune("dqn", "CartPole-v1", **asked)
-    tune("dqn", "CartPole-v1", **asked)
+    with jobs_here():
+        tune("dqn", "CartPole-v1", **asked)
     assert states(tmp_path / "study") == ["complete"]
 
 
