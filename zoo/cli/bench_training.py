@@ -9,21 +9,26 @@ from catzoo.zoo.cli.parser import path, positive
 EXAMPLES = """\
   catzoo bench training
   catzoo bench training --env ALE/Pong-v5 --steps 4000 --out results/
+  catzoo bench training --agent sac --env HalfCheetah-v5 --parts speed share
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its words."""
-    parser.add_argument("--env", metavar="ID", default="CartPole-v1", help="default CartPole-v1")
+    parser.add_argument(
+        "--agent", choices=("dqn", "sac", "td3", "ppo"), default="dqn", help="dqn, sac, td3, ppo; default dqn"
+    )
+    parser.add_argument(
+        "--env", metavar="ID", help="default CartPole-v1 for dqn and ppo, Pendulum-v1 for sac and td3"
+    )
     parser.add_argument("--steps", metavar="N", type=positive, help="agent steps of each run")
     parser.add_argument("--seeds", metavar="N", type=positive, default=5, help="runs of each side; default 5")
     parser.add_argument(
         "--parts",
         metavar="PART",
         nargs="+",
-        choices=("speed", "overhead", "learner", "share", "pipeline", "waiting"),
-        default=("speed", "overhead", "learner", "share"),
-        help="speed, overhead, learner, share, pipeline, waiting; default all but the last two",
+        choices=("speed", "overhead", "share", "learner", "pipeline", "waiting"),
+        help="speed, overhead, share; of dqn alone learner, pipeline, waiting; default all but the last two",
     )
     parser.add_argument(
         "--peers",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
-from catzoo.hparams import Recipe
+from catzoo.hparams import VALUE_LOSSES, Recipe
+from catzoo.hparams.recipe import Replaying
 from catzoo.zoo.catalogue.recipe_files import find_recipe
 
 
@@ -26,6 +27,7 @@ class Job:
     steps: int
     threads: int = 1
     eval_episodes: int = 0
+    agent: str = "dqn"
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -33,7 +35,7 @@ class Job:
         return tuple(str(getattr(self, name)) for name in KEY)
 
 
-KEY = ("part", "env", "library", "loss", "seed", "steps", "threads", "eval_episodes")
+KEY = ("part", "agent", "env", "library", "loss", "seed", "steps", "threads", "eval_episodes")
 
 
 @dataclass
@@ -45,48 +47,119 @@ class Trained:
     steps: int
     updates: int
     policy: nn.Module
-    """Observation [N, ...] to greedy actions [N] on the host."""
+    """Observation [N, ...] to greedy actions [N, ...] on the host, continuous ones in ±1."""
     envs: str
     """Which environments it stepped."""
 
 
 class Greedy(nn.Module):
-    """The greedy policy of any network that emits one value per action.
+    """A library's greedy policy, as the zoo's environments take it: continuous actions in ±1.
 
     Args:
-        values: observation [N, ...] to values [N, A].
+        act: observation [N, ...] to the actions [N, ...] that the environment itself takes.
+        bounds: the least and the greatest of them [M], where they are continuous.
     """
 
-    def __init__(self, values: nn.Module) -> None:
+    def __init__(
+        self, act: Callable[[Tensor], np.ndarray], bounds: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> None:
         super().__init__()
-        self.values = values
+        self.act, self.bounds = act, bounds
 
-    @torch.no_grad()
     def forward(self, observation: Tensor) -> np.ndarray:
-        """Observation [N, ...] to actions [N]."""
-        return self.values(observation).argmax(dim=-1).cpu().numpy()
+        """Observation [N, ...] to actions [N, ...]."""
+        action = self.act(observation)
+        if self.bounds is None:
+            return action
+        low, high = self.bounds
+        return ((2 * action - low - high) / (high - low)).astype(np.float32)
 
 
-CLASSIC_WORK = {
-    "num_envs": 16,
-    "rollout_length": 10,
-    "updates_per_step": 0.1,
-    "batch_size": 128,
-    "target_update_every": 50,
-    "learning_starts": 10_000,
-    "optimizer": {"lr": 1e-3, "eps": 1e-8},
-    "network": {"hidden": [120, 84]},
-    "exploration": {"end": 0.05, "decay_steps": 50_000},
+@dataclass(frozen=True)
+class Work:
+    """What all sides do for an agent."""
+
+    env: str
+    """The environment, where nobody names another."""
+    steps: int
+    """The length of a run, where nobody says another."""
+    loss: str
+    """Of the peers; ours runs with it and with `hl_gauss`."""
+    keys: Mapping[str, Any]
+    """Over the zoo's recipe for the environment; on Atari the recipe is as it is."""
+    always: Mapping[str, Any] = field(default_factory=dict)
+    """The same, on Atari too."""
+    supports: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """v_min and v_max by environment, where the recipe's own do not fit; `""`: of any other one."""
+
+
+PLAIN = {"normalize": {"reward": False, "observation": False}, "support": "set"}
+"""Nothing is scaled by what was seen of it: the peers have no such thing in their loops."""
+WIDE = {"": (-1_000.0, 1_000.0)}
+"""Fits Pendulum's returns, and HalfCheetah's with the first temperature's entropy."""
+CONTINUOUS = {
+    **PLAIN,
+    "num_envs": 1,
+    "rollout_length": 8,
+    "updates_per_step": 1.0,
+    "learning_starts": 5_000,
+    "batch_size": 256,
+    "tau": 0.005,
+    "optimizer": {"lr": 3e-4, "eps": 1e-8},
+    "network": {"hidden": [256, 256], "layer_norm": False},
 }
-"""CleanRL's DQN for classic control, but for four times its learning rate: with 2.5e-4 and a Huber loss no
-side leaves the start within 100,000 steps, and equal returns would say nothing."""
+"""Stable-Baselines3's settings for SAC, in bursts of eight."""
+WORK = {
+    "dqn": Work(
+        env="CartPole-v1",
+        steps=100_000,
+        loss="huber",
+        # CleanRL's DQN for classic control, but for four times its learning rate: with 2.5e-4 and a Huber
+        # loss no side leaves the start within 100,000 steps, and equal returns would say nothing.
+        keys={
+            "num_envs": 16,
+            "rollout_length": 10,
+            "updates_per_step": 0.1,
+            "batch_size": 128,
+            "target_update_every": 50,
+            "learning_starts": 10_000,
+            "optimizer": {"lr": 1e-3, "eps": 1e-8},
+            "network": {"hidden": [120, 84]},
+            "exploration": {"end": 0.05, "decay_steps": 50_000},
+        },
+        always={"double": False, "n_step": 1},  # which not every side has
+    ),
+    "sac": Work(
+        env="Pendulum-v1",
+        steps=10_000,
+        loss="mse",
+        keys={**CONTINUOUS, "policy_delay": 1, "alpha": 1.0},
+        supports=WIDE,
+    ),
+    "td3": Work(
+        env="Pendulum-v1",
+        steps=10_000,
+        loss="mse",
+        keys={**CONTINUOUS, "policy_delay": 2},
+        supports=WIDE,
+    ),
+    "ppo": Work(
+        env="CartPole-v1",
+        steps=100_000,
+        loss="mse",
+        # The rest as the recipe says, which is Stable-Baselines3's tuned one.
+        keys={**PLAIN, "network": {"hidden": [64, 64], "layer_norm": False, "shared": False}},
+        supports={"CartPole-v1": (0.0, 50.0), "Pendulum-v1": (-200.0, 0.0), **WIDE},
+    ),
+}
+"""By agent: those that a benchmark of loops knows."""
 
 
 def bench_recipe(job: Job, **compute: Any) -> Recipe:
-    """The work of the job: `CLASSIC_WORK`, or on Atari the zoo's recipe, as every side can do it.
+    """The work of the job: `WORK`, or on Atari the zoo's recipe, as every side can do it.
 
-    No double Q-learning and no n-step returns, which not every side has. Short runs start to learn after a
-    tenth of their steps and explore for a fifth, or else they would measure random play.
+    Short runs start to learn after a tenth of their steps and explore for a fifth, or else they would
+    measure random play.
     """
     said: dict[str, Any] = {
         "steps": job.steps,
@@ -95,29 +168,49 @@ def bench_recipe(job: Job, **compute: Any) -> Recipe:
     }
     if job.library == "catzoo pqn":  # as its recipe says: there is no one to do the same work as
         return find_recipe("pqn", job.env, job.loss, [said])
-    work = {} if job.env.startswith("ALE/") else CLASSIC_WORK
-    recipe = find_recipe("dqn", job.env, job.loss, [{**work, "double": False, "n_step": 1, **said}])
-    decay = min(recipe.exploration.decay_steps, job.steps // 5)
+    work = WORK[job.agent]
+    keys = {} if job.env.startswith("ALE/") else {**work.keys, **_support(work, job)}
+    recipe = find_recipe(job.agent, job.env, job.loss, [keys, work.always, said])
+    return _shortened(recipe) if isinstance(recipe, Replaying) else recipe
+
+
+def _support(work: Work, job: Job) -> dict[str, Any]:
+    ends = work.supports.get(job.env, work.supports.get(""))
+    if ends is None or "v_min" not in VALUE_LOSSES[job.loss].keys:
+        return {}
+    return {"value_loss": {"v_min": ends[0], "v_max": ends[1]}}
+
+
+def _shortened(recipe: Any) -> Recipe:
+    decay = min(recipe.exploration.decay_steps, recipe.steps // 5)
     return dataclasses.replace(
         recipe,
-        learning_starts=min(recipe.learning_starts, job.steps // 10),
+        learning_starts=min(recipe.learning_starts, recipe.steps // 10),
         exploration=dataclasses.replace(recipe.exploration, decay_steps=decay),
         # Whatever a run cannot fill need not be allocated, by anyone.
         replay=dataclasses.replace(
-            recipe.replay, capacity=max(min(recipe.replay.capacity, job.steps), 2 * recipe.batch_size)
+            recipe.replay, capacity=max(min(recipe.replay.capacity, recipe.steps), 2 * recipe.batch_size)
         ),
     )
 
 
 def warm_up(recipe: Recipe) -> Recipe:
     """The same work for two bursts of updates: what is loaded, compiled or allocated once is not timed."""
-    if recipe.agent == "pqn":
-        return dataclasses.replace(recipe, steps=2 * recipe.num_envs * recipe.rollout_length)
+    steps, _ = burst(recipe)
+    if not isinstance(recipe, Replaying):
+        return dataclasses.replace(recipe, steps=2 * steps)
     starts = recipe.batch_size
-    return dataclasses.replace(recipe, learning_starts=starts, steps=starts + 2 * burst(recipe)[0])
+    return dataclasses.replace(recipe, learning_starts=starts, steps=starts + 2 * steps)
 
 
-def burst(recipe: Recipe) -> tuple[int, int]:
+def burst(recipe: Any) -> tuple[int, int]:
     """Steps of one iteration, and the updates that follow them."""
     steps = recipe.num_envs * recipe.rollout_length
-    return steps, max(round(steps * recipe.updates_per_step), 1)
+    if isinstance(recipe, Replaying):
+        return steps, max(round(steps * recipe.updates_per_step), 1)
+    return steps, recipe.epochs * minibatches(recipe)
+
+
+def minibatches(recipe: Any) -> int:
+    """Updates of one pass over a rollout."""
+    return max(round(recipe.num_envs * recipe.rollout_length / recipe.batch_size), 1)

@@ -14,13 +14,9 @@ from catzoo.zoo.system.console import say
 from catzoo.zoo.system.digits import digits_of, number
 
 
-def compare(rows: Sequence[Row], library: str, loss: str, base: str, base_loss: str) -> list[float]:
-    """Ratios of steps a second to another side's, seed by seed: runs that were neighbours in time."""
-    theirs = {
-        row["seed"]: row["steps_per_second"]
-        for row in rows
-        if row["library"] == base and row["loss"] == base_loss
-    }
+def compare(rows: Sequence[Row], library: str, loss: str, base: str) -> list[float]:
+    """Ratios of steps a second to another library's, seed by seed: runs that were neighbours in time."""
+    theirs = {row["seed"]: row["steps_per_second"] for row in rows if row["library"] == base}
     return [
         row["steps_per_second"] / theirs[row["seed"]]
         for row in rows
@@ -35,7 +31,7 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
     Stable-Baselines3 (speed) or to the bare loop (overhead). `return_mean` with `return_half_width`, the
     95 % interval over seeds.
     """
-    work = ("part", "env", "steps", "threads")
+    work = ("part", "agent", "env", "steps", "threads")
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         if row["part"] in ("speed", "overhead"):
@@ -53,8 +49,8 @@ def _side(group: Sequence[Row], library: str, loss: str) -> Row:
     side: Row = {"library": library, "loss": loss, "runs": len(own)}
     for column in ("steps_per_second", "updates"):
         side[column] = statistics.median(row[column] for row in own)
-    base = ("sb3", "huber") if group[0]["part"] == "speed" else ("bare loop", loss)
-    ratios = compare(group, library, loss, *base)
+    base = "sb3" if group[0]["part"] == "speed" else "bare loop"  # each has one loss
+    ratios = compare(group, library, loss, base)
     if ratios and library != "catzoo pqn":  # whose work is another
         side |= {"ratio": statistics.median(ratios), "ratio_low": min(ratios), "ratio_high": max(ratios)}
     returns = [row["mean_return"] for row in own if isinstance(row.get("mean_return"), float)]
@@ -90,7 +86,8 @@ def print_table(rows: Sequence[Row]) -> None:
     share = [row for row in rows if row["part"] == "share"]
     if share:
         cells = [(f"{row['library']} {row['loss']}", row["variant"], f"{row['share']:.1%}") for row in share]
-        print_columns(f"{share[0]['env']}: where the time goes", ("side", "piece", "share"), cells)
+        title = f"{share[0]['agent']} on {share[0]['env']}: where the time goes"
+        print_columns(title, ("side", "piece", "share"), cells)
 
 
 def _print_waiting(rows: Sequence[Row]) -> None:
@@ -123,7 +120,8 @@ def _print_sides(sides: Sequence[Row]) -> None:
         for side in sides
     ]
     print_columns(
-        f"{sides[0]['env']}: whole training runs of {sides[0]['steps']:,} steps, {sides[0]['threads']} cores",
+        f"{sides[0]['agent']} on {sides[0]['env']}: whole training runs of {sides[0]['steps']:,} steps, "
+        f"{sides[0]['threads']} cores",
         ("side", "runs", "steps/s", "x sb3 (range)", "updates", "return ± 95 %"),
         cells,
         "steps/s: median over seeds; ratio: median over neighbouring runs; return: greedy, same episodes",
@@ -135,7 +133,7 @@ def _print_overhead(sides: Sequence[Row]) -> None:
         if side["library"] == "catzoo" and "ratio" in side:
             costs = [100 * (1 / side[key] - 1) for key in ("ratio", "ratio_high", "ratio_low")]
             say(
-                f"Lightning against the bare loop, {side['env']}, {side['runs']} pairs: "
+                f"Lightning against the bare loop, {side['agent']} on {side['env']}, {side['runs']} pairs: "
                 f"{costs[0]:+.1f} % time ({costs[1]:+.1f} to {costs[2]:+.1f} %)"
             )
 

@@ -1,8 +1,11 @@
-"""TorchRL's `DQNTrainer` on a recipe: same network, batch, replay ratio, schedule and optimizer.
+"""TorchRL's own trainers on a recipe: same network, batch, replay ratio, schedule and optimizer.
 
-Set up as in its own DQN scripts: one `GymEnv`, its `Collector`, `ReplayBuffer`, `DQNLoss` and
-`HardUpdate`; bursts as long as the recipe's. Two things are in its favour: no logging hooks, and an
-exploration schedule that costs one assignment a batch (its own loops over the frames).
+Set up as in its own scripts: `GymEnv`, its `Collector`, replay buffer, loss and target updater, bursts as
+long as the recipe's; PPO steps as many environments as the recipe has, in a `SerialEnv`. In its favour: no
+logging hooks.
+
+What it does by itself stays: SAC's losses go through one optimizer and one backward pass; PPO estimates its
+advantages anew for every epoch, and clips one gradient of policy and value.
 
 Vector observations only: its Atari transforms need torchvision.
 """
@@ -10,91 +13,64 @@ Vector observations only: its Atari transforms need torchvision.
 from __future__ import annotations
 
 import time
-import warnings
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
-from tensordict.nn import TensorDictSequential
-from torch import nn
-from torchrl.collectors import Collector
-from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
-from torchrl.envs import GymEnv
-from torchrl.modules import MLP, EGreedyModule, QValueActor
-from torchrl.objectives import DQNLoss, HardUpdate
-from torchrl.trainers.algorithms import DQNTrainer
+from tensordict import TensorDict
+from torch import Tensor, nn
+from torchrl.data import Bounded, OneHot
+from torchrl.envs import EnvBase
+from torchrl.envs.utils import ExplorationType, set_exploration_type
 
-from catzoo.agents import LinearSchedule
 from catzoo.hparams import Recipe
-from catzoo.zoo.bench.loops.job import Greedy, Trained, burst
+from catzoo.zoo.bench.loops.job import Greedy, Trained
+from catzoo.zoo.bench.loops.torchrl_continuous import sac_trainer, td3_trainer
+from catzoo.zoo.bench.loops.torchrl_dqn import dqn_trainer
+from catzoo.zoo.bench.loops.torchrl_parts import make_torchrl_env
+from catzoo.zoo.bench.loops.torchrl_ppo import ppo_trainer
+
+TRAINERS: dict[str, Callable[..., tuple[Any, nn.Module]]] = {
+    "dqn": dqn_trainer,
+    "sac": sac_trainer,
+    "td3": td3_trainer,
+    "ppo": ppo_trainer,
+}
 
 
 def train(recipe: Recipe) -> Trained:
     """Trains on the recipe; the clock runs during `train` only."""
-    trainer, network = make_trainer(recipe)
+    trainer, policy, envs = make_trainer(recipe)
     start = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - start
-    return Trained(seconds, trainer.collected_frames, trainer._optim_count, Greedy(network), "1 x GymEnv")
+    return Trained(seconds, trainer.collected_frames, updates_of(trainer), policy, envs)
 
 
-def make_trainer(recipe: Recipe) -> tuple[DQNTrainer, nn.Module]:
-    """The trainer before its first step, and its network: observation [N, D] to values [N, A]."""
+def make_trainer(recipe: Recipe) -> tuple[Any, Greedy, str]:
+    """The trainer before its first step, the greedy policy of what it trains, and its environments."""
     torch.manual_seed(recipe.seed)
-    env = GymEnv(recipe.env, device="cpu", **recipe.env_options)
-    env.set_seed(recipe.seed)
-    network = MLP(
-        in_features=env.observation_spec["observation"].shape[-1],
-        out_features=env.action_spec.shape[-1],
-        num_cells=list(recipe.network.hidden),
-        activation_class=nn.ReLU,
-    )
-    actor = QValueActor(network, in_keys=["observation"], spec=env.action_spec)
-    loss = DQNLoss(actor, loss_function="smooth_l1", delay_value=True, double_dqn=recipe.double)
-    loss.make_value_estimator(gamma=recipe.gamma)
-    greedy = _scheduled(recipe, env)
-    frames, updates = burst(recipe)
-    collector = Collector(
-        env,
-        TensorDictSequential(actor, greedy),
-        frames_per_batch=frames,
-        total_frames=-1,
-        init_random_frames=recipe.learning_starts,
-        device="cpu",
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it calls itself experimental
-        trainer = DQNTrainer(
-            collector=collector,
-            total_frames=recipe.steps,
-            frame_skip=1,
-            optim_steps_per_batch=updates,
-            loss_module=loss,
-            optimizer=torch.optim.Adam(loss.parameters(), lr=recipe.optimizer.lr, eps=recipe.optimizer.eps),
-            replay_buffer=TensorDictReplayBuffer(
-                storage=LazyTensorStorage(recipe.replay.capacity), batch_size=recipe.batch_size
-            ),
-            # Its counter runs from zero to the interval, which makes the period one longer.
-            target_net_updater=HardUpdate(loss, value_network_update_interval=recipe.target_update_every - 1),
-            greedy_module=greedy,
-            clip_norm=recipe.optimizer.max_grad_norm,
-            progress_bar=False,
-            enable_logging=False,
-            seed=recipe.seed,
-        )
-    return trainer, network
+    env, envs = make_torchrl_env(recipe)
+    trainer, actor = TRAINERS[recipe.agent](recipe, env)
+    return trainer, greedy(actor, env), envs
 
 
-def _scheduled(recipe: Recipe, env: GymEnv) -> EGreedyModule:
-    """Epsilon-greedy that follows the recipe: from the first update on, not from the first step."""
-    exploration = recipe.exploration
-    schedule = LinearSchedule(
-        exploration.start, exploration.end, recipe.learning_starts, exploration.decay_steps
-    )
+def greedy(actor: nn.Module, env: EnvBase) -> Greedy:
+    """What an actor does when it does not explore."""
+    spec = env.action_spec_unbatched
 
-    class Scheduled(EGreedyModule):
-        frames = 0
+    @torch.no_grad()
+    def act(observation: Tensor) -> np.ndarray:
+        with set_exploration_type(ExplorationType.DETERMINISTIC):
+            action = actor(TensorDict({"observation": observation}, [len(observation)]))["action"]
+        return (action.argmax(-1) if isinstance(spec, OneHot) else action).numpy()
 
-        def step(self, frames: int = 1) -> None:
-            self.frames += frames
-            self.eps.fill_(schedule(self.frames))
+    bounds = (spec.space.low.numpy(), spec.space.high.numpy()) if isinstance(spec, Bounded) else None
+    return Greedy(act, bounds)
 
-    return Scheduled(spec=env.action_spec, eps_init=exploration.start, eps_end=exploration.end)
+
+def updates_of(trainer: Any) -> int:
+    """How many updates were made, by Adam: the trainer counts one too many for every pass over a rollout."""
+    optimizer = trainer.optimizer or trainer.optimization_stepper.optimizer_critic
+    return int(max((state["step"] for state in optimizer.state.values()), default=0))

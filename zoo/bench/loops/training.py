@@ -9,17 +9,24 @@
 | waiting | updates a second of the Nature CNN by threads that sleep while they wait, and by ones that spin |
 | pipeline | whole runs by threads of torch, collecting in turn with the learner and ahead of it |
 
-What is the same for every library: network, batch, updates per step, replay, exploration schedule,
-optimizer, target update interval, cores and threads, no double Q-learning. The libraries' loss is `huber`
-(Stable-Baselines3 and TorchRL: smooth L1); ours runs with `hl_gauss` as well. `catzoo pqn` is another agent,
-by its own recipe: its rate stands beside the others, its work is not theirs.
+The agents are `dqn`, `sac`, `td3` and `ppo` (`WORK` in `job.py`); the last three have no `learner`, `waiting`
+and `pipeline`.
+
+What is the same for every library: network, batch, updates per step, replay, exploration (schedule, noise,
+first temperature), optimizer, target updates, PPO's environments, epochs, clip and lambda, cores and threads.
+Nothing is there that one side lacks: no double Q-learning, no layer norm in SAC's critics, no observation or
+reward is normalised. The libraries' loss is `huber` for DQN (Stable-Baselines3 and TorchRL: smooth L1) and
+`mse` for the others; ours runs with `hl_gauss` as well. `catzoo pqn` is another agent, by its own recipe: its
+rate stands beside DQN's, its work is not theirs.
 
 With more than one core ours also collects in a thread while it learns, on Atari, as its recipe says there.
 
-What differs: how a library collects. Ours steps `num_envs` environments together and updates in bursts;
-`sb3` and `torchrl` step one, as their users do. `sb3-vec` is Stable-Baselines3 with as many environments
-as ours, and answers how much of the ratio is the vectorising. `sbx` and `sbx-vec` are the same in JAX.
-Nobody logs to a file.
+What differs: how a library collects. Ours steps `num_envs` environments together and updates in bursts:
+DQN 16 after 160 steps of 16, SAC and TD3 eight after eight steps of one. `sb3` and `sbx` (the same in JAX)
+step one environment and update as soon as an update is due, as their users do; as `sb3-vec` and `sbx-vec`
+they have as many environments as ours and update in the same bursts: how much of the ratio is that?
+`torchrl` steps one, in bursts as ours. For PPO all have as many environments as ours, and there is no `-vec`.
+What else a library does in its own way stands in its file, `peer_*.py`. Nobody logs to a file.
 
 On Atari Stable-Baselines3 gets our ALE vector environment (see `peer_sb3`), and TorchRL is left out: its
 transforms need torchvision. The column `envs` says what was stepped. Ours runs with the recipe's
@@ -37,13 +44,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from importlib import util
 from pathlib import Path
 
 from catzoo.hparams import RecipeError
 from catzoo.hparams.paths import path_of
 from catzoo.hparams.schema import check_name
-from catzoo.zoo.bench.loops.job import KEY, Job
+from catzoo.zoo.bench.loops.job import KEY, WORK, Job
+from catzoo.zoo.bench.loops.loop_peers import PEERS, problem_of_peer
 from catzoo.zoo.bench.loops.loop_summary import print_table, summarise
 from catzoo.zoo.bench.rows import Row, append_results, stamp, whole
 from catzoo.zoo.environments.names import in_file_names
@@ -75,8 +82,9 @@ NUMBERS = {
         ("seconds", "steps_per_second", "updates_per_second", "mean_return", "share", "load"), float
     ),
 }
-PEERS = ("sb3", "sb3-vec", "torchrl", "sbx", "sbx-vec")
-PARTS = ("speed", "overhead", "learner", "share", "pipeline", "waiting")
+PARTS = ("speed", "overhead", "share", "learner", "pipeline", "waiting")
+OF_ALL = PARTS[:3]
+"""Parts of every agent; the others are of DQN alone."""
 SPINNING = {"GOMP_SPINCOUNT": "300000"}
 """What OpenMP's threads do where nobody says anything."""
 SLEEPING = {"OMP_WAIT_POLICY": "passive"}
@@ -85,13 +93,14 @@ PIXELS = "ALE/Pong-v5"
 
 
 def bench_training(
-    env: str = "CartPole-v1",
+    env: str | None = None,
     *,
+    agent: str = "dqn",
     steps: int | None = None,
     seeds: int = 5,
-    peers: Sequence[str] = ("sb3", "torchrl"),
+    peers: Sequence[str] = ("sb3", "sb3-vec", "torchrl"),
     out: Path | None = None,
-    parts: Sequence[str] = ("speed", "overhead", "learner"),
+    parts: Sequence[str] | None = None,
     progress: Callable[[str], None] = say,
     episodes: int = 30,
     cores: int = 1,
@@ -101,15 +110,18 @@ def bench_training(
     """Measures training loops side by side; a benchmark that was interrupted goes on.
 
     Args:
-        env: a Gymnasium id with vector observations, or `ALE/*`.
-        steps: agent steps of each run; by default at most 100,000, and 5,000 on Atari.
+        env: a Gymnasium id with vector observations, or `ALE/*`; by default CartPole-v1 for dqn and ppo,
+            Pendulum-v1 for sac and td3.
+        agent: of `WORK`.
+        steps: agent steps of each run; by default 100,000 for dqn and ppo, 10,000 for sac and td3, 5,000 on
+            Atari.
         seeds: runs of each side, and pairs of the overhead (at least five).
         peers: of `PEERS`; those that are not installed, or cannot run the
             environment, are left out with a line that says so.
-        out: a CSV file, or a folder for `training-ENV.csv`; rows are appended as they come, and what is
-            there already, from the last day and the same versions, is not measured again. None: nothing is
-            written.
-        parts: of `PARTS`.
+        out: a CSV file, or a folder for `training-ENV.csv` (`training-AGENT-ENV.csv` for other agents than
+            dqn); rows are appended as they come, and what is there already, from the last day and the same
+            versions, is not measured again. None: nothing is written.
+        parts: of `PARTS`, for other agents than dqn of `OF_ALL`; by default `OF_ALL`, and dqn's `learner`.
         progress: gets one line for every measurement.
         episodes: greedy episodes after each run of `speed`; 0: none.
         cores: that each side of `speed` and `share` may use, as threads of torch or of the environment.
@@ -120,19 +132,26 @@ def bench_training(
         The rows of all that was asked for, old and new; see `COLUMNS`.
 
     Raises:
-        RecipeError: an unknown part, peer or environment, or rows of another format in `out`.
+        RecipeError: an unknown agent, part, peer or environment, a part that the agent does not have, or
+            rows of another format in `out`.
     """
-    _check(parts, PARTS, "part")
+    _check([agent], tuple(WORK), "agent")
+    parts = _parts(agent, parts)
     _check(peers, PEERS, "peer")
-    steps = steps or (5_000 if env.startswith("ALE/") else 100_000)
-    able = [peer for peer in peers if "speed" in parts and _can_run(peer, env, progress)]
-    jobs = list(_jobs(env, steps, seeds, able, parts, episodes, compile, cores))
-    file = _csv_file(out, env)
+    env = env or WORK[agent].env
+    steps = steps or (5_000 if env.startswith("ALE/") else WORK[agent].steps)
+    able = _able(peers, agent, env, progress) if "speed" in parts else []
+    jobs = [
+        dataclasses.replace(job, agent=agent)
+        for job in _jobs(agent, env, steps, seeds, able, parts, episodes, compile, cores)
+    ]
+    file = _csv_file(out, agent, env)
     done = _read(file)
     counts = {"--steps": steps, "--seeds": seeds, "--cores": cores, "--episodes": episodes}
     counted = [str(word) for pair in counts.items() for word in pair]
     command = pasteable(
-        "catzoo", "bench", "training", "--env", env, *counted, "--parts", *parts, "--peers", *peers
+        *("catzoo", "bench", "training", "--agent", agent, "--env", env, *counted),
+        *("--parts", *parts, "--peers", *peers),
     )
     rows: list[Row] = []
     for number, job in enumerate(jobs, 1):
@@ -148,7 +167,28 @@ def bench_training(
     return rows
 
 
+def _parts(agent: str, parts: Sequence[str] | None) -> Sequence[str]:
+    """The parts asked for, or those that are measured where nobody asks."""
+    if parts is None:
+        return (*OF_ALL, "learner") if agent == "dqn" else OF_ALL
+    _check(parts, PARTS, "part")
+    others = [part for part in parts if part not in OF_ALL]
+    if others and agent != "dqn":
+        raise RecipeError(f"the part {others[0]} is of dqn alone; {agent} has {', '.join(OF_ALL)}")
+    return parts
+
+
+def _able(peers: Sequence[str], agent: str, env: str, progress: Callable[[str], None]) -> list[str]:
+    """The peers that can do the work; the others are left out with a line."""
+    problems = {peer: problem_of_peer(peer, agent, env) for peer in peers}
+    for peer, problem in problems.items():
+        if problem is not None:
+            progress(f"{peer}: left out: {problem}")
+    return [peer for peer, problem in problems.items() if problem is None]
+
+
 def _jobs(
+    agent: str,
     env: str,
     steps: int,
     seeds: int,
@@ -159,12 +199,12 @@ def _jobs(
     cores: int,
 ) -> Iterator[Job]:
     """Everything to measure, in the order to measure it: sides take turns, so that drift hits all alike."""
+    theirs = WORK[agent].loss
+    ours = [("catzoo", theirs), ("catzoo", "hl_gauss")]
+    pqn = [("catzoo pqn", "hl_gauss")] if agent == "dqn" else []
     if "speed" in parts:
-        ours = [("catzoo", "huber"), ("catzoo", "hl_gauss")]
-        if env.startswith("ALE/"):
-            ours.append(("catzoo bf16", "huber"))
-        ours.append(("catzoo pqn", "hl_gauss"))
-        sides = [*ours, *((peer, "huber") for peer in peers)]
+        bf16 = [("catzoo bf16", theirs)] if env.startswith("ALE/") else []
+        sides = [*ours, *bf16, *pqn, *((peer, theirs) for peer in peers)]
         for seed in range(seeds):
             for library, loss in sides:
                 yield Job("speed", env, library, loss, seed, steps, cores, episodes)
@@ -185,32 +225,8 @@ def _jobs(
             for library in ("catzoo", "catzoo spinning") if seed % 2 else ("catzoo spinning", "catzoo"):
                 yield Job("waiting", PIXELS, library, "hl_gauss", seed, 0, cores)
     if "share" in parts:
-        for library, loss in (("catzoo", "huber"), ("catzoo", "hl_gauss"), ("catzoo pqn", "hl_gauss")):
+        for library, loss in (*ours, *pqn):
             yield Job("share", env, library, loss, 0, min(steps, 20_000), cores)
-
-
-def _can_run(peer: str, env: str, progress: Callable[[str], None]) -> bool:
-    """Whether a peer is installed and can train on the environment; says so where not."""
-    from catzoo.zoo.environments.making import make_env
-
-    if peer.startswith("sb3") and util.find_spec("stable_baselines3") is None:
-        progress(f"{peer}: left out: stable-baselines3 is not installed: pip install 'catzoo[bench]'")
-        return False
-    if peer.startswith("sbx") and util.find_spec("sbx") is None:
-        progress(f"{peer}: left out: sbx is not installed: pip install sbx-rl")
-        return False
-    if env.startswith("ALE/"):
-        if peer == "torchrl":
-            progress("torchrl: left out: its Atari transforms need torchvision")
-        if peer.startswith("sbx"):
-            progress(f"{peer}: left out: it has no network like ours for {env}")
-        return peer.startswith("sb3")
-    made = make_env(env, 1)
-    made.close()
-    if len(made.single_observation_space.shape) != 1:
-        progress(f"{peer}: left out: it has no network like ours for {env}")
-        return False
-    return True
 
 
 def _is_fresh(row: Row, about: Row) -> bool:
@@ -257,11 +273,12 @@ def _in_fresh_process(job: Job) -> list[Row]:
         return rows
 
 
-def _csv_file(out: Path | None, env: str) -> Path | None:
+def _csv_file(out: Path | None, agent: str, env: str) -> Path | None:
     if out is None:
         return None
     out = path_of(out)
-    return out if out.suffix == ".csv" else out / f"training-{in_file_names(env)}.csv"
+    name = in_file_names(env if agent == "dqn" else f"{agent}-{env}")
+    return out if out.suffix == ".csv" else out / f"training-{name}.csv"
 
 
 def _read(file: Path | None) -> list[Row]:
