@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import math
 import subprocess
+from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
@@ -176,6 +177,8 @@ def test_peers_make_as_many_updates(peer, agent):
     assert abs(theirs.steps - recipe.steps) < steps
     assert abs(ours.updates - theirs.updates) <= updates
     assert ours.updates >= 2 * updates
+    if agent == "ppo":  # whose libraries count epochs, or one update too many for each
+        assert theirs.updates == theirs.steps // steps * updates
     together = agent == "ppo" or peer.endswith("-vec")
     assert theirs.envs.startswith(f"{recipe.num_envs if together else 1} x ")
     observation = torch.zeros(5, 4 if WORK[agent].env == "CartPole-v1" else 3)
@@ -237,6 +240,20 @@ def test_torchrl_plays_and_evaluates_what_it_trains(agent):
         own = own.argmax(-1)
     scale = 2 if agent in ("sac", "td3") else 1  # Pendulum's own actions are within ±2
     np.testing.assert_allclose(policy(observation) * scale, own.numpy(), atol=1e-5)
+
+
+def test_torchrl_sees_observations_of_float32(monkeypatch):
+    from catzoo.zoo.bench.loops.torchrl_parts import make_torchrl_env
+
+    def double():
+        return gym.wrappers.DtypeObservation(gym.make("Pendulum-v1"), np.float64)
+
+    spec = gym.envs.registration.EnvSpec("DoublePendulum-v1", entry_point=double)
+    monkeypatch.setitem(gym.registry, spec.id, spec)
+    recipe = SimpleNamespace(agent="sac", env=spec.id, env_options={}, seed=0)
+    env, _ = make_torchrl_env(recipe)
+    assert env.reset()["observation"].dtype == torch.float32
+    env.close()
 
 
 def test_greedy_actions_are_in_the_units_of_the_zoo():

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torchrl.collectors import Collector
 from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
-from torchrl.envs import EnvBase, GymEnv, SerialEnv
+from torchrl.envs import DoubleToFloat, EnvBase, GymEnv, SerialEnv, TransformedEnv
 from torchrl.modules import MLP
 
 from catzoo.zoo.environments.registry import find_spec
@@ -25,6 +25,8 @@ def make_torchrl_env(recipe: Any) -> tuple[EnvBase, str]:
         return GymEnv(name, device="cpu", categorical_action_encoding=rollouts, **recipe.env_options)
 
     env = SerialEnv(recipe.num_envs, one) if rollouts else one()
+    if env.observation_spec["observation"].dtype == torch.float64:  # MuJoCo's, where networks are of float32
+        env = TransformedEnv(env, DoubleToFloat())
     env.set_seed(recipe.seed)
     return env, f"{recipe.num_envs} x GymEnv in SerialEnv" if rollouts else "1 x GymEnv"
 

@@ -249,7 +249,7 @@ def _measure(job: Job, about: Row, isolate: bool) -> list[Row]:
 def _stamp(command: str) -> Row:
     """To the second: what was measured within a day stands together."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return stamp(command, also=("stable-baselines3",)) | {"date": now}
+    return stamp(command, also=("stable-baselines3", "sbx-rl", "jax", "mujoco")) | {"date": now}
 
 
 def _in_fresh_process(job: Job) -> list[Row]:
