@@ -29,7 +29,7 @@ def test_bit_for_bit_torchs_own(device):
 def test_gradients_in_another_memory_order_move_the_same_weights(torso, channels_last):
     shape = (5,) if not TORSOS[torso].image else (4, 40, 40)
     made = [
-        QNetwork(shape, 2, 3, torso=torso, width=0.125, channels_last=channels_last).double()
+        QNetwork(shape, 2, 3, torso=torso, width=0.125, hidden=(16, 16), channels_last=channels_last).double()
         for _ in range(2)
     ]
     made[1].load_state_dict(made[0].state_dict())
