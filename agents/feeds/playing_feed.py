@@ -76,12 +76,15 @@ class PlayingFeed:
 
     def row(self, books: Bookkeeping) -> dict[str, float]:
         """What a row of metrics says of the episodes, and of the policy that plays them."""
+        return self.playing_row(books, self.agent.row(books.last_batch))
+
+    def playing_row(self, books: Bookkeeping, own: dict[str, float]) -> dict[str, float]:
+        """The same, with what the agent says of itself."""
         explores = hasattr(self.agent.recipe, "exploration")
         playing = {"train/epsilon": self.rollouts.epsilon} if explores else {}
         playing["train/policy_age"] = self.rollouts.policy_age
         if self.running is not None:
             playing["train/return_scale"] = self.agent.unit
-        own = self.agent.row(books.last_batch)
         return {"train/episodes": books.num_episodes, **playing, **own, **books.recent_scores()}
 
     def components(self) -> dict[str, Any]:

@@ -37,6 +37,7 @@ class RolloutFeed(PlayingFeed):
                 f"(num_envs={env.num_envs} x rollout_length={recipe.rollout_length})"
             )
         super().__init__(agent, learner, env, **settings)
+        self.own_row: dict[str, float] = {}
 
     def batches(self, books: Bookkeeping) -> Iterator[Any]:
         """Plays a rollout, and gives the minibatches [K, B, ...] of what the agent makes of it."""
@@ -45,8 +46,14 @@ class RolloutFeed(PlayingFeed):
         with self.learner.autocast:
             labelled = self.agent.label(rollout)
         yield from self.minibatches(labelled, rollout.valid)
-        # Only now: densities of the actions hold for observations as they were scaled then.
+        # Both only now: densities of the actions hold for observations as they were scaled when played.
+        if books.since_row >= self.agent.recipe.log_every:
+            self.own_row = self.agent.row(books.last_batch)
         self.update_norm(collected)
+
+    def row(self, books: Bookkeeping) -> dict[str, float]:
+        """As `PlayingFeed.row`; what the agent says of itself is of the end of the updates."""
+        return self.playing_row(books, self.own_row)
 
     def minibatches(self, steps: Any, valid_NT: Tensor) -> Iterator[Any]:
         """Epochs of shuffled steps, of steps [N, T, ...]."""

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from catzoo.agents.networks.heads import in_float32
 from catzoo.agents.networks.policies import Deterministic, SquashedGaussian
 from catzoo.agents.networks.running_moments import ObservationNorm
 from catzoo.agents.networks.torsos import bronet, perceptron
@@ -120,8 +121,10 @@ class Critics(nn.Module):
     def forward(self, observation: Tensor, action: Tensor) -> Tensor:
         """Observation [B, D] and action [B, M] to outputs [E, B, K], in float32 under autocast too."""
         x = torch.cat((observation, action), -1).expand(self.ensemble, -1, -1)
-        outputs: Tensor = self.layers(x)
-        return outputs.float()
+        *body, head = self.layers
+        for layer in body:
+            x = layer(x)
+        return in_float32(head, x)
 
 
 class ActorCritic(nn.Module):

@@ -82,3 +82,14 @@ class DuelingHead(nn.Module):
         """Features [B, F] to outputs [B, A, K]."""
         advantage_BAK = self.advantage(features)
         return self.value(features) + advantage_BAK - advantage_BAK.mean(dim=-2, keepdim=True)
+
+
+def in_float32(head: nn.Module, features: Tensor) -> Tensor:
+    """What a head makes of features [B, F], in float32 under autocast too.
+
+    A scalar value of 8 to 16 would be rounded to 1/16 in bf16, which bins would not notice.
+    """
+    if not torch.is_autocast_enabled(features.device.type):
+        return head(features)
+    with torch.autocast(features.device.type, enabled=False):
+        return head(features.float())

@@ -13,8 +13,9 @@ import gymnasium as gym
 import torch
 from torch import Tensor, nn
 
+from catzoo.agents.networks.heads import in_float32
 from catzoo.agents.networks.policies import Categorical, Gaussian
-from catzoo.agents.networks.q_network import QNetwork, in_float32
+from catzoo.agents.networks.q_network import QNetwork
 from catzoo.agents.networks.running_moments import ObservationNorm
 from catzoo.agents.networks.torsos import MLP, MinAtarCNN, NatureCNN
 

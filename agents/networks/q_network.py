@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from catzoo.agents.networks.heads import DuelingHead, LinearHead
+from catzoo.agents.networks.heads import DuelingHead, LinearHead, in_float32
 from catzoo.agents.networks.noisy import NoisyLinear
 from catzoo.agents.networks.resnets import RESNETS, ImpalaResNet
 from catzoo.agents.networks.torsos import ACTIVATIONS, MLP, BroNet, MinAtarCNN, NatureCNN
@@ -134,17 +134,6 @@ class QNetwork(nn.Module):
         if self.channels_last:
             observation = observation.contiguous(memory_format=torch.channels_last)
         return self.torso(observation)
-
-
-def in_float32(head: nn.Module, features: Tensor) -> Tensor:
-    """What a head makes of features [B, F], in float32 under autocast too.
-
-    A scalar value of 8 to 16 would be rounded to 1/16 in bf16, which bins would not notice.
-    """
-    if not torch.is_autocast_enabled(features.device.type):
-        return head(features)
-    with torch.autocast(features.device.type, enabled=False):
-        return head(features.float())
 
 
 def are_pixels(space: gym.spaces.Box) -> bool:

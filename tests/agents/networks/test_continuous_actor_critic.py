@@ -145,3 +145,12 @@ def test_an_actor_of_its_own_width():
     network = ActorCritic((D,), M, 1, hidden=[16, 16], actor_hidden=[8], body="bronet")
     assert network.actor.layers[0].weight.shape == (8, D)
     assert network.critic.layers[0].weight.shape == (2, D + M, 16)
+
+
+def test_values_are_not_rounded_under_autocast():
+    critics = Critics(D + M, 2, 1, [16], initial_outputs=torch.tensor([9.0]))
+    observation, action = torch.randn(64, D), torch.randn(64, M)
+    with torch.autocast("cpu", torch.bfloat16):
+        values = critics(observation, action)
+    assert values.dtype == torch.float32
+    assert len(values.unique()) > 100  # in bf16 there are 16 numbers between 8 and 9
