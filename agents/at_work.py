@@ -74,7 +74,7 @@ class AtWork(Bookkeeping):
         recorder: Recorder | None = None,
     ) -> None:
         self.compute = compute or Compute()
-        self.agent, self.recipe = agent.to(self.compute.device), agent.recipe
+        self.agent, self.recipe = agent.to(self.compute.device).train(), agent.recipe
         super().__init__(agent.family, self.compute.device, self.recipe.steps)
         self.learner = make_learner(agent, self.compute)
         self.every = {step.name: step.every for step in self.learner.steps}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from gymnasium.vector import VectorEnv
 from torch import Tensor
 
 from catzoo.agents import AGENTS, ActorCritic, PolicyValueNetwork, QNetwork
-from catzoo.agents.networks.q_network import are_pixels
+from catzoo.agents.networks.q_network import are_pixels, auto_torso
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.losses import ValueLoss, make_value_loss
 from catzoo.losses.base import says
@@ -71,10 +72,17 @@ def _build_policy_value(kind: Any, recipe: Any, env: VectorEnv, value_loss: Valu
         value_loss.num_outputs,
         shared=recipe.network.shared,
         normalize=recipe.normalize.observation,
-        activation=recipe.network.activation,
+        **_activation(recipe, space.shape),
         **_torso_options(recipe, env),
         initial_outputs=_initial_outputs(recipe, value_loss),
     )
+
+
+def _activation(recipe: Any, shape: Sequence[int]) -> dict[str, Any]:
+    asked, name = recipe.network.activation, recipe.network.name
+    if asked != "auto":
+        return {"activation": asked}
+    return {"activation": "tanh"} if (auto_torso(shape) if name == "auto" else name) == "mlp" else {}
 
 
 def _build_q_network(kind: Any, recipe: Any, env: VectorEnv, value_loss: ValueLoss) -> QNetwork:

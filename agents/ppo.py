@@ -64,7 +64,7 @@ class PPO(Agent):
 
     def _surrogate(self, policy: Policy, batch: Advantages) -> Tensor:
         ratio_B = (policy.log_prob(batch.action) - batch.log_prob).exp()
-        advantage_B = (batch.advantage - batch.advantage.mean()) / (batch.advantage.std() + 1e-8)
+        advantage_B = (batch.advantage - batch.advantage.mean()) / (batch.advantage.std(correction=0) + 1e-8)
         clipped_B = ratio_B.clamp(1 - self.recipe.clip, 1 + self.recipe.clip)
         gain_B = torch.minimum(ratio_B * advantage_B, clipped_B * advantage_B)
         return -gain_B - self.recipe.entropy_coef * policy.entropy()

@@ -86,7 +86,7 @@ class SAC(Agent):
         return (
             Step("critic", self.critic_loss, list(critic.parameters()), lr),
             Step("actor", self.actor_loss, list(actor.parameters()), recipe.optimizer.actor_lr or lr, delay),
-            Step("temperature", self.temperature_loss, [self.log_alpha], lr, delay),
+            Step("temperature", self.temperature_loss, [self.log_alpha], lr, delay, decays=False),
         )
 
     def follow(self) -> None:

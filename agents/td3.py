@@ -5,8 +5,9 @@ arXiv 2505.22642).
 
 Legend: B batch, E critics, M numbers of an action, K outputs per value.
 
-Deviations from the paper: rewards and observations may be scaled (`normalize`); updates come in bursts
-between rollouts; where the target is the mean of the critics (`pool=mean`), so is what the actor follows.
+Deviations from the paper: targets follow at every update, and not with the actor alone; rewards and
+observations may be scaled (`normalize`); updates come in bursts between rollouts; where the target is the
+mean of the critics (`pool=mean`), so is what the actor follows.
 """
 
 from __future__ import annotations

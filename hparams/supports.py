@@ -37,7 +37,9 @@ def over(values: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
             raise RecipeError(f"support={support} has ends of its own: leave {' and '.join(ends)} out")
         dropped |= {*_OF_VALUE}
     if support == AUTO or (before == AUTO and (ends or support == ADAPTIVE)):
-        values = {key: value for key, value in values.items() if key not in ("support", "normalize")}
+        values = {key: value for key, value in values.items() if key != "support"}
+        if isinstance(values.get("normalize"), Mapping):  # how observations are scaled is another matter
+            values["normalize"] = {k: v for k, v in values["normalize"].items() if k != "reward"}
     elif before == ADAPTIVE and ends:
         values = {key: value for key, value in values.items() if key != "support"}
     loss = values.get("value_loss")

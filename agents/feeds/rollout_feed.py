@@ -5,6 +5,7 @@ Legend: N environments, T steps, B batch, K batches.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -96,8 +97,9 @@ class SegmentFeed(RolloutFeed):
     def minibatches(self, steps: Any, valid_NT: Tensor) -> Iterator[Any]:
         """Segments [N, T, ...] as [K, B, T, ...], B T being about the recipe's batch."""
         environments, length = valid_NT.shape
-        number = max(round(environments * length / self.agent.recipe.batch_size), 1)
-        size = max(environments // number, 1)
+        number = round(environments * length / self.agent.recipe.batch_size)
+        number = min(max(number, 1), environments)
+        size = math.ceil(environments / number)  # where that leaves a few too few, some come twice
         order = torch.randperm(environments, device=valid_NT.device)
         index_KB = order[torch.arange(number * size, device=order.device) % environments].view(number, size)
         yield mapped(steps, lambda column: column[index_KB])

@@ -37,6 +37,8 @@ class Step(NamedTuple):
     lr: float
     every: int = 1
     """Taken at each of so many updates."""
+    decays: bool = True
+    """Whether weight decay is for what it moves."""
 
 
 class Learner:
@@ -74,7 +76,11 @@ class Learner:
             raise ValueError("compute.cuda_graph=true needs a GPU")
         self.optimizers = [
             FusedAdam(
-                step.parameters, lr=step.lr, eps=eps, weight_decay=weight_decay, lr_on_device=cuda_graph
+                step.parameters,
+                lr=step.lr,
+                eps=eps,
+                weight_decay=weight_decay * step.decays,
+                lr_on_device=cuda_graph,
             )
             for step in self.steps
         ]

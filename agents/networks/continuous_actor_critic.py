@@ -31,7 +31,7 @@ class Actor(nn.Module):
     def __init__(self, num_inputs: int, num_actions: int, hidden: Sequence[int], body: str = "mlp") -> None:
         super().__init__()
         layers = BODIES[body](num_inputs, hidden)
-        self.layers = layers.append(nn.Linear(hidden[-1], self.outputs_each * num_actions))
+        self.layers = layers.append(nn.Linear([num_inputs, *hidden][-1], self.outputs_each * num_actions))
 
 
 class GaussianActor(Actor):
@@ -112,7 +112,7 @@ class Critics(nn.Module):
         self.ensemble = ensemble
         norm = partial(EnsembleLayerNorm, ensemble) if layer_norm or body == "bronet" else None
         layers = BODIES[body](num_inputs, hidden, partial(EnsembleLinear, ensemble), norm)
-        head = EnsembleLinear(ensemble, hidden[-1], num_outputs)
+        head = EnsembleLinear(ensemble, [num_inputs, *hidden][-1], num_outputs)
         if initial_outputs is not None:
             with torch.no_grad():
                 head.bias.copy_(initial_outputs.to(head.bias).expand_as(head.bias))
@@ -156,7 +156,8 @@ class ActorCritic(nn.Module):
         super().__init__()
         self.normalize = ObservationNorm(observation_shape) if normalize else None
         size = math.prod(observation_shape)
-        self.actor = self.actor_class(size, num_actions, actor_hidden or hidden, body)
+        actor_hidden = hidden if actor_hidden is None else actor_hidden
+        self.actor = self.actor_class(size, num_actions, actor_hidden, body)
         self.critic = Critics(size + num_actions, num_critics, num_outputs, hidden, body=body, **options)
 
     def seen(self, observation: Tensor) -> Tensor:

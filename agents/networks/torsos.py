@@ -70,9 +70,9 @@ def bronet(
     Raises:
         ValueError: several widths.
     """
+    if len(set(hidden)) != 1:
+        raise ValueError(f"widths {list(hidden)}: bronet has blocks of one width, such as [256, 256]")
     width, norm = hidden[0], norm or nn.LayerNorm
-    if set(hidden) != {width}:
-        raise ValueError(f"network.hidden={list(hidden)}: bronet has blocks of one width, such as [256, 256]")
     layers: list[nn.Module] = [linear(num_inputs, width), norm(width), nn.ReLU()]
     for _ in hidden:
         inner = [linear(width, width), norm(width), nn.ReLU(), linear(width, width), norm(width)]

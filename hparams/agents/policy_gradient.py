@@ -16,8 +16,8 @@ class PolicyNetworkConfig(NetworkConfig):
 
     shared: bool = False
     """Whether policy and value stand on one torso."""
-    activation: Literal["relu", "tanh"] = "relu"
-    """Between the layers of an MLP."""
+    activation: Literal["auto", "relu", "tanh"] = "auto"
+    """Between the layers of an MLP; auto: tanh. Torsos for images have ReLU."""
 
 
 @dataclass(frozen=True, kw_only=True)

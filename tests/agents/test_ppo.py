@@ -38,7 +38,7 @@ def test_the_policy_climbs_the_clipped_surrogate(kind):
     loss, error = agent.policy_loss(batch)
     policy = agent.network(batch.observation)
     ratio = (policy.log_prob(batch.action) - batch.log_prob).exp()
-    advantage = (batch.advantage - batch.advantage.mean()) / (batch.advantage.std() + 1e-8)
+    advantage = (batch.advantage - batch.advantage.mean()) / (batch.advantage.std(correction=0) + 1e-8)
     gain = torch.stack([ratio * advantage, ratio.clamp(0.9, 1.1) * advantage]).amin(0)
     torch.testing.assert_close(loss, -gain - 0.3 * policy.entropy())
     assert error is None
@@ -170,3 +170,9 @@ def test_it_samples_with_densities_and_is_judged_by_the_mode():
 def test_a_support_that_adapts_is_refused():
     with pytest.raises(RecipeError, match="support=adaptive does not go with ppo"):
         PPORecipe(agent="ppo", support="adaptive", value_loss=ValueLossConfig(v_min=-1.0, v_max=1.0))
+
+
+def test_a_minibatch_of_one_step_has_no_advantage():
+    agent, batch = agent_of(entropy_coef=0.0), batch_of()
+    loss, _ = agent.policy_loss(Advantages(*(column[:1] for column in batch)))
+    assert loss.item() == 0.0

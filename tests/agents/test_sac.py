@@ -178,3 +178,9 @@ def test_the_density_is_float32_under_autocast():
 def test_keys_that_do_not_go_with_it(said):
     with pytest.raises(RecipeError, match="does not go with sac"):
         SACRecipe(agent="sac", value_loss=ValueLossConfig(v_min=-1.0, v_max=1.0), **said)
+
+
+def test_weight_decay_is_not_for_the_temperature():
+    agent = agent_of(optimizer=dataclasses.replace(agent_of().recipe.optimizer, weight_decay=0.5))
+    decays = [optimizer.weight_decay for optimizer in make_learner(agent, Compute()).optimizers]
+    assert decays == [0.5, 0.5, 0.0]

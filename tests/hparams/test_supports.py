@@ -128,3 +128,17 @@ def test_a_recipe_that_was_edited_by_hand_is_checked():
     values["value_loss"]["v_min"] = -20.0
     with pytest.raises(RecipeError, match=r"value_loss.v_min=-10 and value_loss.v_max=10: support=set takes"):
         build_recipe(values, where="here")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"support": "auto"},
+        {"support": "set", "normalize": {"reward": False}},
+        {"value_loss": {"v_max": 50.0}},
+    ],
+)
+def test_observations_are_scaled_whatever_the_support(said):
+    for agent in ("sac", "td3", "ppo", "impala"):
+        assert found(agent, "Pendulum-v1", said).normalize.observation, agent
+    assert find_recipe("td3", "Pendulum-v1", "mse", preset="fast").normalize.observation

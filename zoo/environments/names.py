@@ -119,7 +119,7 @@ def in_file_names(env: str) -> str:
 
     Games that would make a name too long are counted, and told from others by a sum over their names.
     """
-    name = re.sub("[/:?&]", "-", env).replace("=", "")
+    name = re.sub("[/:?&]", "-", env).replace("=", "").replace(TOGETHER, "-and-")
     if len(name) > LONGEST and TOGETHER in env:
         return f"{len(games_of(env))}-games-{zlib.crc32(env.encode()):08x}"
     return name

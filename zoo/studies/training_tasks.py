@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ def compare(
 
 def a_fifth(rows: Sequence[Row], column: str) -> float:
     """A fifth of the range of a column: what counts as none where nobody knows the unit."""
-    found = [float(row[column]) for row in rows]
+    found = [float(row[column]) for row in rows if math.isfinite(float(row[column]))]
     return (max(found) - min(found)) / 5 or 1.0 if found else 1.0
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from catzoo.hparams import Playing, Recipe
 from catzoo.zoo.environments.making import stream_seed
 from catzoo.zoo.environments.names import games_of
-from catzoo.zoo.environments.protocols import Protocol, protocol_of, with_limit
+from catzoo.zoo.environments.protocols import MANY, Protocol, protocol_of, protocols_of_games, with_limit
 from catzoo.zoo.statistics.intervals import bootstrap_interval, contrast_interval
 from catzoo.zoo.system.provenance import cpu_model, versions
 from catzoo.zoo.training.torch_state import own_torch
@@ -108,7 +108,8 @@ def evaluate_trained(
 
 def _most_envs(recipe: Recipe, protocol: Protocol) -> int:
     """A stranger's environment is opened as often as for training: there may be no licence for more."""
-    stranger = protocol.name == "gymnasium" and isinstance(recipe, Playing)
+    each = protocols_of_games(protocol) if protocol.name == MANY else [protocol]
+    stranger = any(one.name == "gymnasium" for one in each) and isinstance(recipe, Playing)
     return min(recipe.num_envs, MAX_ENVS) if stranger else MAX_ENVS
 
 
@@ -128,9 +129,11 @@ def _of_game(returns: Sequence[float]) -> dict[str, Any]:
 def result_of(recipe: Recipe, scores: Sequence[float], protocol: Protocol | None = None) -> dict[str, Any]:
     """What result.json says about `scores`."""
     each = _by_game(recipe, scores)
-    low, high = bootstrap_interval(scores)
-    if each and all(len(own) > 1 for own in each.values()):
-        _, low, high = contrast_interval(list(each.values()), [1 / len(each)] * len(each))
+    mean, (low, high) = float(np.mean(scores)), bootstrap_interval(scores)
+    if each:  # of several games the mean over them, however many episodes each has
+        mean = float(np.mean([np.mean(own) for own in each.values()]))
+        if all(len(own) > 1 for own in each.values()):
+            _, low, high = contrast_interval(list(each.values()), [1 / len(each)] * len(each))
     games = {"games": {game: _of_game(own) for game, own in each.items()}} if each else {}
     return {
         "agent": recipe.agent,
@@ -138,7 +141,7 @@ def result_of(recipe: Recipe, scores: Sequence[float], protocol: Protocol | None
         "loss": recipe.value_loss.name,
         "seed": recipe.seed,
         "steps": recipe.steps,
-        "mean_return": float(np.mean(scores)),
+        "mean_return": mean,
         "interval_95": [low, high],
         **games,
         "median_return": float(np.median(scores)),

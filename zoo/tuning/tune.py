@@ -146,7 +146,7 @@ def _where(storage: Typed) -> str:
 def default_folder(plan: Plan) -> Path:
     """`studies/dqn-CartPole-v1-hl_gauss`, with the preset after the environment if there is one."""
     envs = "+".join(map(in_file_names, plan.recipes))
-    name = envs if len(envs) <= 80 else f"{len(plan.recipes)}-environments"
+    name = envs if len(envs) <= 80 or len(plan.recipes) == 1 else f"{len(plan.recipes)}-environments"
     preset = f"-{plan.preset}" if plan.preset else ""
     return Path("studies") / f"{plan.agent}-{name}{preset}-{plan.loss}"
 

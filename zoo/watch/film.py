@@ -86,12 +86,11 @@ def watch(
     finally:
         env.close()
         view.close()
-    if episode.numbers:
-        names = [str(number) for number in range(len(episode.numbers[0]))]
-    elif not names:
-        count = len((episode.chances or episode.values)[0])
-        names = known_names(recipe.env) or [str(action) for action in range(count)]
     shown = dataclasses.replace(recipe, env=game or games_of(recipe.env)[0])
+    count = len((episode.numbers or episode.chances or episode.values)[0])
+    names = [] if episode.numbers else names or known_names(shown.env) or []
+    # Of several games the common space may have more actions than the one that is played.
+    names = [*names, *(str(action) for action in range(len(names), count))]
     caption = _caption(shown, agent, names)
     write = _write_gif if out.suffix.lower() == ".gif" else _write_mp4
     frames = _publish(out, lambda file: write(file, episode, caption, fps, own_fps, progress))

@@ -137,7 +137,7 @@ def test_a_block_adds_to_what_it_is_given():
         torch.testing.assert_close(block(x), x + added)
         assert added.abs().max() > 0
     assert len(layers) == 5
-    with pytest.raises(ValueError, match=r"network.hidden=\[8, 4\]: bronet has blocks of one width"):
+    with pytest.raises(ValueError, match=r"widths \[8, 4\]: bronet has blocks of one width"):
         bronet(3, [8, 4])
 
 

@@ -130,7 +130,7 @@ TWO = "MinAtar/Breakout+MinAtar/Freeway"
 def test_names_of_several_games():
     assert games_of(TWO) == ["MinAtar/Breakout", "MinAtar/Freeway"]
     assert canonical(TWO) == "MinAtar/Breakout-v1+MinAtar/Freeway-v1"
-    assert in_file_names(TWO) == "MinAtar-Breakout+MinAtar-Freeway"
+    assert in_file_names(TWO) == "MinAtar-Breakout-and-MinAtar-Freeway"
     assert games_of(in_one_run("+minatar-5")) == list(SETS["minatar-5"])
     long = in_one_run("+asteroids-66")
     assert in_file_names(long).startswith("66-games-")

@@ -96,8 +96,8 @@ class MultiTask(Study):
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
         """The mean over games: HL-Gauss above MSE by width, and what width is worth to each."""
-        rows = normalised([row for row in rows if row["step"] == self.settings.steps], "return")
-        widths = self.settings.widths
+        last = [row for row in rows if row["step"] == self.settings.steps]
+        rows, widths = over_games(normalised(last, "return")), self.settings.widths
 
         def side(sign: float, loss: str, width: float) -> tuple[float, Mapping[str, Cell]]:
             return sign, {"loss": loss, "width": width}
@@ -110,14 +110,15 @@ class MultiTask(Study):
         less = [(-weight, labels) for weight, labels in growth["mse"]]
         apart: list[Finding | None] = [
             compare(f"return of HL-Gauss above MSE's, width {width:g}", rows, "return",
-                    [side(1.0, "hl_gauss", width), side(-1.0, "mse", width)])
+                    [side(1.0, "hl_gauss", width), side(-1.0, "mse", width)], over=None)
             for width in widths
         ]  # fmt: skip
         return known([
             *apart,
-            compare("a wider network gains with HL-Gauss", rows, "return", growth["hl_gauss"]),
-            compare("a wider network gains with MSE", rows, "return", growth["mse"]),
-            compare("it gains more with HL-Gauss", rows, "return", [*growth["hl_gauss"], *less]),
+            compare("a wider network gains with HL-Gauss", rows, "return", growth["hl_gauss"], over=None),
+            compare("a wider network gains with MSE", rows, "return", growth["mse"], over=None),
+            compare("it gains more with HL-Gauss", rows, "return", [*growth["hl_gauss"], *less],
+                    over=None),
         ])  # fmt: skip
 
     def draw(self, rows: Sequence[Row]) -> Figure:
@@ -127,6 +128,17 @@ class MultiTask(Study):
         last = [row for row in rows if row["step"] == self.settings.steps]
         return bars(last, "return", across="width", colour="loss", panels="env",
                     title="One network for all games, by its width", ylabel="return")  # fmt: skip
+
+
+def over_games(rows: Sequence[Row]) -> list[Row]:
+    """The mean return of each network over its games: one network is one sample, however many it plays."""
+    runs: dict[tuple[Cell, ...], list[float]] = {}
+    for row in rows:
+        runs.setdefault((row["loss"], row["width"], row["seed"]), []).append(float(row["return"]))
+    return [
+        {"loss": loss, "width": width, "seed": seed, "return": sum(returns) / len(returns)}
+        for (loss, width, seed), returns in runs.items()
+    ]
 
 
 def gradient_norm(work: Any) -> float:

@@ -105,7 +105,8 @@ class RewardScale(Study):
                     if scale != 1:
                         as_one = [side(1.0, "auto", scale), side(-1.0, "auto", 1.0)]
                         claim = f"{title}, with the divisor: rewards x {scale:g} end as x 1"
-                        margin = a_fifth(own, "return")
+                        # Arms that fail without the divisor must not widen it.
+                        margin = a_fifth([row for row in own if row["support"] == "auto"], "return")
                         found.append(compare(claim, own, "return", as_one, over=None, margin=margin))
                     sides = [side(1.0, "auto", scale), side(-1.0, "set", scale)]
                     claim = f"{title}, rewards x {scale:g}: the divisor above none"
