@@ -1,5 +1,6 @@
 """The zoo's own trained agents: what is published, found and loaded by name."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -105,9 +106,11 @@ def test_weights_that_do_not_fit_are_refused(run, zoo, tmp_path, change):
 def test_the_zoos_own():
     assert pretrained()
     sizes = [path.stat().st_size for path in room.PRETRAINED.rglob("*") if path.is_file()]
-    assert sum(sizes) < 5e6
+    assert sum(sizes) < 8e6
     for name, folder in pretrained().items():
-        recipe, _ = load_agent(name)
+        recipe = Run(folder).recipe()
+        if not recipe.env.startswith("HalfCheetah") or find_spec("mujoco"):  # an extra
+            load_agent(name)
         assert name.startswith(f"{recipe.agent}-")
         assert Run(folder).result()["steps"] == recipe.steps
 
