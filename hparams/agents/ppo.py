@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from catzoo.hparams.agents.policy_gradient import PolicyGradientRecipe
 from catzoo.hparams.components import ActorOptimizerConfig
-from catzoo.hparams.schema import bounded
+from catzoo.hparams.schema import RecipeError, bounded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,3 +20,11 @@ class PPORecipe(PolicyGradientRecipe):
     epochs: int = bounded(4, at_least=1, at_most=1_000)
     """PPO: passes over every rollout."""
     optimizer: ActorOptimizerConfig = field(default_factory=ActorOptimizerConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.network.shared and self.optimizer.actor_lr is not None:
+            raise RecipeError(
+                f"optimizer.actor_lr={self.optimizer.actor_lr:g} does not go with network.shared=true, where "
+                "policy and value learn in one step"
+            )

@@ -25,3 +25,5 @@ class TD3Recipe(EnsembleCriticsRecipe):
         super().__post_init__()
         if self.least_noise is not None and self.least_noise > self.noise:
             raise RecipeError(f"least_noise={self.least_noise:g} must not be above noise={self.noise:g}")
+        if self.least_noise is not None and self.num_envs == 1:
+            raise RecipeError(f"least_noise={self.least_noise:g} needs num_envs of 2 or more: one has noise")

@@ -176,3 +176,8 @@ def test_a_minibatch_of_one_step_has_no_advantage():
     agent, batch = agent_of(entropy_coef=0.0), batch_of()
     loss, _ = agent.policy_loss(Advantages(*(column[:1] for column in batch)))
     assert loss.item() == 0.0
+
+
+def test_a_rate_of_its_own_needs_a_step_of_its_own():
+    with pytest.raises(RecipeError, match=r"optimizer.actor_lr=0.1 does not go with network.shared=true"):
+        agent_of(network={"shared": True}, optimizer={"actor_lr": 0.1})

@@ -95,3 +95,5 @@ def test_noise_explores_and_evaluation_has_none():
 def test_the_least_noise_is_not_above_the_most():
     with pytest.raises(RecipeError, match=r"least_noise=0.5 must not be above noise=0.1"):
         agent_of(least_noise=0.5)
+    with pytest.raises(RecipeError, match=r"least_noise=0.05 needs num_envs of 2 or more"):
+        agent_of(least_noise=0.05, num_envs=1)

@@ -89,6 +89,9 @@ def _make_many(protocol: Protocol, num_envs: int, render: dict[str, Any]) -> Vec
         for index, one in enumerate(each):
             share = (num_envs - index - 1) // len(each) + 1
             parts.append(make_under(one, share, **render))
+            if parts[-1].metadata.get("autoreset_mode") != AutoresetMode.SAME_STEP:
+                parts.pop().close()
+                parts.append(make_under(one, share, render_mode=None))  # one by one, and not its own vector
         return ManyGames(parts, [one.env for one in each])
     except RecipeError:
         for part in parts:
@@ -123,7 +126,7 @@ def _problem_of_actions(space: gym.Space) -> str | None:
 def _make_gymnasium(protocol: Protocol, num_envs: int, render: dict[str, Any]) -> VectorEnv:
     spec, options = find_spec(protocol.env), dict(protocol.settings)
     if protocol.name.startswith(("mujoco", "dmc")):
-        prepare_mujoco(drawing=bool(render))
+        prepare_mujoco(drawing=bool(render.get("render_mode")))
     cap = options.pop("max_episode_steps", None)
     alone = spec.entry_point is None  # as a vector only
     native = spec.vector_entry_point and not options and not render and (cap is None or alone)

@@ -191,3 +191,12 @@ def test_variants_of_one_game_have_its_own_actions():
     made.close()
     one, other = protocols_of_games(protocol_of("ALE/Freeway-v5+ALE/Pong-v5"))
     assert one.settings["full_action_space"] == other.settings["full_action_space"] is True
+
+
+def test_a_game_with_a_vector_of_its_own_is_made_one_by_one():
+    made = make_under(protocol_of("CartPole-v1+Acrobot-v1"), 3)
+    assert made.single_observation_space.shape == (6,)
+    assert made.single_action_space == gym.spaces.Discrete(3)
+    observation, _ = made.reset(seed=0)
+    assert not observation[::2, 4:].any()
+    made.close()
