@@ -148,7 +148,10 @@ WORK = {
         steps=100_000,
         loss="mse",
         # The rest as the recipe says, which is Stable-Baselines3's tuned one.
-        keys={**PLAIN, "network": {"hidden": [64, 64], "layer_norm": False, "shared": False}},
+        keys={
+            **PLAIN,
+            "network": {"hidden": [64, 64], "activation": "tanh", "layer_norm": False, "shared": False},
+        },
         supports={"CartPole-v1": (0.0, 50.0), "Pendulum-v1": (-200.0, 0.0), **WIDE},
     ),
 }
