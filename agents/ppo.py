@@ -20,7 +20,6 @@ from catzoo.agents.feeds.rollout_feed import RolloutFeed
 from catzoo.agents.learning.batches import Advantages, Rollout
 from catzoo.agents.learning.learner import Step
 from catzoo.agents.learning.returns import end_values, generalized_advantages, in_chunks, next_values
-from catzoo.agents.networks.policies import Categorical
 from catzoo.agents.networks.policy_value import Policy, PolicyValueNetwork
 
 
@@ -100,17 +99,13 @@ class PPO(Agent):
         """The value's outputs [B, K] at observations [B, ...], whatever the action."""
         return self.network.outputs(observation)
 
-    @torch.no_grad()
     def appraise(self, observation: Tensor) -> tuple[Tensor, Tensor]:
         """The value's outputs [B, 1, K], and the policy's modes [B, ...]."""
-        policy, outputs_BK = self.network.both(observation)
-        return outputs_BK[:, None], policy.mode
+        return self.network.appraise(observation)
 
-    @torch.no_grad()
     def chances(self, observation: Tensor) -> Tensor | None:
         """The policy's probabilities [B, A]; None where actions are continuous."""
-        policy = self.network(observation)
-        return policy.log_probs.exp() if isinstance(policy, Categorical) else None
+        return self.network.chances(observation)
 
     @torch.no_grad()
     def row(self, batch: Advantages | None) -> dict[str, float]:

@@ -71,9 +71,7 @@ class Categorical(NamedTuple):
         """(action [B], its log-probability [B]); noise [B] is uniform in [0, 1)."""
         mass_BA = self.log_probs.exp().cumsum(-1)
         action_B = (mass_BA <= noise.unsqueeze(-1) * mass_BA[..., -1:]).sum(-1)
-        action_B = action_B.clamp(
-            max=self.log_probs.shape[-1] - 1
-        )  # a noise of 1 - 2^-24 may round to the end
+        action_B = action_B.clamp(max=mass_BA.shape[-1] - 1)  # a noise of 1 - 2^-24 may round to the end
         return action_B, self.log_prob(action_B)
 
     def log_prob(self, action: Tensor) -> Tensor:

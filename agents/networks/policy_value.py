@@ -89,6 +89,18 @@ class PolicyValueNetwork(nn.Module):
         features = self.value.features(self.seen(observation))
         return self._policy_of(features), in_float32(self.value.head, features)[:, 0]
 
+    @torch.no_grad()
+    def appraise(self, observation: Tensor) -> tuple[Tensor, Tensor]:
+        """The value's outputs [B, 1, K] at observations [B, ...], and the policy's modes [B, ...]."""
+        policy, outputs_BK = self.both(observation)
+        return outputs_BK[:, None], policy.mode
+
+    @torch.no_grad()
+    def chances(self, observation: Tensor) -> Tensor | None:
+        """The policy's probabilities [B, A] at observations [B, ...]; None where actions are continuous."""
+        policy = self(observation)
+        return policy.log_probs.exp() if isinstance(policy, Categorical) else None
+
     def _policy_of(self, features: Tensor) -> Policy:
         outputs = in_float32(self.policy.head, features)[..., 0]
         if self.log_std is None:

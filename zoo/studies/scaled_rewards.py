@@ -1,10 +1,21 @@
-"""An environment whose rewards are another one's, multiplied."""
+"""What studies of the rewards' scale share: an environment with multiplied rewards, arms, and a picture.
+
+Their rows are labelled with `env`, `scale`, `loss`, `support` and `seed`.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
+
+from catzoo.hparams import Recipe, loss_title
+from catzoo.zoo.studies.study import Row, Study, Task
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ID = f"{__name__}:ScaledRewards-v0"
 """Takes `env`, an id of Gymnasium's, and `scale`."""
@@ -16,3 +27,30 @@ def make(env: str, scale: float, **options: Any) -> gym.Env[Any, Any]:
 
 
 gym.register("ScaledRewards-v0", entry_point=make)
+
+
+def on_scale(recipe: Recipe, scale: float) -> Recipe:
+    """A recipe on its environment with rewards times `scale`."""
+    return dataclasses.replace(recipe, env=ID, env_options={"env": recipe.env, "scale": scale})
+
+
+def scale_tasks(study: Study) -> list[Task]:
+    """Every environment, scale, loss and support of a study's settings; seeds outermost."""
+    settings = study.settings
+    return [
+        Task({"env": env, "scale": scale, "loss": loss, "support": support, "seed": seed})
+        for seed in study.seeds
+        for env in settings.envs
+        for scale in settings.scales
+        for loss in settings.losses
+        for support in settings.supports
+    ]
+
+
+def scale_picture(rows: Sequence[Row], title: str) -> Figure:
+    """A bar for each loss and scale, one support beside the other, environment by environment."""
+    from catzoo.zoo.studies.study_pictures import bars
+
+    named = [{**row, "arm": f"{loss_title(str(row['loss']))} x {float(row['scale']):g}"} for row in rows]
+    return bars(named, "return", across="arm", colour="support", panels="env", title=title,
+                ylabel="return / scale")  # fmt: skip

@@ -18,6 +18,7 @@ from catzoo.zoo.studies.results_folder import ResultsFolder, described, save_row
 from catzoo.zoo.studies.study import Study, Task
 from catzoo.zoo.system.console import has_bars, progress_bar
 from catzoo.zoo.system.disk_space import no_room_told
+from catzoo.zoo.training.loop import quiet
 from catzoo.zoo.training.torch_state import own_torch
 
 GOES_ON = "the same command goes on"
@@ -68,7 +69,7 @@ def do_task(study: Study, task: Task, folder: ResultsFolder) -> None:
         NoRoomError: the disk is full.
     """
     file = folder.rows_file(task)
-    with no_room_told(GOES_ON), own_torch():
+    with no_room_told(GOES_ON), own_torch(), quiet():
         file.parent.mkdir(parents=True, exist_ok=True)
         save_rows(file, [{**task.labels, **row} for row in study.work(task, folder.tasks)])
 

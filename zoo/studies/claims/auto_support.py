@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from catzoo.hparams import Recipe, RecipeError, loss_title
+from catzoo.zoo.studies.scaled_rewards import on_scale, scale_picture, scale_tasks
 from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
 from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, a_fifth, compare, known, matched
 from catzoo.zoo.studies.value_errors import training_to
@@ -72,15 +73,7 @@ class AutoSupport(Study):
 
     def tasks(self) -> list[Task]:
         """Seeds outermost."""
-        settings = self.settings
-        return [
-            Task({"env": env, "scale": scale, "loss": loss, "support": support, "seed": seed})
-            for seed in self.seeds
-            for env in settings.envs
-            for scale in settings.scales
-            for loss in settings.losses
-            for support in settings.supports
-        ]
+        return scale_tasks(self)
 
     def work(self, task: Task, tasks: Path) -> list[Row]:
         """Trains an agent, and evaluates it on the way."""
@@ -120,15 +113,8 @@ class AutoSupport(Study):
 
     def draw(self, rows: Sequence[Row]) -> Figure:
         """A bar for each loss and scale, auto beside set, game by game."""
-        from catzoo.zoo.studies.study_pictures import bars
-
-        last = [
-            {**row, "arm": f"{loss_title(str(row['loss']))} x {float(row['scale']):g}"}
-            for row in rows
-            if row["step"] == self.settings.steps
-        ]
-        return bars(last, "return", across="arm", colour="support", panels="env",
-                    title="Return by the scale of the rewards", ylabel="return / scale")  # fmt: skip
+        last = [row for row in rows if row["step"] == self.settings.steps]
+        return scale_picture(last, "Return by the scale of the rewards")
 
 
 Arm = Mapping[str, Cell]
@@ -140,10 +126,6 @@ def recipe_for(labels: Mapping[str, Cell], steps: int) -> Recipe:
     Raises:
         RecipeError: an environment without a recipe that nobody has set ends for.
     """
-    import dataclasses
-
-    from catzoo.zoo.studies.scaled_rewards import ID
-
     env, loss = str(labels["env"]), str(labels["loss"])
     said: list[Mapping[str, Any]] = [matched(loss), ON_ONE_THREAD]
     if labels["support"] == "auto":
@@ -155,7 +137,7 @@ def recipe_for(labels: Mapping[str, Cell], steps: int) -> Recipe:
     recipe = recipe_of("dqn", env, loss=loss, steps=steps, seed=int(labels["seed"]), overrides=said)
     if labels["support"] == "set" and getattr(recipe, "support", "set") != "set":
         raise RecipeError(f"{env}: no recipe, and no ends set by hand: known are {', '.join(HAND)}")
-    return dataclasses.replace(recipe, env=ID, env_options={"env": env, "scale": float(labels["scale"])})
+    return on_scale(recipe, float(labels["scale"]))
 
 
 STUDY = AutoSupport

@@ -11,13 +11,13 @@ worth.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from catzoo.hparams import Recipe, loss_title
+from catzoo.zoo.studies.scaled_rewards import on_scale, scale_picture, scale_tasks
 from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
 from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, a_fifth, compare, known
 from catzoo.zoo.studies.value_errors import training_to
@@ -66,15 +66,7 @@ class RewardScale(Study):
 
     def tasks(self) -> list[Task]:
         """Seeds outermost."""
-        settings = self.settings
-        return [
-            Task({"env": env, "scale": scale, "loss": loss, "support": support, "seed": seed})
-            for seed in self.seeds
-            for env in settings.envs
-            for scale in settings.scales
-            for loss in settings.losses
-            for support in settings.supports
-        ]
+        return scale_tasks(self)
 
     def work(self, task: Task, tasks: Path) -> list[Row]:
         """Trains an agent, and evaluates it."""
@@ -115,17 +107,11 @@ class RewardScale(Study):
 
     def draw(self, rows: Sequence[Row]) -> Figure:
         """A bar for each loss and scale, with the divisor beside without, task by task."""
-        from catzoo.zoo.studies.study_pictures import bars
-
-        named = [{**row, "arm": f"{loss_title(str(row['loss']))} x {float(row['scale']):g}"} for row in rows]
-        return bars(named, "return", across="arm", colour="support", panels="env",
-                    title="SAC by the scale of the rewards", ylabel="return / scale")  # fmt: skip
+        return scale_picture(rows, "SAC by the scale of the rewards")
 
 
 def recipe_for(labels: Mapping[str, Cell], steps: int) -> Recipe:
     """The recipe of a task: the environment's own, on the environment with multiplied rewards."""
-    from catzoo.zoo.studies.scaled_rewards import ID
-
     env, loss = str(labels["env"]), str(labels["loss"])
     said: list[Mapping[str, Any]] = [ON_ONE_THREAD]
     if labels["support"] == "set":
@@ -133,7 +119,7 @@ def recipe_for(labels: Mapping[str, Cell], steps: int) -> Recipe:
         ends = {"value_loss": {"v_min": low, "v_max": high}} if loss != "mse" else {}
         said.append({"support": "set", "normalize": {"reward": False}, **ends})
     recipe = recipe_of("sac", env, loss=loss, steps=steps, seed=int(labels["seed"]), overrides=said)
-    return dataclasses.replace(recipe, env=ID, env_options={"env": env, "scale": float(labels["scale"])})
+    return on_scale(recipe, float(labels["scale"]))
 
 
 STUDY = RewardScale
