@@ -1,0 +1,111 @@
+"""Chess without search: an engine's value of every legal move, learned by any value loss.
+
+Ruoss et al. 2024 (arXiv 2402.04494), with HL-Gauss as in arXiv 2403.03950, section 4.3: the most valuable
+move is played. Deviations from the paper: the network scores all legal moves of a position in one pass, and
+the loss is the mean over up to `moves` of them, which are drawn at random; the data is made by
+`catzoo data chess`.
+
+A move after which the position has been there before counts as a draw, as the paper's does on the third time:
+nets alone do not finish won games.
+
+Legend: B batch, M moves, K outputs per value.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from catzoo.agents.agent import Agent
+from catzoo.agents.collecting.exploration import Exploration
+from catzoo.agents.feeds.dataset_feed import DatasetFeed
+from catzoo.agents.learning.batches import Labelled
+from catzoo.agents.learning.targets import copy_parameters, follow_parameters, target_of
+from catzoo.agents.networks.board_transformer import BoardTransformer, is_move, split
+from catzoo.agents.replay.position_replay import PositionReplay
+from catzoo.hparams import ChessRecipe
+from catzoo.losses import ValueLoss
+
+REPEATS, DRAW = 5, 0.5
+"""The kind of a move after which the position has been there before, and what it counts."""
+
+
+class Chess(Agent):
+    """Distils an engine's action values; arguments as `Agent`.
+
+    What acts is `average`, whose weights follow those that learn.
+    """
+
+    feed = DatasetFeed
+    family = Labelled
+    replay = PositionReplay
+    network_class = BoardTransformer
+    followers: ClassVar = {"average.": "network."}
+
+    def __init__(self, network: BoardTransformer, value_loss: ValueLoss, recipe: ChessRecipe) -> None:
+        super().__init__(network, value_loss, recipe)
+        self.average = target_of(network)
+
+    def critic_loss(self, batch: Labelled) -> tuple[Tensor, Tensor]:
+        """The mean over a position's moves: (loss [B], mean size of the error [B])."""
+        outputs_BMK, counts_BM = self.network(batch.observation, batch.action), is_move(batch.action)
+        share_BM = counts_BM / counts_BM.sum(1, keepdim=True)
+        loss_BM = self.value_loss(outputs_BMK, batch.target)
+        error_BM = (batch.target - self.value_loss.decode(outputs_BMK.detach())).abs()
+        return (loss_BM * share_BM).sum(1), (error_BM * share_BM).sum(1)
+
+    def follow(self) -> None:
+        """The average comes nearer."""
+        follow_parameters(self.network, self.average, 1 - self.recipe.average)
+
+    def update_target(self) -> None:
+        """After a reset."""
+        copy_parameters(self.network, self.average)
+
+    def values(self, observation: Tensor) -> Tensor:
+        """The values [B, M] of the moves of observations [B, 70 + 3 M]; -inf where there is none."""
+        return self._values(observation, self.average(observation))
+
+    def _values(self, observation: Tensor, outputs_BMK: Tensor) -> Tensor:
+        _, move = split(observation)
+        value_BM = self.value_loss.decode(outputs_BMK)
+        value_BM = value_BM.masked_fill(move[..., 2] == REPEATS, DRAW)
+        return value_BM.masked_fill(~is_move(move), -torch.inf)
+
+    @torch.no_grad()
+    def appraise(self, observation: Tensor) -> tuple[Tensor, Tensor]:
+        """The outputs [B, M, K] of all moves, and the best legal ones [B]."""
+        outputs_BMK = self.average(observation)
+        return outputs_BMK, self._values(observation, outputs_BMK).argmax(dim=-1)
+
+    def policy(self, space: gym.Space, *, seed: int = 0, network: nn.Module | None = None) -> _Player:
+        """What plays: the best legal move, with a share of random legal ones."""
+        return _Player(self, seed=seed)
+
+    def chosen_and_targets(self, batch: Labelled) -> tuple[Tensor, Tensor]:
+        """The outputs [X, K] of all moves of a batch, and the values [X] that they learn."""
+        counts_BM = is_move(batch.action)
+        return self.outputs_of(batch.observation, batch.action)[counts_BM], batch.target[counts_BM]
+
+    def outputs_of(self, observation: Tensor, action: Tensor) -> Tensor:
+        """The outputs [B, M, K] of moves [B, M, 3] on boards [B, 70]."""
+        return self.network(observation, action)
+
+
+class _Player(Exploration):
+    """Legal moves: any with probability `epsilon`, else the agent's."""
+
+    def __init__(self, agent: Chess, *, seed: int = 0) -> None:
+        super().__init__(agent.average, seed=seed)
+        self.appraise = agent.appraise
+
+    def forward(self, observation: Tensor) -> Any:
+        """Observations [N, ...] to indices of moves [N], on the host."""
+        count = is_move(split(observation)[1]).sum(1).cpu().numpy()
+        explore = self.random.random(len(observation)) < self.epsilon
+        anywhere = self.random.integers(np.maximum(count, 1))
+        return np.where(explore, anywhere, self.appraise(observation)[1].cpu().numpy())

@@ -1,0 +1,200 @@
+"""Datasets of chess positions whose legal moves are labelled, from games that an engine plays against itself.
+
+A folder for the games as they are played, and three datasets of kind `positions` when all are there:
+
+| what | its content |
+|---|---|
+| `games/` | a file for each ten games, written whole: what is there is not played again |
+| `train/` | labelled positions of nine games in ten |
+| `test/` | of the others, without boards that `train/` has too |
+| `mate-in-one/` | positions of the others, with a mating move: 1 for what mates, 0 for what does not |
+
+Columns: `board` uint8 [N, 70] and `move` uint8 [P, 3] (see `environments/chess_board.py`), `value` float32
+[P], `offset` int64 [N], where each position's moves end, and `game` int32 [N], which is what intervals are
+taken over, since positions of one game are alike.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from catzoo.hparams import RecipeError
+from catzoo.hparams.json_text import from_json, to_json
+from catzoo.hparams.published_files import replace, settle
+from catzoo.zoo.datasets.chess_self_play import ENGINE_OPTIONS, Game, Plan, is_held_out, play, stacked
+from catzoo.zoo.datasets.orphans import end_with_parent
+from catzoo.zoo.environments.uci_engine import UCIEngine, find_engine
+from catzoo.zoo.system.atomic_files import write_atomically
+from catzoo.zoo.system.file_locks import held_path
+
+CHUNK = 10
+"""Games to a file: what a kill loses, for each worker."""
+PARTS = ("train", "test", "mate-in-one")
+RAGGED = ("move", "value")
+"""Columns with a row for each move."""
+Columns = dict[str, np.ndarray]
+PIECES = 69
+"""Bytes of a board without the clock, by which two boards are the same."""
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a worker needs to know."""
+
+    plan: Plan
+    engine: str
+    folder: Path
+
+
+def make_chess_positions(
+    out: Path,
+    *,
+    games: int,
+    depth: int = 6,
+    seed: int = 0,
+    workers: int = 1,
+    engine: str | None = None,
+    progress: Callable[[int], object] = lambda done: None,
+) -> dict[str, int]:
+    """Plays and labels games, and writes the datasets; goes on with what is there.
+
+    The same games, whatever the number of workers. More games later keep those that are there.
+
+    Args:
+        out: the folder.
+        games: how many, a multiple of 10.
+        depth: of the labels' searches.
+        seed: of the games.
+        workers: processes, each with an engine of its own.
+        engine: its program; None: Stockfish.
+        progress: called with the games that are done.
+
+    Returns:
+        The number of positions in each part.
+
+    Raises:
+        RecipeError: no engine, or games of another kind in the folder, or an unusable number.
+    """
+    if games % CHUNK:
+        raise RecipeError(f"games={games} must be a multiple of {CHUNK}")
+    task = _Task(Plan(seed, depth), find_engine(engine), out / "games")
+    task.folder.mkdir(parents=True, exist_ok=True)
+    with held_path(task.folder, "making these games"):
+        about = _agreed(task)
+        chunks = range(games // CHUNK)
+        missing = [chunk for chunk in chunks if not _file(task, chunk).is_file()]
+        progress(games - len(missing) * CHUNK)
+        for done, _ in enumerate(_played(task, missing, workers), 1):
+            progress(games - (len(missing) - done) * CHUNK)
+        return _gather(task, chunks, out, {**about, "games": games})
+
+
+def _agreed(task: _Task) -> dict[str, Any]:
+    """What the games are made with; refuses a folder of others."""
+    with UCIEngine(task.engine) as engine:
+        own = {"engine": engine.name, "engine_options": ENGINE_OPTIONS, **asdict(task.plan)}
+    path = task.folder / "plan.json"
+    if not path.is_file():
+        write_atomically(path, to_json(own))
+    there = from_json(path.read_bytes())
+    for key, value in own.items():
+        if there.get(key) != value:
+            raise RecipeError(
+                f"{task.folder.parent}: its games have {key} {there.get(key)!r}, not {value!r}: "
+                "name another folder, or go on as it began"
+            )
+    return own
+
+
+def _file(task: _Task, chunk: int) -> Path:
+    return task.folder / f"games-{chunk * CHUNK:07d}.npz"
+
+
+def _played(task: _Task, chunks: list[int], workers: int) -> Iterable[int]:
+    """Plays what is missing; yields what is done."""
+    if not chunks:
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(chunks)), context, end_with_parent) as pool:
+        waiting = [pool.submit(_play_chunk, task, chunk) for chunk in chunks]
+        try:
+            for future in as_completed(waiting):
+                yield future.result()
+        except BaseException:
+            # A worker is at most a chunk from its end, and nobody waits for what it finds.
+            for process in multiprocessing.active_children():
+                process.kill()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _play_chunk(task: _Task, chunk: int) -> int:
+    """In a worker: plays a chunk's games and writes them, whole."""
+    with UCIEngine(task.engine, ENGINE_OPTIONS) as engine:
+        games = {game: play(engine, task.plan, game) for game in range(chunk * CHUNK, (chunk + 1) * CHUNK)}
+    path = _file(task, chunk)
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        np.savez(file, **_columns(games))
+        file.flush()
+        settle(file.fileno())
+    replace(temporary, path)
+    return chunk
+
+
+def _columns(games: dict[int, Game]) -> Columns:
+    """The columns of a chunk's positions, and of its mates, by `positions_…` and `mates_…`."""
+    columns = {}
+    for kind in Game._fields:
+        found = [(game, one) for game, played in games.items() for one in getattr(played, kind)]
+        own = {**stacked([one for _, one in found]), "game": np.array([game for game, _ in found], np.int32)}
+        columns |= {f"{kind}_{name}": column for name, column in own.items()}
+    return columns
+
+
+def _gather(task: _Task, chunks: Iterable[int], out: Path, about: dict[str, Any]) -> dict[str, int]:
+    """Writes the datasets from the chunks."""
+    parts: dict[str, list[Columns]] = {part: [] for part in PARTS}
+    for chunk in chunks:
+        with np.load(_file(task, chunk), allow_pickle=False) as columns:
+            positions, mates = (
+                {name.removeprefix(f"{kind}_"): columns[name] for name in columns if name.startswith(kind)}
+                for kind in Game._fields
+            )
+        held = np.array([is_held_out(int(game)) for game in positions["game"]], bool)
+        parts["train"].append(_some(positions, ~held))
+        parts["test"].append(_some(positions, held))
+        parts["mate-in-one"].append(mates)
+    whole = {part: _joined(pieces) for part, pieces in parts.items()}
+    seen = {board.tobytes() for board in whole["train"]["board"][:, :PIECES]}
+    for part in PARTS[1:]:
+        new = [board.tobytes() not in seen for board in whole[part]["board"][:, :PIECES]]
+        whole[part] = _some(whole[part], np.array(new, bool))
+    return {part: _write(out / part, columns, about) for part, columns in whole.items()}
+
+
+def _some(columns: Columns, wanted: np.ndarray) -> Columns:
+    """Those of the positions that are wanted: bool [N]."""
+    lengths = np.diff(columns["offset"], prepend=0)
+    rows = np.repeat(wanted, lengths)
+    some = {name: column[rows if name in RAGGED else wanted] for name, column in columns.items()}
+    return {**some, "offset": np.cumsum(lengths[wanted], dtype=np.int64)}
+
+
+def _joined(pieces: list[Columns]) -> Columns:
+    """Positions one after the other."""
+    starts = np.cumsum([0, *(len(piece["move"]) for piece in pieces[:-1])])
+    joined = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+    moved = [piece["offset"] + start for piece, start in zip(pieces, starts, strict=True)]
+    return {**joined, "offset": np.concatenate(moved)}
+
+
+def _write(folder: Path, columns: Columns, about: dict[str, Any]) -> int:
+    raise NotImplementedError
