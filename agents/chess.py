@@ -23,10 +23,10 @@ from torch import Tensor, nn
 from catzoo.agents.agent import Agent
 from catzoo.agents.collecting.exploration import Exploration
 from catzoo.agents.feeds.dataset_feed import DatasetFeed
-from catzoo.agents.learning.batches import Labelled
+from catzoo.agents.learning.batches import Positions
 from catzoo.agents.learning.targets import copy_parameters, follow_parameters, target_of
 from catzoo.agents.networks.board_transformer import BoardTransformer, is_move, split
-from catzoo.agents.replay.position_replay import PositionReplay
+from catzoo.agents.replay.episode_replays import PositionReplay
 from catzoo.hparams import ChessRecipe
 from catzoo.losses import ValueLoss
 
@@ -41,7 +41,7 @@ class Chess(Agent):
     """
 
     feed = DatasetFeed
-    family = Labelled
+    family = Positions
     replay = PositionReplay
     network_class = BoardTransformer
     followers: ClassVar = {"average.": "network."}
@@ -50,12 +50,12 @@ class Chess(Agent):
         super().__init__(network, value_loss, recipe)
         self.average = target_of(network)
 
-    def critic_loss(self, batch: Labelled) -> tuple[Tensor, Tensor]:
+    def critic_loss(self, batch: Positions) -> tuple[Tensor, Tensor]:
         """The mean over a position's moves: (loss [B], mean size of the error [B])."""
-        outputs_BMK, counts_BM = self.network(batch.observation, batch.action), is_move(batch.action)
-        share_BM = counts_BM / counts_BM.sum(1, keepdim=True)
-        loss_BM = self.value_loss(outputs_BMK, batch.target)
-        error_BM = (batch.target - self.value_loss.decode(outputs_BMK.detach())).abs()
+        outputs_BMK = self.outputs_of(batch.board, batch.action)
+        share_BM = batch.live / batch.live.sum(1, keepdim=True)
+        loss_BM = self.value_loss(outputs_BMK, batch.value)
+        error_BM = (batch.value - self.value_loss.decode(outputs_BMK.detach())).abs()
         return (loss_BM * share_BM).sum(1), (error_BM * share_BM).sum(1)
 
     def follow(self) -> None:
@@ -86,10 +86,9 @@ class Chess(Agent):
         """What plays: the best legal move, with a share of random legal ones."""
         return _Player(self, seed=seed)
 
-    def chosen_and_targets(self, batch: Labelled) -> tuple[Tensor, Tensor]:
+    def chosen_and_targets(self, batch: Positions) -> tuple[Tensor, Tensor]:
         """The outputs [X, K] of all moves of a batch, and the values [X] that they learn."""
-        counts_BM = is_move(batch.action)
-        return self.outputs_of(batch.observation, batch.action)[counts_BM], batch.target[counts_BM]
+        return self.outputs_of(batch.board, batch.action)[batch.live], batch.value[batch.live]
 
     def outputs_of(self, observation: Tensor, action: Tensor) -> Tensor:
         """The outputs [B, M, K] of moves [B, M, 3] on boards [B, 70]."""

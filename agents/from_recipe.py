@@ -10,6 +10,7 @@ from gymnasium.vector import VectorEnv
 from torch import Tensor
 
 from catzoo.agents import AGENTS, ActorCritic, PolicyValueNetwork, QNetwork
+from catzoo.agents.networks.board_transformer import OBSERVATION, BoardTransformer
 from catzoo.agents.networks.q_network import are_pixels, auto_torso
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.losses import ValueLoss, make_value_loss
@@ -30,7 +31,7 @@ def build_value_loss(recipe: Recipe) -> ValueLoss:
 
 def build_network(
     recipe: Recipe, env: VectorEnv, value_loss: ValueLoss
-) -> QNetwork | ActorCritic | PolicyValueNetwork:
+) -> QNetwork | ActorCritic | PolicyValueNetwork | BoardTransformer:
     """The recipe's network, with new weights, on torch's default device.
 
     Raises:
@@ -97,10 +98,27 @@ def _build_q_network(kind: Any, recipe: Any, env: VectorEnv, value_loss: ValueLo
     )
 
 
+def _build_board_transformer(
+    kind: Any, recipe: Any, env: VectorEnv, value_loss: ValueLoss
+) -> BoardTransformer:
+    shape = tuple(env.single_observation_space.shape)
+    if shape != OBSERVATION:
+        raise ValueError(f"{recipe.agent} plays chess, and observations of {list(shape)} are none of it")
+    return kind(
+        value_loss.num_outputs,
+        size=recipe.network.size,
+        num_layers=recipe.network.num_layers,
+        num_heads=recipe.network.num_heads,
+        geometry=recipe.network.geometry,
+        initial_outputs=_initial_outputs(recipe, value_loss),
+    )
+
+
 BUILDERS = {
     ActorCritic: _build_actor_critic,
     PolicyValueNetwork: _build_policy_value,
     QNetwork: _build_q_network,
+    BoardTransformer: _build_board_transformer,
 }
 """What builds each kind of network."""
 

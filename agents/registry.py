@@ -6,6 +6,7 @@ Each has its recipe's class in `catzoo.hparams.RECIPES`, and its recipes in `zoo
 from __future__ import annotations
 
 from catzoo.agents.agent import Agent
+from catzoo.agents.chess import Chess
 from catzoo.agents.cql import CQL
 from catzoo.agents.dqn import DQN
 from catzoo.agents.impala import IMPALA
@@ -23,5 +24,6 @@ AGENTS: dict[str, type[Agent]] = {
     "td3": TD3,
     "ppo": PPO,
     "impala": IMPALA,
+    "chess": Chess,
 }
 """Rainbow is DQN with its options together."""

@@ -1,6 +1,7 @@
 """Hyper-parameters as data: recipes, their checks, and how one is resolved for a run."""
 
 from catzoo.hparams.agents import RECIPES, build_recipe
+from catzoo.hparams.agents.chess import ChessRecipe
 from catzoo.hparams.agents.cql import CQLRecipe
 from catzoo.hparams.agents.dqn import DQNRecipe
 from catzoo.hparams.agents.impala import IMPALARecipe
@@ -32,6 +33,7 @@ __all__ = [
     "ActionValues",
     "Bootstrapping",
     "CQLRecipe",
+    "ChessRecipe",
     "CollectingComputeConfig",
     "ComputeConfig",
     "DQNRecipe",

@@ -13,11 +13,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from catzoo.agents.networks.attention import AttentionBlock, Positions
 from catzoo.agents.networks.heads import in_float32
-from catzoo.agents.networks.transformer import EncoderBlock, Positions
 
 SQUARES, PIECES, BOARD, MOVE = 64, 13, 70, 3
 """Squares; what may stand on one; bytes of a board, and of a move."""
+OBSERVATION = (BOARD + 218 * MOVE,)
+"""The shape of an environment's observations: no position has more than 218 moves."""
 KINDS = 6
 """Of moves: ordinary, four promotions, and one that repeats a position."""
 GLOBALS = 4 + 9 + 1
@@ -52,11 +54,11 @@ class BoardTransformer(nn.Module):
     ) -> None:
         super().__init__()
         if size % num_heads:
-            raise ValueError(f"network.size={size} must be a multiple of network.heads={num_heads}")
+            raise ValueError(f"network.num_heads={num_heads} must divide network.size={size}")
         self.pieces = nn.Embedding(PIECES, size)
         self.globals = nn.Linear(GLOBALS, size)
         self.positions = Positions(SQUARES, size)
-        self.blocks = nn.ModuleList(EncoderBlock(size, num_heads, nn.Linear) for _ in range(num_layers))
+        self.blocks = nn.ModuleList(AttentionBlock(size, num_heads) for _ in range(num_layers))
         bias_HNN = geometry_bias(num_heads) if geometry else torch.zeros(num_heads, SQUARES, SQUARES)
         self.biases = nn.ParameterList(nn.Parameter(bias_HNN.clone()) for _ in range(num_layers))
         self.norm = nn.LayerNorm(size)

@@ -5,7 +5,7 @@ Legend: B batch, K batches, L tokens, T choices, P moves of all positions, W mov
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -27,23 +27,38 @@ class SequenceReplay(DatasetReplay):
 
 
 class PositionReplay(DatasetReplay):
-    """Samples positions, each with all its moves, filled up to the most of the sample; as `DatasetReplay`."""
+    """Samples positions, each with its moves, filled up to the most of the sample; as `DatasetReplay`, and
+
+    Args:
+        moves: of a position at most, one after the other from a random one on, the first after the last;
+            every batch then has a place for so many. None: all.
+    """
 
     kind = "positions"
     family = Positions
 
-    def __init__(self, dataset: Dataset, **options: Any) -> None:
+    def __init__(self, dataset: Dataset, *, moves: int | None = None, **options: Any) -> None:
         own = self.columns_of(dataset)
         names = ("board", "offset", "move", "value")
         super().__init__(dataset, {name: own[name] for name in names}, **options)
+        self.moves = moves
+
+    @classmethod
+    def from_recipe(cls, dataset: Dataset, recipe: Any, *, device: torch.device, seed: int) -> Self:
+        """As a recipe has it."""
+        return cls(dataset, moves=recipe.moves, place=recipe.replay.place, device=device, seed=seed)
 
     def _fields(self, index: Tensor) -> dict[str, Tensor]:
         end_B = self.columns["offset"][index]
         start_B = torch.where(index > 0, self.columns["offset"][index - 1], 0)
         number_B = end_B - start_B
-        slot_W = torch.arange(int(number_B.max()), device=self.device)
+        slot_W = torch.arange(self.moves or int(number_B.max()), device=self.device)
         live_BW = slot_W < number_B[:, None]
-        row_BW = torch.where(live_BW, start_B[:, None] + slot_W, 0)
+        turn_BW = slot_W.expand_as(live_BW)
+        if self.moves is not None:
+            draw_B = torch.rand(len(index), generator=self.random).to(self.device)
+            turn_BW = (turn_BW + (draw_B * number_B).long()[:, None]) % number_B[:, None]
+        row_BW = torch.where(live_BW, start_B[:, None] + turn_BW, 0)
         move = self.columns["move"][row_BW]
         return {
             "board": self.columns["board"].index_select(0, index),

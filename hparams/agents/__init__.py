@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from catzoo.hparams.agents.chess import ChessRecipe
 from catzoo.hparams.agents.cql import CQLRecipe
 from catzoo.hparams.agents.dqn import DQNRecipe
 from catzoo.hparams.agents.impala import IMPALARecipe
@@ -25,6 +26,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "td3": TD3Recipe,
     "ppo": PPORecipe,
     "impala": IMPALARecipe,
+    "chess": ChessRecipe,
 }
 """What class each agent's recipe is of. The agents' own classes are in `catzoo.agents.registry`."""
 

@@ -28,6 +28,7 @@ import numpy as np
 from catzoo.hparams import RecipeError
 from catzoo.hparams.json_text import from_json, to_json
 from catzoo.hparams.published_files import replace, settle
+from catzoo.version import __version__
 from catzoo.zoo.datasets.chess_self_play import ENGINE_OPTIONS, Game, Plan, is_held_out, play, stacked
 from catzoo.zoo.datasets.orphans import end_with_parent
 from catzoo.zoo.environments.uci_engine import UCIEngine, find_engine
@@ -37,6 +38,8 @@ from catzoo.zoo.system.file_locks import held_path
 CHUNK = 10
 """Games to a file: what a kill loses, for each worker."""
 PARTS = ("train", "test", "mate-in-one")
+ENV = "chess"
+"""What the manifests call the world that they are of."""
 RAGGED = ("move", "value")
 """Columns with a row for each move."""
 Columns = dict[str, np.ndarray]
@@ -93,7 +96,7 @@ def make_chess_positions(
         progress(games - len(missing) * CHUNK)
         for done, _ in enumerate(_played(task, missing, workers), 1):
             progress(games - (len(missing) - done) * CHUNK)
-        return _gather(task, chunks, out, {**about, "games": games})
+        return _gather(task, chunks, out, {"env": ENV, "catzoo": __version__, **about, "games": games})
 
 
 def _agreed(task: _Task) -> dict[str, Any]:
@@ -197,4 +200,13 @@ def _joined(pieces: list[Columns]) -> Columns:
 
 
 def _write(folder: Path, columns: Columns, about: dict[str, Any]) -> int:
-    raise NotImplementedError
+    """Writes a part; returns its number of positions, 0 where it has none and is not written."""
+    import torch
+
+    from catzoo.agents.replay.dataset import write_dataset
+
+    count = len(columns["board"])
+    if count:
+        tensors = {name: torch.from_numpy(column) for name, column in columns.items()}
+        write_dataset(folder, "positions", tensors, {**about, "part": folder.name}, ragged=RAGGED)
+    return count

@@ -106,7 +106,7 @@ def play(engine: UCIEngine, plan: Plan, game: int) -> Game:
         moves, own = legal_moves(board, history=False)
         if not own or is_drawn(board):
             break
-        values, near = _values(engine.scores(board.fen(), depth=1), own)
+        values, near = _values(engine.scores(f"fen {board.fen()}", depth=1), own)
         if near and is_held_out(game):
             found.mates.append(Labelled(board_tokens(board), moves, _mating(board, own)))
         if ply and random.random() < 1 / LABEL_ONE_IN:
@@ -128,7 +128,7 @@ def label(
 ) -> Labelled:
     """What every legal move of a position is worth, whatever was searched before."""
     engine.forget()
-    values, _ = _values(engine.scores(board.fen(), depth), own)
+    values, _ = _values(engine.scores(f"fen {board.fen()}", depth), own)
     return Labelled(board_tokens(board), moves, values)
 
 

@@ -22,7 +22,6 @@ The rules are python-chess's (GPL-3), which is imported when they are needed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -98,20 +97,6 @@ def is_drawn(board: chess.Board) -> bool:
         or board.halfmove_clock >= 100
         or board.is_repetition(3)
     )
-
-
-def replayed(fen: str, moves: Sequence[str]) -> chess.Board:
-    """The board after moves, by their UCI names, from a position.
-
-    Raises:
-        ValueError: an illegal position, or move.
-    """
-    board = import_chess().Board(fen)
-    if not board.is_valid():
-        raise ValueError(f"illegal position {fen!r:.90}")
-    for move in moves:
-        board.push_uci(move)
-    return board
 
 
 def _kind(board: chess.Board, move: chess.Move, history: bool) -> int:

@@ -6,6 +6,7 @@ import re
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from catzoo.zoo.environments.chess_games import chess_settings
 from catzoo.zoo.environments.names import TOGETHER, canonical, distinct_games
 from catzoo.zoo.environments.registry import find_spec
 from catzoo.zoo.environments.variants import game_of
@@ -71,6 +72,8 @@ def protocol_of(env: str, options: dict[str, Any] | None = None) -> Protocol:
         return Protocol(name, env, settings, frames_per_step=settings["frameskip"])
     if env.startswith("MinAtar/"):
         return Protocol("minatar-sticky", env, {**MINATAR, "max_episode_steps": EPISODE_CAP, **options})
+    if env.startswith("chess/"):
+        return Protocol("chess", env, {**chess_settings(env), **options})
     if env.startswith("dmc/"):
         settings = {**DMC, **options}
         return Protocol("dmc", env, settings, frames_per_step=settings["action_repeat"])

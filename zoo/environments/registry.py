@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium as gym
 
 from catzoo.hparams import RecipeError, nearest
+from catzoo.zoo.environments.chess_games import register_chess
 from catzoo.zoo.environments.continuous import register_dmc
 from catzoo.zoo.environments.names import canonical
 from catzoo.zoo.environments.variants import check_switches, game_of, switches_of
@@ -34,6 +35,8 @@ def find_spec(env: str) -> Any:
 def _find(env: str) -> Any:
     if env.startswith("MinAtar/"):
         _register_minatar()
+    if env.startswith("chess/"):
+        register_chess()
     if env.startswith("dmc/"):
         register_dmc()
     if env.startswith("ALE/"):
@@ -63,7 +66,7 @@ def _find(env: str) -> Any:
 
 
 def _family(name: str) -> str | None:
-    return next((prefix for prefix in ("ALE/", "dmc/") if name.startswith(prefix)), None)
+    return next((prefix for prefix in ("ALE/", "chess/", "dmc/") if name.startswith(prefix)), None)
 
 
 def _atari_id(name: str) -> str | None:

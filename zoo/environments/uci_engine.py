@@ -12,6 +12,7 @@ import selectors
 import shutil
 import subprocess
 import time
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -94,12 +95,16 @@ class UCIEngine:
         """Empties its memory, without which what it finds depends on what it was asked before."""
         self._say("ucinewgame")
 
-    def scores(self, fen: str, depth: int) -> dict[str, Score]:
-        """The scores of moves in a position, by their UCI names, after a search to `depth`.
+    def scores(self, position: str, depth: int) -> dict[str, Score]:
+        """The scores of moves, by their UCI names, after a search to `depth`.
 
         As many moves as `MultiPV` says. Bounds, which are no scores, are left out.
+
+        Args:
+            position: as UCI has it, `fen …` or `startpos moves …`.
+            depth: in plies.
         """
-        self._say(f"position fen {fen}")
+        self._say(f"position {position}")
         self._say(f"go depth {depth}")
         found: dict[str, Score] = {}
         for line in self._until("bestmove"):
@@ -111,9 +116,9 @@ class UCIEngine:
                 found[words[words.index("pv") + 1]] = score
         return found
 
-    def best_move(self, fen: str, depth: int) -> str:
-        """The UCI name of the move that it plays."""
-        self._say(f"position fen {fen}")
+    def best_move(self, position: str, depth: int) -> str:
+        """The UCI name of the move that it plays; arguments as `scores`."""
+        self._say(f"position {position}")
         self._say(f"go depth {depth}")
         return self._until("bestmove")[-1].split()[1]
 
@@ -155,6 +160,13 @@ class UCIEngine:
             if not more:
                 raise EngineError(f"{self.path}: the engine ended before it said {word}")
             self._buffer += more
+
+
+@cache
+def engine_name(path: str | None = None) -> str:
+    """What an engine says that it is; arguments and errors as `UCIEngine`."""
+    with UCIEngine(path) as engine:
+        return engine.name
 
 
 def find_engine(path: str | None = None) -> str:

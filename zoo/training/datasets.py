@@ -86,8 +86,12 @@ def find_dataset(recipe: Recipe, protocol: Protocol) -> Dataset:
     except (DatasetError, ValueError) as error:
         raise RecipeError(f"dataset: {error}") from None
     found, own = dataset.manifest.get("env"), canonical(recipe.env)
+    if dataset.kind == "positions":  # of a game, whoever the opponent is
+        own = own.partition("/")[0]
     if found != own:
         raise RecipeError(f"dataset={recipe.dataset}: it is of {str(found)!r:.80}, not of {own}")
+    if dataset.kind == "positions":
+        return dataset
     before, now = dataset.manifest.get("protocol"), protocol.to_dict()
     if before != now:
         raise RecipeError(

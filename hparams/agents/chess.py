@@ -1,0 +1,41 @@
+"""The recipe of chess without search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from catzoo.hparams.components import DataPlaceConfig
+from catzoo.hparams.recipe import Recipe
+from catzoo.hparams.schema import RecipeError, bounded
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardNetworkConfig:
+    """The transformer over the squares of a board."""
+
+    size: int = bounded(64, at_least=1, at_most=65_536)
+    """Numbers that stand for a square."""
+    num_layers: int = bounded(4, at_least=1, at_most=1_000)
+    """Blocks of attention."""
+    num_heads: int = bounded(8, at_least=1, at_most=1_024)
+    """Of attention, which divide `size`; eight have a piece's way to move each."""
+    geometry: bool = True
+    """Attention begins with how pieces move; else with nothing."""
+
+    def __post_init__(self) -> None:
+        if self.size % self.num_heads:
+            raise RecipeError(f"network.num_heads={self.num_heads} must divide network.size={self.size}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChessRecipe(Recipe):
+    """Chess without search: an engine's values of all legal moves, from a dataset."""
+
+    dataset: str | None = field(default=None, metadata={"longest": 4_000})
+    """The positions to learn from: `train` in a folder of `catzoo data chess`."""
+    moves: int | None = bounded(32, at_least=1, at_most=218)
+    """Moves of a position that are learned from, drawn at random where there are more; null: all."""
+    average: float = bounded(0.99, at_least=0, at_most=0.999_999)
+    """What the weights that play keep of themselves at every update; the rest is of those that learn."""
+    network: BoardNetworkConfig = field(default_factory=BoardNetworkConfig)
+    replay: DataPlaceConfig = field(default_factory=DataPlaceConfig)
