@@ -1,0 +1,1 @@
+"""Datasets that the zoo makes itself, for agents that learn without playing."""
