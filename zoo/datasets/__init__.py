@@ -1,1 +1,1 @@
-"""What makes datasets: games that are played, and labels for what happened in them."""
+"""Datasets that the zoo makes itself, for agents that learn without playing."""
