@@ -42,11 +42,18 @@ class AttentionBlock(nn.Module):
         """Tokens [B, N, D] to the same shape; bias [H, N, N] is added to the scores of the attention."""
         qkv = self.qkv(self.norm1(x_BND)).unflatten(-1, (3, self.num_heads, -1))
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        attended_BHND = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=bias, is_causal=self.causal
-        )
+        attended_BHND = _attended(query, key, value, bias, self.causal)
         x_BND = x_BND + self.project(attended_BHND.transpose(1, 2).flatten(2))
         return x_BND + self.feed_forward(self.norm2(x_BND))
+
+
+def _attended(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, causal: bool) -> Tensor:
+    """Attention [B, H, N, D / H]."""
+    if bias is None or causal:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, is_causal=causal)
+    # PyTorch's own looks for rows that a mask hides altogether: a fifth of a small network's time on a CPU.
+    scores_BHNN = query * query.shape[-1] ** -0.5 @ key.transpose(-1, -2) + bias
+    return scores_BHNN.softmax(-1) @ value
 
 
 class Positions(nn.Module):

@@ -100,6 +100,11 @@ def split(observation: Tensor) -> tuple[Tensor, Tensor]:
     return observation[:, :BOARD], observation[:, BOARD:].unflatten(1, (-1, MOVE))
 
 
+def flat(board: Tensor, move: Tensor) -> Tensor:
+    """Boards [B, 70] and moves [B, M, 3] to observations [B, 70 + 3 M]; `split` undoes it."""
+    return torch.cat([board, move.flatten(1)], dim=1)
+
+
 def is_move(move: Tensor) -> Tensor:
     """Which of moves [..., 3] are no padding, bool [...]."""
     return move[..., 0] != move[..., 1]

@@ -1,0 +1,106 @@
+"""How well an agent values the moves of chess positions that it has not learned from.
+
+Everything is measured on datasets of `catzoo data chess`, beside the one that was learned from: `test`, and
+`mate-in-one`. Each measure is a mean over positions:
+
+| metric | what |
+|---|---|
+| action_accuracy | share in which the chosen move is one of the engine's best |
+| kendall_tau | Kendall's tau-b between the moves' values and the engine's, of those with two values or more |
+| kendall_tau_anchor | as the code of arXiv 2402.04494 has it, which correlates the indices of two argsorts |
+| regret | what the chosen move gives away, in chances to win |
+| value_mse | squared error of the values, a position's moves alike |
+| one_winning_move | action accuracy where the best move wins (0.7 or more) and no other does (0.5 or less) |
+| mate_in_one | share in which the chosen move mates, where one does |
+
+Legend: N positions, M moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from catzoo.agents import Dataset
+from catzoo.agents.networks.board_transformer import flat
+from catzoo.hparams import Recipe
+
+BATCH = 256
+"""Positions at a time."""
+TEST, MATES = "test", "mate-in-one"
+WINS, OTHERS = 0.7, 0.5
+"""The least value of one winning move, and the largest of all others."""
+
+
+def metrics(agent: Any, recipe: Recipe) -> dict[str, float]:
+    """The means of all measures; none where the datasets are not there any more."""
+    folder = Path(getattr(recipe, "dataset", None) or "").parent
+    found: dict[str, float] = {}
+    if (folder / TEST / "manifest.json").is_file():
+        found |= {name: mean(each) for name, each in measure(agent, Dataset(folder / TEST)).items()}
+        del found["game"]
+    if (folder / MATES / "manifest.json").is_file():
+        found["mate_in_one"] = mean(measure(agent, Dataset(folder / MATES))["action_accuracy"])
+    return found
+
+
+def mean(each: np.ndarray) -> float:
+    """Of the positions that count: NaN does not."""
+    return float(np.nanmean(each)) if np.isfinite(each).any() else 0.0
+
+
+@torch.no_grad()
+def measure(agent: Any, dataset: Dataset) -> dict[str, np.ndarray]:
+    """Every measure of each position [N], NaN where it does not apply, and the `game` that it is of."""
+    rows = [
+        _measured(guess_M.numpy(), value_M.numpy())
+        for guess_BM, value_BM, number_B in _judged(agent, dataset)
+        for guess_M, value_M in (
+            (guess_BM[index, :number], value_BM[index, :number]) for index, number in enumerate(number_B)
+        )
+    ]
+    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    return {**columns, "game": dataset.columns["game"].numpy()}
+
+
+def _judged(agent: Any, dataset: Dataset) -> Iterator[tuple[Tensor, Tensor, list[int]]]:
+    """The agent's values and the dataset's [B, M], and how many moves each position has."""
+    columns, device = dataset.columns, next(agent.parameters()).device
+    ends = columns["offset"]
+    starts = torch.cat([ends.new_zeros(1), ends[:-1]])
+    for first in range(0, len(dataset), BATCH):
+        some = slice(first, first + BATCH)
+        number_B = ends[some] - starts[some]
+        slot_M = torch.arange(int(number_B.max()))
+        live_BM = slot_M < number_B[:, None]
+        row_BM = torch.where(live_BM, starts[some, None] + slot_M, 0)
+        move_BM3 = columns["move"][row_BM] * live_BM[..., None]
+        guess_BM = agent.values(flat(columns["board"][some], move_BM3).to(device))
+        yield guess_BM.cpu(), columns["value"][row_BM], number_B.tolist()
+
+
+def _measured(guess_M: np.ndarray, value_M: np.ndarray) -> dict[str, float]:
+    """The measures of one position."""
+    chosen, best = value_M[guess_M.argmax()], value_M.max()
+    hit = float(chosen == best)
+    is_one = best >= WINS and (value_M > OTHERS).sum() == 1
+    return {
+        "action_accuracy": hit,
+        "kendall_tau": kendall_tau(guess_M, value_M),
+        "kendall_tau_anchor": kendall_tau(guess_M.argsort(), value_M.argsort()),
+        "regret": float(best - chosen),
+        "value_mse": float(np.square(guess_M - value_M).mean()),
+        "one_winning_move": hit if is_one else np.nan,
+    }
+
+
+def kendall_tau(x: np.ndarray, y: np.ndarray) -> float:
+    """Kendall's tau-b of two rankings [M] with ties; NaN where one of them ties all."""
+    signs = [np.sign(each[:, None] - each[None, :]) for each in (x.astype(np.float64), y.astype(np.float64))]
+    untied = [np.abs(sign).sum() for sign in signs]
+    return float((signs[0] * signs[1]).sum() / np.sqrt(untied[0] * untied[1])) if all(untied) else np.nan
