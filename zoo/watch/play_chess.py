@@ -1,0 +1,115 @@
+"""Chess with an agent in the terminal, or as an engine of a chess program (`--uci`)."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from catzoo.hparams import Recipe
+from catzoo.zoo.environments.chess_board import import_chess
+from catzoo.zoo.environments.chess_picture import board_in_terminal
+from catzoo.zoo.watch.uci_loop import UCILoop
+
+if TYPE_CHECKING:
+    import chess
+
+Ask = Callable[[str], str]
+Say = Callable[[str], None]
+HELP = "type a move such as e4, Nf3, O-O or e2e4; or: hint, undo, resign"
+
+
+def play(agent: Any, recipe: Recipe, *, yours: bool, seed: int | None, ask: Ask, say: Say) -> None:
+    """A game until it is over, you resign, or the input ends.
+
+    Args:
+        agent: of the recipe.
+        recipe: of chess.
+        yours: of no meaning here.
+        seed: chooses your colour; None: another each time.
+        ask: a prompt to what is typed; EOFError ends the game.
+        say: shows text.
+    """
+    from catzoo.zoo.training.chess_player import choices
+
+    board = import_chess().Board()
+    white = random.Random(seed).random() < 0.5
+    say(f"You have the {'white' if white else 'black'} pieces. {HELP[0].upper()}{HELP[1:]}.")
+    while board.outcome(claim_draw=True) is None:
+        if board.turn != white:
+            best = choices(agent, board)
+            say(f"the agent: {_told(board, best[:1])}")
+            board.push(best[0].move)
+            continue
+        say(board_in_terminal(board, white_below=white))
+        try:
+            word = ask("your move: ").strip()
+        except EOFError:
+            say("\nThe game is over: no more input.")
+            return
+        if word == "resign":
+            say("The agent wins.")
+            return
+        if word == "hint":
+            say(f"the agent would play {_told(board, choices(agent, board)[:3])}")
+        elif word == "undo":
+            for _ in range(min(2, len(board.move_stack) - (not white))):
+                board.pop()
+        else:
+            _make(board, word, say)
+    say(board_in_terminal(board, white_below=white))
+    say(_ending(board, white))
+
+
+def _make(board: chess.Board, word: str, say: Say) -> None:
+    """Makes a move that was typed, if it is one."""
+    for read in (board.parse_san, board.parse_uci):
+        try:
+            move = read(word)
+        except ValueError:
+            continue
+        if move:  # UCI has a null move, 0000
+            board.push(move)
+            return
+    say(f"{word[:20]!r} is no legal move here: {HELP}")
+
+
+def _told(board: chess.Board, best: list[Any]) -> str:
+    """Moves with the agent's chance to win: `Nf3 (57 %), e4 (55 %)`."""
+    return ", ".join(f"{board.san(choice.move)} ({choice.value:.0%})" for choice in best)
+
+
+def _ending(board: chess.Board, white: bool) -> str:
+    outcome = board.outcome(claim_draw=True)
+    assert outcome is not None
+    why = outcome.termination.name.lower().replace("_", " ")
+    if outcome.winner is None:
+        return f"A draw: {why}."
+    return f"You win: {why}." if outcome.winner == white else f"The agent wins: {why}."
+
+
+def serve_uci(run: Path, load: Callable[[], Any]) -> None:
+    """Plays as an engine on standard input and output until it is told to quit.
+
+    Args:
+        run: what it is called after.
+        load: the agent; called when it is first needed.
+    """
+
+    def choose() -> Callable[[chess.Board], list[Any]]:
+        agent = load()
+        from catzoo.zoo.training.chess_player import choices
+
+        return lambda board: choices(agent, board)
+
+    def lines() -> Iterator[str]:
+        for line in sys.stdin.buffer:
+            yield line.decode("utf-8", errors="replace")
+
+    def say(line: str) -> None:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+    UCILoop(f"Catzoo {run.name}", choose, say).serve(lines())
