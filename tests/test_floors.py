@@ -47,6 +47,7 @@ ADAPTERS = {
 }
 """Files and folders of `kernels` and `losses` that need more than torch."""
 TWICE = {
+    "chess.py": "the agent, and the study of it",
     "registry.py": "agents, and environments: each is the registry of its room",
 }
 """File names that stand in two places, and why. Commands and recipes are called after what they are of."""

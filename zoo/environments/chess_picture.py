@@ -35,9 +35,7 @@ def draw_board(board: chess.Board, *, white_below: bool = True) -> np.ndarray:
         if piece is not None:
             fill, edge = ((250, 250, 250), (40, 40, 40)) if piece.color else ((30, 30, 30), (225, 225, 225))
             middle = (corner[0] + SQUARE / 2, corner[1] + SQUARE / 2)
-            pen.text(
-                middle, SHAPES[piece.piece_type], fill, font, "mm", stroke_width=1, stroke_fill=edge
-            )
+            pen.text(middle, SHAPES[piece.piece_type], fill, font, "mm", stroke_width=1, stroke_fill=edge)
     return np.asarray(image).copy()
 
 
