@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from catzoo.hparams.components import DataPlaceConfig
+from catzoo.hparams.agents.from_dataset import FromDataset
 from catzoo.hparams.recipe import Recipe
 from catzoo.hparams.schema import RecipeError, bounded
 
@@ -28,14 +28,11 @@ class BoardNetworkConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChessRecipe(Recipe):
+class ChessRecipe(FromDataset, Recipe):
     """Chess without search: an engine's values of all legal moves, from a dataset."""
 
-    dataset: str | None = field(default=None, metadata={"longest": 4_000})
-    """The positions to learn from: `train` in a folder of `catzoo data chess`."""
     moves: int | None = bounded(32, at_least=1, at_most=218)
     """Moves of a position that are learned from, drawn at random where there are more; null: all."""
     average: float = bounded(0.99, at_least=0, at_most=0.999_999)
     """What the weights that play keep of themselves at every update; the rest is of those that learn."""
-    network: BoardNetworkConfig = field(default_factory=BoardNetworkConfig)
-    replay: DataPlaceConfig = field(default_factory=DataPlaceConfig)
+    network: BoardNetworkConfig = field(default_factory=BoardNetworkConfig)  # type: ignore[assignment]

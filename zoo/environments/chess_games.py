@@ -1,13 +1,13 @@
 """Chess as a Gymnasium environment, against an opponent: `chess/random`, `chess/stockfish-0` … `-20`.
 
 The agent chooses from the list of legal moves that is part of what it sees, see `chess_board.py`. A game
-begins with a few random moves of both, and is played twice, once with each colour. The reward is 1 for a win,
-0 for a draw and -1 for a loss, at the end; a move that is not in the list loses. A game is drawn by the rules:
-the third time that a position is on the board, and 50 moves without a pawn's move or a capture, at once. One
-that takes too long is truncated.
+begins with a few random moves of both, and is played twice, once with each colour. The reward is 1 for a
+win, 0 for a draw and -1 for a loss, at the end; a move that is not in the list loses. A game is drawn by the
+rules: the third time that a position is on the board, and 50 moves without a pawn's move or a capture, at
+once. One that takes too long is truncated.
 
-`random` plays any legal move. `stockfish-N` is Stockfish at its skill level N, which searches N + 1 plies deep
-and then chooses among its best moves by random numbers of its own, so that no seed repeats its games.
+`random` plays any legal move. `stockfish-N` is Stockfish at its skill level N, which searches N + 1 plies
+deep and then chooses among its best moves by random numbers of its own, so that no seed repeats its games.
 """
 
 from __future__ import annotations

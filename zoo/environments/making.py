@@ -10,8 +10,8 @@
 * CartPole, Acrobot, MountainCar, Pendulum: **classic-control**. As Gymnasium registers them.
 * Gymnasium's MuJoCo tasks: **mujoco-v5** and **mujoco-v4**, whose rewards differ. As registered.
 * `dmc/*`: **dmc**. DeepMind Control, every action held for two of its steps, its own time limit.
-* `chess/*`: **chess**. Against a random mover or a skill level of Stockfish, whose version is part of it; each
-  random opening of 4 plies with both colours, at most 400 plies.
+* `chess/*`: **chess**. Against a random mover or a skill level of Stockfish, whose version is part of it;
+  each random opening of 4 plies with both colours, at most 400 plies.
 * `GAME+GAME`: **many-games**. Each under its own protocol, with the actions of its whole family.
 * the rest: **gymnasium**. As registered, with its own time limit.
 

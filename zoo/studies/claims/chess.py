@@ -58,14 +58,14 @@ class Chess(Study):
     name = "chess"
     source = "arXiv 2403.03950, section 4.3; arXiv 2402.04494"
     protocol = (
-        "Positions of self-play instead of Lichess's games, labelled by Stockfish at a depth instead of 50 ms; "
-        "a transformer over squares of 0.4M parameters that scores all legal moves at once; one learning "
+        "Positions of self-play instead of Lichess's games, labelled by Stockfish at a depth and not for 50 "
+        "ms; a transformer over squares of 0.4M parameters that scores all legal moves at once; one learning "
         "rate, 1e-3, falling to zero, for every loss; measured on held-out games, not on Lichess's puzzles."
     )
     budgets: ClassVar = {
         "tiny": Settings(seeds=1, games=10, steps=4, points=2, depth=1, size=8, layers=1, matches=2),
         "small": Settings(seeds=2, games=1_000, steps=3_000, points=6),
-        "full": Settings(seeds=3, games=20_000, steps=40_000, size=128, layers=6, matches=200),
+        "full": Settings(seeds=5, games=20_000, steps=40_000, size=128, layers=6, matches=200),
     }
     settings: Settings
 
