@@ -13,6 +13,7 @@ from catzoo.agents.ppo import PPO
 from catzoo.agents.pqn import PQN
 from catzoo.agents.sac import SAC
 from catzoo.agents.td3 import TD3
+from catzoo.agents.wordle import Wordle
 
 AGENTS: dict[str, type[Agent]] = {
     "dqn": DQN,
@@ -23,5 +24,6 @@ AGENTS: dict[str, type[Agent]] = {
     "td3": TD3,
     "ppo": PPO,
     "impala": IMPALA,
+    "wordle": Wordle,
 }
 """Rainbow is DQN with its options together."""

@@ -10,6 +10,7 @@
 * CartPole, Acrobot, MountainCar, Pendulum: **classic-control**. As Gymnasium registers them.
 * Gymnasium's MuJoCo tasks: **mujoco-v5** and **mujoco-v4**, whose rewards differ. As registered.
 * `dmc/*`: **dmc**. DeepMind Control, every action held for two of its steps, its own time limit.
+* `wordle/*`: **wordle**. A letter a step, six guesses, the real game's colours.
 * `GAME+GAME`: **many-games**. Each under its own protocol, with the actions of its whole family.
 * the rest: **gymnasium**. As registered, with its own time limit.
 
