@@ -49,6 +49,7 @@ ADAPTERS = {
 TWICE = {
     "chess.py": "the agent, and the study of it",
     "registry.py": "agents, and environments: each is the registry of its room",
+    "wordle.py": "the agent, the environment and the study of one world",
 }
 """File names that stand in two places, and why. Commands and recipes are called after what they are of."""
 

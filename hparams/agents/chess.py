@@ -5,26 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from catzoo.hparams.agents.from_dataset import FromDataset
+from catzoo.hparams.components import SequenceNetworkConfig
 from catzoo.hparams.recipe import Recipe
-from catzoo.hparams.schema import RecipeError, bounded
+from catzoo.hparams.schema import bounded
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoardNetworkConfig:
+class BoardNetworkConfig(SequenceNetworkConfig):
     """The transformer over the squares of a board."""
 
-    size: int = bounded(64, at_least=1, at_most=65_536)
-    """Numbers that stand for a square."""
     num_layers: int = bounded(4, at_least=1, at_most=1_000)
-    """Blocks of attention."""
-    num_heads: int = bounded(8, at_least=1, at_most=1_024)
-    """Of attention, which divide `size`; eight have a piece's way to move each."""
+    """Blocks of attention and feed-forward layer."""
+    num_heads: int = bounded(8, at_least=1, at_most=1_000)
+    """Of each attention; they divide the size. Eight have a piece's way to move each."""
     geometry: bool = True
     """Attention begins with how pieces move; else with nothing."""
-
-    def __post_init__(self) -> None:
-        if self.size % self.num_heads:
-            raise RecipeError(f"network.num_heads={self.num_heads} must divide network.size={self.size}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@
 * `dmc/*`: **dmc**. DeepMind Control, every action held for two of its steps, its own time limit.
 * `chess/*`: **chess**. Against a random mover or a skill level of Stockfish, whose version is part of it;
   each random opening of 4 plies with both colours, at most 400 plies.
+* `wordle/*`: **wordle**. A letter a step, six guesses, the real game's colours.
 * `GAME+GAME`: **many-games**. Each under its own protocol, with the actions of its whole family.
 * the rest: **gymnasium**. As registered, with its own time limit.
 

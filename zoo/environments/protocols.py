@@ -77,6 +77,8 @@ def protocol_of(env: str, options: dict[str, Any] | None = None) -> Protocol:
     if env.startswith("dmc/"):
         settings = {**DMC, **options}
         return Protocol("dmc", env, settings, frames_per_step=settings["action_repeat"])
+    if env.startswith("wordle/"):
+        return Protocol("wordle", env, options)
     mujoco = MUJOCO.fullmatch(env)
     if mujoco:
         return Protocol(f"mujoco-{mujoco['version']}", env, options)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from catzoo.hparams import Recipe
+from catzoo.hparams import Recipe, RecipeError
+from catzoo.zoo.catalogue.pretrained import find_run
 from catzoo.zoo.environments.chess_board import import_chess
 from catzoo.zoo.environments.chess_picture import board_in_terminal
+from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.watch.uci_loop import UCILoop
 
 if TYPE_CHECKING:
@@ -90,18 +92,25 @@ def _ending(board: chess.Board, white: bool) -> str:
     return f"You win: {why}." if outcome.winner == white else f"The agent wins: {why}."
 
 
-def serve_uci(run: Path, load: Callable[[], Any]) -> None:
+def serve_uci(run: str | os.PathLike[str], *, best: bool = False, trust: bool = False) -> None:
     """Plays as an engine on standard input and output until it is told to quit.
 
     Args:
-        run: what it is called after.
-        load: the agent; called when it is first needed.
+        run: the run's folder, or the name of one of the zoo's own trained agents.
+        best, trust: see `load_agent`.
+
+    Raises:
+        RecipeError: not a finished run, or one of another world.
     """
+    own = Run(find_run(run))
+    if not own.recipe().env.startswith("chess/"):
+        raise RecipeError(f"{run}: it plays {own.recipe().env}, and --uci is for chess")
 
-    def choose() -> Callable[[chess.Board], list[Any]]:
-        agent = load()
+    def load() -> Callable[[chess.Board], list[Any]]:
         from catzoo.zoo.training.chess_player import choices
+        from catzoo.zoo.training.weights import load_agent
 
+        _, agent = load_agent(run, best=best, trust=trust)
         return lambda board: choices(agent, board)
 
     def lines() -> Iterator[str]:
@@ -112,4 +121,4 @@ def serve_uci(run: Path, load: Callable[[], Any]) -> None:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 
-    UCILoop(f"Catzoo {run.name}", choose, say).serve(lines())
+    UCILoop(f"Catzoo {own.folder.name}", load, say).serve(lines())
