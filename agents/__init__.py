@@ -7,6 +7,7 @@ from catzoo.agents.callbacks.evaluation import evaluate_agent, evaluate_policy
 from catzoo.agents.callbacks.periodic import BestWeights, Checkpointing, Evaluation
 from catzoo.agents.callbacks.support_monitor import SupportMonitor, SupportReport
 from catzoo.agents.checkpoints import Checkpoints
+from catzoo.agents.chess import Chess
 from catzoo.agents.collecting.collector import Episode, VectorCollector
 from catzoo.agents.collecting.exploration import EpsilonGreedy, LinearSchedule, SampledActions
 from catzoo.agents.cql import CQL
@@ -58,6 +59,7 @@ __all__ = [
     "Bookkeeping",
     "Checkpointing",
     "Checkpoints",
+    "Chess",
     "Compute",
     "Dataset",
     "DatasetError",

@@ -9,7 +9,7 @@ from catzoo.zoo.cli.parser import Parser, command_of
 WORLDS = {
     "chess": (
         "data_chess",
-        "chess positions with Stockfish's value of every legal move, for the agent chess",
+        "chess positions with Stockfish's value of every move, for the agent chess",
     ),
     "wordle": ("data_wordle", "games of Wordle by a player of known quality, for the agent wordle"),
 }

@@ -122,7 +122,8 @@ def _file(task: _Task, chunk: int) -> Path:
 
 def _played(task: _Task, chunks: list[int], workers: int) -> Iterable[int]:
     """Plays what is missing; yields what is done."""
-    if not chunks:
+    if workers == 1 or len(chunks) < 2:
+        yield from (_play_chunk(task, chunk) for chunk in chunks)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(chunks)), context, end_with_parent) as pool:

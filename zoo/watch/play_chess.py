@@ -6,13 +6,12 @@ import os
 import random
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catzoo.hparams import Recipe, RecipeError
-from catzoo.zoo.catalogue.pretrained import find_run
 from catzoo.zoo.environments.chess_board import import_chess
 from catzoo.zoo.environments.chess_picture import board_in_terminal
-from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.watch.uci_loop import UCILoop
 
 if TYPE_CHECKING:
@@ -102,15 +101,13 @@ def serve_uci(run: str | os.PathLike[str], *, best: bool = False, trust: bool = 
     Raises:
         RecipeError: not a finished run, or one of another world.
     """
-    own = Run(find_run(run))
-    if not own.recipe().env.startswith("chess/"):
-        raise RecipeError(f"{run}: it plays {own.recipe().env}, and --uci is for chess")
-
     def load() -> Callable[[chess.Board], list[Any]]:
         from catzoo.zoo.training.chess_player import choices
         from catzoo.zoo.training.weights import load_agent
 
-        _, agent = load_agent(run, best=best, trust=trust)
+        recipe, agent = load_agent(run, best=best, trust=trust)
+        if not recipe.env.startswith("chess/"):
+            raise RecipeError(f"{run}: it plays {recipe.env}, and --uci is for chess")
         return lambda board: choices(agent, board)
 
     def lines() -> Iterator[str]:
@@ -121,4 +118,4 @@ def serve_uci(run: str | os.PathLike[str], *, best: bool = False, trust: bool = 
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 
-    UCILoop(f"Catzoo {own.folder.name}", load, say).serve(lines())
+    UCILoop(f"Catzoo {Path(run).name}", load, say).serve(lines())
