@@ -62,6 +62,7 @@ def make_chess_positions(
     games: int,
     depth: int = 6,
     seed: int = 0,
+    max_plies: int = 200,
     workers: int = 1,
     engine: str | None = None,
     progress: Callable[[int], object] = lambda done: None,
@@ -75,6 +76,7 @@ def make_chess_positions(
         games: how many, a multiple of 10.
         depth: of the labels' searches.
         seed: of the games.
+        max_plies: half-moves of a game, at most.
         workers: processes, each with an engine of its own.
         engine: its program; None: Stockfish.
         progress: called with the games that are done.
@@ -87,7 +89,7 @@ def make_chess_positions(
     """
     if games % CHUNK:
         raise RecipeError(f"games={games} must be a multiple of {CHUNK}")
-    task = _Task(Plan(seed, depth), find_engine(engine), out / "games")
+    task = _Task(Plan(seed, depth, max_plies), find_engine(engine), out / "games")
     task.folder.mkdir(parents=True, exist_ok=True)
     with held_path(task.folder, "making these games"):
         about = _agreed(task)

@@ -29,7 +29,6 @@ MATE_STEP = 0.002
 """What a mate loses with every move that it is away; ten fit above `SURE`."""
 ENGINE_OPTIONS = {"Threads": 1, "Hash": 16, "MultiPV": ALL_MOVES}
 """One thread, since several do not find the same twice."""
-MAX_PLIES = 200
 LABEL_ONE_IN = 7
 """Neighbours in a game are alike."""
 TEST_ONE_IN = 10
@@ -45,6 +44,8 @@ class Plan:
     seed: int = 0
     depth: int = 6
     """Of the labels' searches, in plies."""
+    max_plies: int = 200
+    """Half-moves of a game, at most."""
 
 
 class Labelled(NamedTuple):
@@ -102,7 +103,7 @@ def play(engine: UCIEngine, plan: Plan, game: int) -> Game:
     to_the_end, decided = random.random() < 1 / 7, 0
     board, found = import_chess().Board(), Game([], [])
     engine.forget()
-    for ply in range(MAX_PLIES):
+    for ply in range(plan.max_plies):
         moves, own = legal_moves(board, history=False)
         if not own or is_drawn(board):
             break
