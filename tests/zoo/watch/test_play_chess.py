@@ -1,0 +1,84 @@
+"""Chess in the terminal: your moves as they are written anywhere, the agent's with its chance to win."""
+
+import pytest
+import torch
+from torch import nn
+
+from catzoo.agents.networks.board_transformer import is_move, split
+from catzoo.hparams import ChessRecipe
+from catzoo.zoo.watch import play_chess
+
+pytest.importorskip("chess")
+RECIPE = ChessRecipe(env="chess/random")
+WHITE, BLACK = 1, 2
+
+
+class First(nn.Module):
+    """Prefers the first move of the list."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(0.9))
+
+    def values(self, observation):
+        move = split(observation)[1]
+        falling = self.scale - torch.arange(move.shape[1]) / 100
+        return falling.expand(move.shape[:2]).masked_fill(~is_move(move), -torch.inf)
+
+
+def game(lines, seed=WHITE):
+    said, typed = [], iter(lines)
+
+    def ask(prompt):
+        said.append(prompt)
+        try:
+            return next(typed)
+        except StopIteration:
+            raise EOFError from None
+
+    play_chess.play(First(), RECIPE, yours=False, seed=seed, ask=ask, say=said.append)
+    return "\n".join(said)
+
+
+def test_moves_as_they_are_written():
+    said = game(["e4", "g1f3", "O-O", "Bc4", "O-O"])
+    assert "You have the white pieces" in said
+    assert "'O-O' is no legal move here" in said  # the bishop is in the way, once
+    assert said.count("is no legal move") == 1
+    assert said.count("the agent: ") == 4
+    assert "(90%)" in said
+    assert said.endswith("no more input.")
+
+
+def test_the_agent_begins_where_you_have_black():
+    said = game(["resign"], seed=BLACK)
+    assert "You have the black pieces" in said
+    assert said.index("the agent: ") < said.index("your move: ")
+    assert said.endswith("The agent wins.")
+
+
+def test_a_hint_and_a_move_back():
+    said = game(["undo", "e4", "undo", "e4", "hint"])
+    assert said.count("the agent: ") == 2
+    assert said.count("the agent would play") == 1
+    assert "is no legal move" not in said
+
+
+@pytest.mark.parametrize("typed", ["", "e5", "0000", "xyz", "e2e9", "\x00", "a" * 500])
+def test_what_is_no_move_is_asked_again(typed):
+    said = game([typed, "e4"])
+    assert "is no legal move here: type a move such as e4" in said
+    assert said.count("the agent: ") == 1
+
+
+def test_a_game_that_ends(monkeypatch):
+    import chess
+
+    monkeypatch.setattr(
+        chess.Board, "__init__", _begins_at("6k1/5ppp/8/8/8/8/8/R3K3 w - - 0 1", chess.Board.__init__)
+    )
+    assert game(["Ra8#"]).endswith("You win: checkmate.")
+
+
+def _begins_at(fen, init):
+    return lambda board, *arguments, **options: init(board, *(arguments or (fen,)), **options)
