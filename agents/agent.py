@@ -40,6 +40,8 @@ class Agent(nn.Module):
     """The kind of action space that it plays in."""
     values_states: ClassVar[bool] = False
     """Whether a value is of a state, whatever the action."""
+    from_a_list: ClassVar[bool] = False
+    """Whether actions are places in a list that is another one at each step, as legal moves are."""
     family: ClassVar[type[Any]] = Transitions
     """Of its batches."""
     followers: ClassVar[dict[str, str]] = {"target.": "network."}

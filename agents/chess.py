@@ -41,6 +41,7 @@ class Chess(Agent):
     """
 
     feed = DatasetFeed
+    from_a_list = True
     family = Positions
     replay = PositionReplay
     network_class = BoardTransformer

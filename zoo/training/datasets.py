@@ -79,18 +79,17 @@ def find_dataset(recipe: Recipe, protocol: Protocol) -> Dataset:
     if not recipe.dataset:
         raise RecipeError(
             f"{recipe.agent} learns from a dataset: name one with dataset=RUN, a run that was trained with "
-            "record=0.1 or the like"
+            "record=0.1 or the like, or a folder that catzoo data has made"
         )
     try:
         dataset = Dataset(recipe.dataset)
     except (DatasetError, ValueError) as error:
         raise RecipeError(f"dataset: {error}") from None
+    positions = dataset.kind == "positions"  # of a game, whoever the opponent is
     found, own = dataset.manifest.get("env"), canonical(recipe.env)
-    if dataset.kind == "positions":  # of a game, whoever the opponent is
-        own = own.partition("/")[0]
-    if found != own:
+    if found != (own := own.partition("/")[0] if positions else own):
         raise RecipeError(f"dataset={recipe.dataset}: it is of {str(found)!r:.80}, not of {own}")
-    if dataset.kind == "positions":
+    if positions:
         return dataset
     before, now = dataset.manifest.get("protocol"), protocol.to_dict()
     if before != now:

@@ -110,6 +110,8 @@ def play(agent: Any, env: VectorEnv, view: View, seed: int, max_steps: int) -> E
         seen = torch.as_tensor(observation[:1], dtype=dtype, device=device)
         outputs_1AK, action_1 = agent.appraise(seen)
         outputs_AK, action = outputs_1AK[0].float(), action_1.cpu().numpy()
+        if agent.from_a_list:  # of the others nobody knows what they are
+            outputs_AK = outputs_AK[action]
         values_A = agent.value_loss.decode(outputs_AK) * agent.unit
         observation, reward, terminated, truncated, _ = env.step(action)
         check_finite(env, "reward", reward[None], [len(episode) + 1])

@@ -101,6 +101,7 @@ def serve_uci(run: str | os.PathLike[str], *, best: bool = False, trust: bool = 
     Raises:
         RecipeError: not a finished run, or one of another world.
     """
+
     def load() -> Callable[[chess.Board], list[Any]]:
         from catzoo.zoo.training.chess_player import choices
         from catzoo.zoo.training.weights import load_agent

@@ -40,7 +40,9 @@ def test_a_move_is_scored_the_same_among_others(network):
     assert outputs.shape == (3, 7, 5)
     torch.testing.assert_close(network(board, move[:, 2:4]), outputs[:, 2:4])
     torch.testing.assert_close(network(flat(board, move)), outputs)
-    assert all(torch.equal(one, other) for one, other in zip(split(flat(board, move)), (board, move), strict=True))
+    assert all(
+        torch.equal(one, other) for one, other in zip(split(flat(board, move)), (board, move), strict=True)
+    )
 
 
 def test_every_byte_of_a_board_and_of_a_move_matters(network):

@@ -36,9 +36,7 @@ def make(out, max_plies=9, **options):
 
 
 def parts(folder):
-    return {
-        part: read_dataset(folder / part) for part in ("train", "test") if (folder / part).is_dir()
-    }
+    return {part: read_dataset(folder / part) for part in ("train", "test") if (folder / part).is_dir()}
 
 
 def same(one, other):
