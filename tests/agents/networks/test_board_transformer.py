@@ -88,5 +88,5 @@ def test_heads_divide_the_size():
 def test_both_rooms_mean_the_same_bytes():
     assert (board_transformer.BOARD, board_transformer.MOVE) == (chess_board.BOARD, chess_board.MOVE)
     most = chess_board.BOARD + chess_board.MOVE * chess_board.MAX_MOVES
-    assert board_transformer.OBSERVATION == (most,)
+    assert (most,) == board_transformer.OBSERVATION
     assert not is_move(torch.zeros(2, 3, dtype=torch.uint8)).any()
