@@ -13,10 +13,12 @@
 | `dataset.py` | transitions on disk, as they were recorded |
 | `recorder.py` | writes them while a run trains |
 | `offline_replay.py` | samples them, for agents that play nothing |
+| `many_replays.py` | joins what is sampled from several datasets |
 """
 
 from catzoo.agents.replay.dataset import Dataset, DatasetError, read_dataset
 from catzoo.agents.replay.frames import FrameStorage, FrameStore
+from catzoo.agents.replay.many_replays import ManyReplays
 from catzoo.agents.replay.n_step import NStep, flat_tensors, nested_tensors
 from catzoo.agents.replay.offline_replay import OfflineReplay
 from catzoo.agents.replay.prioritized import Priorities, Prioritized
@@ -32,6 +34,7 @@ __all__ = [
     "FrameStorage",
     "FrameStore",
     "HostSumTree",
+    "ManyReplays",
     "NStep",
     "OfflineReplay",
     "Priorities",

@@ -61,7 +61,7 @@ class OfflineReplay:
             reward = reward + torch.from_numpy(stream.random(len(reward), np.float32)) * reward_noise
         columns = {
             "observation": dataset.columns["observation"],
-            "action": dataset.columns["action"],
+            "action": _numbered(dataset, dataset.columns["action"]),
             "reward": reward,
             "discount": gamma * (~terminated).float(),
             "next_observation": dataset.columns["next_observation"],
@@ -70,7 +70,7 @@ class OfflineReplay:
         if next_actions:
             following = dataset.columns["next_action"]
             missing = following.isnan() if following.is_floating_point() else following < 0
-            columns["next_action"] = following.masked_fill(missing, 0)
+            columns["next_action"] = _numbered(dataset, following.masked_fill(missing, 0))
             known = ~missing.flatten(1).any(1) if missing.ndim > 1 else ~missing
             self.usable = (known | terminated).nonzero().squeeze(-1)
         if place != "disk":
@@ -114,3 +114,9 @@ class OfflineReplay:
         if state["crc32"] != self.crc32:
             raise ValueError("it learned from another dataset, or from another state of this one")
         self.random.set_state(state["random"])
+
+
+def _numbered(dataset: Dataset, action: Tensor) -> Tensor:
+    """Actions of a dataset by the agent's numbers."""
+    numbers = dataset.action_numbers
+    return action if numbers is None else torch.tensor(numbers)[action]

@@ -15,7 +15,8 @@ class CQLRecipe(ActionValues, Bootstrapping, Recipe):
     """Conservative Q-learning from a dataset."""
 
     dataset: str | None = field(default=None, metadata={"longest": 4_000})
-    """CQL: the dataset to learn from, the folder of one or of the run that recorded it."""
+    """CQL: the dataset to learn from, the folder of one or of the run that recorded it; of several games
+    one each, with + between them."""
     cql_weight: float = bounded(0.1, at_least=0)
     """CQL: weight of log-sum-exp Q(s, .) - Q(s, a) beside the TD loss."""
     cql_strength: float | None = bounded(None, at_least=0)
