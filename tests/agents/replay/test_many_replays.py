@@ -51,7 +51,7 @@ def test_within_a_dataset_sampling_is_uniform(datasets):
     assert ((count - 400).abs() < 5 * 400**0.5).all()
 
 
-@pytest.mark.parametrize("place", ["memory", "disk"])
+@pytest.mark.parametrize("place", ["memory", "disk", "device"])
 def test_rows_are_the_datasets_filled_up(datasets, place):
     numbers = [[0, 1], [1, 5], [4, 2]]
     datasets[1].action_numbers, datasets[2].action_numbers = numbers[1:]
