@@ -28,6 +28,7 @@ from catzoo.agents.registry import AGENTS
 from catzoo.agents.replay import (
     Dataset,
     DatasetError,
+    ManyReplays,
     NStep,
     OfflineReplay,
     Priorities,
@@ -69,6 +70,7 @@ __all__ = [
     "Learner",
     "LightningAgent",
     "LinearSchedule",
+    "ManyReplays",
     "NStep",
     "NotFiniteError",
     "OfflineReplay",
