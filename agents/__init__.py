@@ -29,6 +29,7 @@ from catzoo.agents.registry import AGENTS
 from catzoo.agents.replay import (
     Dataset,
     DatasetError,
+    ManyReplays,
     NStep,
     OfflineReplay,
     Priorities,
@@ -71,6 +72,7 @@ __all__ = [
     "Learner",
     "LightningAgent",
     "LinearSchedule",
+    "ManyReplays",
     "NStep",
     "NotFiniteError",
     "OfflineReplay",

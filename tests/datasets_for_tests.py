@@ -1,4 +1,6 @@
-"""Datasets of corridors: what was done in a state is known from the state."""
+"""Datasets: of corridors, where what was done in a state is known from the state; and those of runs."""
+
+import json
 
 import numpy as np
 import torch
@@ -6,6 +8,12 @@ from gymnasium.vector import AutoresetMode
 
 from catzoo.agents import Recorder, VectorCollector
 from environments_for_tests import Left
+
+OFFLINE = [
+    "batch_size=16", "network.hidden=[8]", "log_every=50", "eval.every=100", "eval.episodes=4",
+    "eval.interim_episodes=2", "checkpoint_every=100", "target_update_every=30",
+]  # fmt: skip
+"""Keys of a small offline run."""
 
 
 class Parity(Left):
@@ -51,3 +59,9 @@ def recorded(folder, corridor, share=1.0, seed=0, about=None, **options):
 def same(one, other):
     """Whether two datasets hold the same transitions."""
     return all(torch.equal(column, other.columns[name]) for name, column in one.columns.items())
+
+
+def damaged(folder, **changes):
+    """Changes a run's manifest."""
+    path = folder / "dataset" / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
