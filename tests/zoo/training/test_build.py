@@ -25,6 +25,7 @@ from catzoo.zoo.training.evaluate import evaluate_trained
 from catzoo.zoo.training.memory_checks import check_replay
 from catzoo.zoo.training.train import train
 from environments_for_tests import Left
+from positions_for_tests import written_positions
 
 pytestmark = pytest.mark.early
 
@@ -55,6 +56,10 @@ def test_every_agent_iterates(agent, tmp_path):
     if agent == "wordle":
         env, enough = "wordle/40", 2
         write_wordle_games(env, 20, tmp_path)
+    if agent == "chess":
+        pytest.importorskip("chess")
+        env, enough = "chess/random", 2
+        written_positions(tmp_path, 20)
     if issubclass(AGENTS[agent].feed, DatasetFeed):
         own = [f"dataset={tmp_path}"]
     made = build_trainer(recipe(agent, env, "steps=2000", *own))
