@@ -32,7 +32,11 @@ def run(arguments: argparse.Namespace) -> None:
 def list_agents() -> None:
     """Prints the agents, the value losses, the measured scores, and the trained agents."""
     rows = [
-        (name, recipe_source(name).get("description", ""), ", ".join(recipe_source(name)["environments"]))
+        (
+            name,
+            recipe_source(name).get("description", ""),
+            ", ".join(recipe_source(name).get("environments") or ()),
+        )
         for name in agents()
     ]
     print_table(
