@@ -1,10 +1,13 @@
 """The studies that train: each of them in its tiny budget, and what their rows are made to say."""
 
 import math
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from catzoo.zoo.environments.uci_engine import DEBIAN
 from catzoo.zoo.studies.claim_names import STUDIES
 from catzoo.zoo.studies.claims.sigma_bins import better_coordinate
 from catzoo.zoo.studies.reproduce import reproduce
@@ -18,6 +21,10 @@ TRAINING = [name for name in STUDIES if name not in ("plasticity", "theory")]
 
 @pytest.mark.parametrize("name", TRAINING)
 def test_every_study_runs_end_to_end(name, tmp_path):
+    if name == "chess":
+        pytest.importorskip("chess")
+        if not (shutil.which("stockfish") or Path(DEBIAN).is_file()):
+            pytest.skip("no Stockfish here")
     said = reproduce(name, budget="tiny", out=tmp_path / name, progress=None)
     assert said["failed"] == {}
     assert said["missing"] == 0

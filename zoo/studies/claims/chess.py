@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from catzoo.zoo.studies.chess_ladder import ladder
+from catzoo.zoo.studies.chess_ladder import OPPONENTS, ladder
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
 from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known
 from catzoo.zoo.studies.value_errors import training_to
@@ -49,6 +49,7 @@ class Settings:
     layers: int = 4
     matches: int = 40
     """Games against each opponent, at the end."""
+    opponents: tuple[str, ...] = OPPONENTS
     losses: tuple[str, ...] = ("hl_gauss", "one_hot", "mse")
 
 
@@ -63,7 +64,17 @@ class Chess(Study):
         "rate, 1e-3, falling to zero, for every loss; measured on held-out games, not on Lichess's puzzles."
     )
     budgets: ClassVar = {
-        "tiny": Settings(seeds=1, games=10, steps=4, points=2, depth=1, size=8, layers=1, matches=2),
+        "tiny": Settings(
+            seeds=1,
+            games=10,
+            steps=4,
+            points=2,
+            depth=1,
+            size=8,
+            layers=1,
+            matches=1,
+            opponents=OPPONENTS[:1],
+        ),
         "small": Settings(seeds=2, games=1_000, steps=3_000, points=6),
         "full": Settings(seeds=5, games=20_000, steps=40_000, size=128, layers=6, matches=200),
     }
@@ -100,7 +111,8 @@ class Chess(Study):
         for step, work in training_to(recipe, settings.points):
             rows.append({"step": step, **named_metrics(work.agent, recipe)})
             if step == settings.steps:
-                rows += [{"step": step, **row} for row in ladder(work.agent, recipe, settings.matches)]
+                played = ladder(work.agent, recipe, settings.matches, opponents=settings.opponents)
+                rows += [{"step": step, **row} for row in played]
         return rows
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
