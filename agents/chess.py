@@ -5,8 +5,10 @@ move is played. Deviations from the paper: the network scores all legal moves of
 the loss is the mean over up to `moves` of them, which are drawn at random; the data is made by
 `catzoo data chess`.
 
-A move after which the position has been there before counts as a draw, as the paper's does on the third time:
-nets alone do not finish won games.
+Nets alone do not finish won games: all moves that win look alike. So a move after which the game is drawn,
+or a position comes back, counts as a draw, as the paper's does on the third time; and where the game is as
+good as won, captures and pawns' moves, which cannot be taken back, count `progress` more, the longer there
+was none.
 
 Legend: B batch, M moves, K outputs per value.
 """
@@ -30,8 +32,12 @@ from catzoo.agents.replay.episode_replays import PositionReplay
 from catzoo.hparams import ChessRecipe
 from catzoo.losses import ValueLoss
 
-REPEATS, DRAW = 5, 0.5
-"""The kind of a move after which the position has been there before, and what it counts."""
+DRAWS, DRAW = 5, 0.5
+"""The kind of a move after which the game is drawn, or a position comes back, and what it counts."""
+WON = 0.9
+"""A best move of this value or more wins, give or take a net's error."""
+PAWN, THEIRS, CLOCK, PATIENCE = 1, 7, 69, 10
+"""Own pawn, the first of their pieces, the byte of the clock, and half-moves that double `progress`."""
 
 
 class Chess(Agent):
@@ -74,14 +80,30 @@ class Chess(Agent):
     def _values(self, observation: Tensor, outputs_BMK: Tensor) -> Tensor:
         _, move = split(observation)
         value_BM = self.value_loss.decode(outputs_BMK)
-        value_BM = value_BM.masked_fill(move[..., 2] == REPEATS, DRAW)
+        value_BM = value_BM.masked_fill(move[..., 2] == DRAWS, DRAW)
         return value_BM.masked_fill(~is_move(move), -torch.inf)
+
+    def _preferred(self, observation: Tensor, value_BM: Tensor) -> Tensor:
+        """The values [B, M] by which a move is chosen: progress counts where the game is won."""
+        board, move = split(observation)
+        left_BM, reached_BM = (board.gather(1, move[..., i].long()) for i in (0, 1))
+        onward_BM = ((left_BM == PAWN) | (reached_BM >= THEIRS)) & (move[..., 2] != DRAWS)
+        won_B1 = value_BM.amax(1, keepdim=True) >= WON
+        worth_B1 = self.recipe.progress * (1 + board[:, CLOCK : CLOCK + 1] / PATIENCE)
+        return value_BM + worth_B1 * (onward_BM & won_B1)
 
     @torch.no_grad()
     def appraise(self, observation: Tensor) -> tuple[Tensor, Tensor]:
         """The outputs [B, M, K] of all moves, and the best legal ones [B]."""
         outputs_BMK = self.average(observation)
-        return outputs_BMK, self._values(observation, outputs_BMK).argmax(dim=-1)
+        value_BM = self._values(observation, outputs_BMK)
+        return outputs_BMK, self._preferred(observation, value_BM).argmax(dim=-1)
+
+    @torch.no_grad()
+    def ranking(self, observation: Tensor) -> tuple[Tensor, Tensor]:
+        """The values [B, M] of the moves, and their indices [B, M] in the order in which it likes them."""
+        value_BM = self.values(observation)
+        return value_BM, self._preferred(observation, value_BM).argsort(dim=-1, descending=True)
 
     def policy(self, space: gym.Space, *, seed: int = 0, network: nn.Module | None = None) -> _Player:
         """What plays: the best legal move, with a share of random legal ones."""

@@ -21,7 +21,7 @@ SQUARES, PIECES, BOARD, MOVE = 64, 13, 70, 3
 OBSERVATION = (BOARD + 218 * MOVE,)
 """The shape of an environment's observations: no position has more than 218 moves."""
 KINDS = 6
-"""Of moves: ordinary, four promotions, and one that repeats a position."""
+"""Of moves: ordinary, four promotions, and those that draw."""
 GLOBALS = 4 + 9 + 1
 """Numbers that say what no square shows: castling, the file of an en passant, the clock."""
 BEGINNING = 3.0

@@ -30,4 +30,6 @@ class ChessRecipe(FromDataset, Recipe):
     """Moves of a position that are learned from, drawn at random where there are more; null: all."""
     average: float = bounded(0.99, at_least=0, at_most=0.999_999)
     """What the weights that play keep of themselves at every update; the rest is of those that learn."""
+    progress: float = bounded(0.02, at_least=0, at_most=1)
+    """What captures and pawns' moves count more where a game is won; twice that ten half-moves later."""
     network: BoardNetworkConfig = field(default_factory=BoardNetworkConfig)  # type: ignore[assignment]

@@ -12,7 +12,7 @@ from catzoo.hparams import ChessRecipe, build
 from catzoo.hparams.value_losses import VALUE_LOSSES
 from catzoo.losses import make_value_loss
 from catzoo.zoo.catalogue.recipe_files import find_recipe
-from catzoo.zoo.environments.chess_board import REPEATS
+from catzoo.zoo.environments.chess_board import DRAWS
 from positions_for_tests import written_positions
 
 
@@ -96,12 +96,26 @@ def test_only_legal_moves_are_made():
 
 def test_a_repetition_counts_as_a_draw():
     agent = agent_of()
-    observation = observation_of([[8, 16, 0], [8, 24, REPEATS]])
+    observation = observation_of([[8, 16, 0], [8, 24, DRAWS]])
     for value, chosen in ((0.4, 1), (0.6, 0)):
         agent.average.last.weight.data.fill_(0.0)
         agent.average.last.bias.data.fill_(value)
         assert int(agent.act(observation)) == chosen
     assert agent.values(observation)[0, 1] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("best", "less", "clock", "chosen"),
+    [(0.95, 0.01, 0, "pawn"), (0.8, 0.01, 0, "king"), (0.95, 0.05, 0, "king"), (0.95, 0.05, 40, "pawn")],
+)
+def test_progress_counts_where_the_game_is_won(best, less, clock, chosen):
+    agent = agent_of()
+    observation = observation_of([[4, 12, 0], [8, 16, 0], [3, 59, 0]])  # king, pawn, a queen that takes
+    observation[0, [4, 8, 3, 59, 69]] = torch.tensor([6, 1, 5, 11, clock], dtype=torch.uint8)
+    values = torch.tensor([[best, best - less, best - 2 * less, *[-1.0] * 4]])
+    order = agent._preferred(observation, values).argsort(descending=True)[0].tolist()
+    assert ["king", "pawn", "queen"][order[0]] == chosen
+    assert order[:2] == ([1, 2] if clock else order[:2])
 
 
 def test_a_game_that_is_over_has_finite_outputs():

@@ -90,7 +90,9 @@ def play(engine: UCIEngine, plan: Plan, game: int) -> Game:
 
     The player is the engine after one ply. A game has 0 to 10 random plies first, and a temperature of its
     own, log-uniform in 0.01 … 0.3, at which moves are drawn by their chances. One in four has up to 30 % of
-    random moves later too; one in seven is played to its end.
+    random moves later too. One in seven is played to its end, and so is one in eight in which a side moves at
+    random: how to finish is learned there. One position in seven is labelled, and in games to learn from also
+    every one with a mate in one, of which there are few.
 
     Args:
         engine: with `ENGINE_OPTIONS`.
@@ -100,24 +102,26 @@ def play(engine: UCIEngine, plan: Plan, game: int) -> Game:
     random = np.random.default_rng([plan.seed, game])
     opening, temperature = random.integers(11), np.exp(random.uniform(np.log(0.01), np.log(0.3)))
     whim = random.uniform(0, 0.3) if random.random() < 1 / 4 else 0.0
-    to_the_end, decided = random.random() < 1 / 7, 0
+    weak = int(random.integers(2)) if random.random() < 1 / 8 else None
+    to_the_end, decided = random.random() < 1 / 7 or weak is not None, 0
     board, found = import_chess().Board(), Game([], [])
     engine.forget()
     for ply in range(plan.max_plies):
-        moves, own = legal_moves(board, history=False)
+        moves, own = legal_moves(board, marked=False)
         if not own or is_drawn(board):
             break
         values, near = _values(engine.scores(f"fen {board.fen()}", depth=1), own)
         if near and is_held_out(game):
             found.mates.append(Labelled(board_tokens(board), moves, _mating(board, own)))
-        if ply and random.random() < 1 / LABEL_ONE_IN:
+        drawn = random.random() < 1 / LABEL_ONE_IN
+        if ply and (drawn or (near and not is_held_out(game))):
             found.positions.append(label(engine, plan.depth, board, moves, own))
         best = values.max()
         decided = decided + 1 if best > DECIDED or best < 1 - DECIDED else 0
         if decided >= DECIDED_PLIES and not to_the_end:
             break
         chances = np.exp((values - best) / temperature)
-        if random.random() < whim or ply < opening:
+        if random.random() < whim or ply < opening or ply % 2 == weak:
             chances = np.ones(len(own))
         chosen = random.choice(len(own), p=chances / chances.sum())
         board.push(own[chosen])

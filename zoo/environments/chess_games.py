@@ -119,7 +119,7 @@ class ChessGames(gym.Env):
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
         """The agent's move, and the opponent's."""
-        moves = legal_moves(self.board, history=False)[1]
+        moves = legal_moves(self.board, marked=False)[1]
         if not 0 <= action < len(moves):
             return self._seen(over=True), -1.0, True, False, {}
         self.board.push(moves[action])
@@ -156,7 +156,7 @@ class ChessGames(gym.Env):
         self.board.push_uci(self.engine.best_move(f"startpos moves {moves}", self.depth))
 
     def _any_move(self) -> Any:
-        moves = legal_moves(self.board, history=False)[1]
+        moves = legal_moves(self.board, marked=False)[1]
         return moves[int(self.np_random.integers(len(moves)))]
 
     def _is_over(self) -> bool:

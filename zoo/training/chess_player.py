@@ -21,12 +21,12 @@ class Choice(NamedTuple):
 
 @torch.no_grad()
 def choices(agent: Any, board: chess.Board) -> list[Choice]:
-    """All legal moves, the agent's best first; a move that repeats a position of the game is worth a draw."""
+    """All legal moves, in the order in which the agent would play them; one that draws is worth 0.5."""
     moves, own = legal_moves(board)
     if not own:
         return []
     observation = observation_of(board_tokens(board), moves)[None]
     device = next(agent.parameters()).device
-    values = agent.values(torch.from_numpy(observation).to(device))[0, : len(own)].tolist()
-    found = [Choice(move, value) for move, value in zip(own, values, strict=True)]
-    return sorted(found, key=lambda choice: -choice.value)
+    value_1M, order_1M = agent.ranking(torch.from_numpy(observation).to(device))
+    values, order = value_1M[0].tolist(), order_1M[0, : len(own)].tolist()
+    return [Choice(own[index], values[index]) for index in order]

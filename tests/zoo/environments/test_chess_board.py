@@ -7,8 +7,8 @@ import pytest
 
 from catzoo.zoo.environments.chess_board import (
     BOARD,
+    DRAWS,
     MAX_MOVES,
-    REPEATS,
     board_tokens,
     is_drawn,
     legal_moves,
@@ -62,7 +62,7 @@ def test_what_stands_where_and_the_rest_of_the_fen():
 
 def test_promotions_are_told_apart_on_both_sides():
     for fen in ("8/P6k/8/8/8/8/8/K7 w - - 0 1", "k7/8/8/8/8/8/p6K/8 b - - 0 1"):
-        moves, own = legal_moves(chess.Board(fen))
+        moves, own = legal_moves(chess.Board(fen), marked=False)
         kinds = {move.promotion: row[2] for row, move in zip(moves, own, strict=True) if move.promotion}
         assert kinds == {chess.KNIGHT: 1, chess.BISHOP: 2, chess.ROOK: 3, chess.QUEEN: 4}
         assert all(row[:2].tolist() == [48, 56] for row in moves if row[2])
@@ -73,13 +73,20 @@ def test_a_move_that_brings_a_position_back_is_marked():
     for move in ("g1f3", "g8f6", "f3g1"):
         board.push_uci(move)
     moves, own = legal_moves(board)
-    marked = [move.uci() for row, move in zip(moves, own, strict=True) if row[2] == REPEATS]
+    marked = [move.uci() for row, move in zip(moves, own, strict=True) if row[2] == DRAWS]
     assert marked == ["f6g8"]
-    assert not (legal_moves(board, history=False)[0][:, 2] == REPEATS).any()
+    assert not (legal_moves(board, marked=False)[0][:, 2] == DRAWS).any()
     assert not is_drawn(board)
     for move in ("f6g8", "g1f3", "g8f6", "f3g1", "f6g8"):
         board.push_uci(move)
     assert is_drawn(board)
+
+
+def test_a_move_that_ends_in_a_draw_is_marked_and_one_that_mates_is_not():
+    moves, own = legal_moves(chess.Board("7k/8/6K1/8/8/8/8/5Q2 w - - 0 1"))
+    marked = {move.uci() for row, move in zip(moves, own, strict=True) if row[2] == DRAWS}
+    assert marked == {"f1f7", "f1c4"}  # stalemates
+    assert chess.Move.from_uci("f1f8") in own
 
 
 def test_the_largest_position_fits():

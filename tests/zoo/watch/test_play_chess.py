@@ -20,10 +20,11 @@ class First(nn.Module):
         super().__init__()
         self.scale = nn.Parameter(torch.tensor(0.9))
 
-    def values(self, observation):
+    def ranking(self, observation):
         move = split(observation)[1]
         falling = self.scale - torch.arange(move.shape[1]) / 100
-        return falling.expand(move.shape[:2]).masked_fill(~is_move(move), -torch.inf)
+        values = falling.expand(move.shape[:2]).masked_fill(~is_move(move), -torch.inf)
+        return values, values.argsort(dim=-1, descending=True)
 
 
 def game(lines, seed=WHITE):
