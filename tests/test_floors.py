@@ -23,6 +23,7 @@ ROOMS = {
     "system": set(),
     "catalogue": set(),
     "environments": {"system"},
+    "datasets": {"system", "environments"},
     "statistics": {"system", "environments"},
     "folders": {"system", "environments", "catalogue"},
     "pictures": {"system", "environments", "statistics", "folders"},
@@ -31,9 +32,9 @@ ROOMS = {
     "launch": {"system", "environments", "catalogue", "folders", "training", "reporting"},
     "watch": {"system", "environments", "pictures", "training"},
     "tuning": UP_TO_WATCH - {"reporting", "watch"},
-    "studies": UP_TO_WATCH - {"reporting", "watch"},
+    "studies": UP_TO_WATCH - {"reporting", "watch"} | {"datasets"},
     "bench": UP_TO_WATCH - {"reporting", "watch"} | {"tuning"},
-    "cli": UP_TO_WATCH - {"pictures", "statistics"} | {"tuning", "studies", "bench"},
+    "cli": UP_TO_WATCH - {"pictures", "statistics"} | {"datasets", "tuning", "studies", "bench"},
 }
 """Of zoo/: what each room may import there, beside itself."""
 NO_TORCH = ("system", "catalogue", "folders", "statistics", "cli")

@@ -13,6 +13,7 @@ import gymnasium as gym
 from catzoo.hparams import RecipeError, nearest
 from catzoo.zoo.environments.continuous import register_dmc
 from catzoo.zoo.environments.names import canonical
+from catzoo.zoo.environments.robots import register_robots
 from catzoo.zoo.environments.variants import check_switches, game_of, switches_of
 
 
@@ -36,6 +37,8 @@ def _find(env: str) -> Any:
         _register_minatar()
     if env.startswith("dmc/"):
         register_dmc()
+    if env.startswith("Fetch"):
+        register_robots()
     if env.startswith("ALE/"):
         import ale_py
 
