@@ -34,6 +34,8 @@ class Agent(nn.Module):
 
     feed: ClassVar[type[Any]]
     """Where batches come from: one of `catzoo.agents.feeds`."""
+    replay: ClassVar[type[Any]]
+    """What samples the dataset of one that learns from it: a `catzoo.agents.replay.DatasetReplay`."""
     actions: ClassVar[type[gym.Space]] = gym.spaces.Discrete
     """The kind of action space that it plays in."""
     values_states: ClassVar[bool] = False

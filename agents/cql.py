@@ -31,6 +31,7 @@ from catzoo.agents.agent import Agent
 from catzoo.agents.feeds.dataset_feed import DatasetFeed
 from catzoo.agents.learning.batches import Transitions
 from catzoo.agents.learning.targets import copy_parameters, target_of
+from catzoo.agents.replay import OfflineReplay
 from catzoo.hparams import CQLRecipe, RecipeError
 from catzoo.losses import ValueLoss, take_action
 from catzoo.losses.base import says
@@ -44,6 +45,7 @@ class CQL(Agent):
     """
 
     feed = DatasetFeed
+    replay = OfflineReplay
 
     def __init__(self, network: nn.Module, value_loss: ValueLoss, recipe: CQLRecipe) -> None:
         super().__init__(network, value_loss, recipe)

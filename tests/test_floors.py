@@ -17,7 +17,7 @@ BELOW = {
     "agents": {"kernels", "losses", "hparams"},
     "zoo": {"kernels", "losses", "agents", "hparams"},
 }
-UP_TO_PICTURES = {"system", "catalogue", "environments", "statistics", "folders", "pictures"}
+UP_TO_PICTURES = {"system", "catalogue", "environments", "datasets", "statistics", "folders", "pictures"}
 UP_TO_WATCH = UP_TO_PICTURES | {"training", "reporting", "launch", "watch"}
 ROOMS = {
     "system": set(),

@@ -7,8 +7,9 @@ the first episodes to finish would favour short ones; a budget that is spent doe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ class Scores(list[float]):
     """How many of them were cut, and count with what they had by then."""
     spent: bool = False
     """Whether the budget ended the evaluation, so that there may be fewer than were asked for."""
+    metrics: Mapping[str, float] = MappingProxyType({})
+    """What else was measured of the same agent, by name."""
 
 
 def evaluate_policy(

@@ -42,7 +42,9 @@ class EverySteps(pl.Callback):
 
 
 class Evaluation(EverySteps):
-    """Logs `eval/return` and `eval/return_std` of the greedy policy, and `eval/cut`: episodes that were cut.
+    """Logs `eval/return` and `eval/return_std` of the greedy policy, `eval/cut`, and other metrics by name.
+
+    `eval/cut` counts episodes that were cut.
 
     Args:
         every: agent steps.
@@ -62,6 +64,7 @@ class Evaluation(EverySteps):
         row = {"eval/return": float(scores.mean()), "eval/return_std": float(scores.std())}
         if cut := getattr(found, "cut", 0):
             row["eval/cut"] = cut
+        row |= {f"eval/{name}": value for name, value in getattr(found, "metrics", {}).items()}
         work.log(row)
 
 

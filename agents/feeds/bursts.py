@@ -33,7 +33,7 @@ class Bursts:
         keys = ("target_update_every", "reset_every", "random_shift")
         self.target_update_every, self.reset_every, self.shift = (getattr(agent.recipe, k, 0) for k in keys)
 
-    def sample(self, most: int, books: Bookkeeping) -> Transitions:
+    def sample(self, most: int, books: Bookkeeping) -> Any:
         """At most so many batches [K, B, ...], up to where a target network or a reset is due."""
         count = min(most, MAX_BURST, self._until_event(books.updates))
         batches, self._index_KB = self.replay.sample(self.recipe.batch_size, count, self.learner.device)

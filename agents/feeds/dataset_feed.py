@@ -14,9 +14,8 @@ from torch import Tensor
 
 from catzoo.agents.bookkeeping import Bookkeeping
 from catzoo.agents.feeds.bursts import Bursts
-from catzoo.agents.learning.batches import Transitions
 from catzoo.agents.learning.learner import Learner
-from catzoo.agents.replay import Dataset, OfflineReplay, read_dataset
+from catzoo.agents.replay import Dataset, read_dataset
 
 if TYPE_CHECKING:
     from catzoo.agents.agent import Agent
@@ -29,11 +28,11 @@ class DatasetFeed:
         agent: who learns.
         learner: takes its steps.
         env: a `gymnasium.vector.VectorEnv`, for its spaces: it is not played.
-        seed: of sampling and reward noise.
+        seed: of sampling and, where the recipe has it, reward noise.
         settings: of feeds that play, without meaning here.
 
     Raises:
-        ValueError: no dataset, a damaged one, or one of other spaces.
+        ValueError: no dataset, a damaged one, or one of another kind or other spaces.
     """
 
     resumed = True
@@ -46,19 +45,10 @@ class DatasetFeed:
         dataset = read_dataset(recipe.dataset)
         check_spaces(dataset, env)
         self.agent, self.learner, self.env = agent, learner, env
-        self.replay = OfflineReplay(
-            dataset,
-            gamma=recipe.gamma,
-            reward_clip=recipe.reward_clip,
-            reward_noise=recipe.reward_noise,
-            next_actions=recipe.bootstrap == "sarsa",
-            place=recipe.replay.place,
-            device=learner.device,
-            seed=seed,
-        )
+        self.replay = agent.replay.from_recipe(dataset, recipe, device=learner.device, seed=seed)
         self.bursts = Bursts(agent, learner, self.replay)
 
-    def batches(self, books: Bookkeeping) -> Iterator[Transitions]:
+    def batches(self, books: Bookkeeping) -> Iterator[Any]:
         """The batches [K, B, ...] of one burst; a row of metrics is due at its end or later."""
         every = self.agent.recipe.log_every
         most = min(books.total_steps - books.steps, every - books.steps % every)
@@ -92,8 +82,10 @@ def check_spaces(dataset: Dataset, env: Any) -> None:
     """Refuses a dataset of other observations or actions than an environment's.
 
     Raises:
-        ValueError: says which.
+        ValueError: says which. Kinds of other items than steps have no spaces of an environment's.
     """
+    if dataset.kind != "transitions":
+        return
     actions = int(getattr(env.single_action_space, "n", 0))
     for name, space in (("observation", env.single_observation_space), ("action", env.single_action_space)):
         own, shape = tuple(dataset.columns[name].shape[1:]), tuple(space.shape)

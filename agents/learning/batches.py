@@ -102,6 +102,38 @@ class Segments(NamedTuple):
         return mapped(self, lambda tensor: tensor[which])
 
 
+class Sequences(NamedTuple):
+    """Whole episodes as tokens, with the choices that made them."""
+
+    tokens: Tensor
+    """[B, L], uint8."""
+    action: Tensor
+    """[B, T], int8, in order; -1 after an episode's end."""
+    reward: Tensor
+    """[B, T], of each choice."""
+
+    def at(self, which: int | slice) -> Sequences:
+        """Of K batches [K, B, ...], one or a few."""
+        return mapped(self, lambda tensor: tensor[which])
+
+
+class Positions(NamedTuple):
+    """Positions of a game with all their moves, at most W of each."""
+
+    board: Tensor
+    """[B, L], uint8."""
+    action: Tensor
+    """[B, W, ...], uint8, the moves; 0 where a position has no more."""
+    value: Tensor
+    """[B, W], what each move is worth; 0 where there is none."""
+    live: Tensor
+    """[B, W], bool: whether there is a move."""
+
+    def at(self, which: int | slice) -> Positions:
+        """Of K batches [K, B, ...], one or a few."""
+        return mapped(self, lambda tensor: tensor[which])
+
+
 class Rollout(NamedTuple):
     """What was played, in the order in which it was: [N, T, ...], on the learner's device."""
 

@@ -1,6 +1,6 @@
 """A small transformer over patches of the observation (Dosovitskiy et al. 2021, arXiv 2010.11929).
 
-Legend: B batch, N tokens, D model size, H heads, C channels.
+Legend: B batch, N tokens, D model size, C channels.
 """
 
 from __future__ import annotations
@@ -8,32 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from catzoo.agents.networks.attention import AttentionBlock, Positions
 from catzoo.agents.networks.sizes import output_shape
 from catzoo.agents.networks.torsos import Linear
-
-
-class _EncoderBlock(nn.Module):
-    """Self-attention and a feed-forward layer, each behind its normalisation and around a shortcut."""
-
-    def __init__(self, size: int, num_heads: int, linear: Linear) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.norm1 = nn.LayerNorm(size)
-        self.qkv = nn.Linear(size, 3 * size)
-        self.project = nn.Linear(size, size)
-        self.norm2 = nn.LayerNorm(size)
-        self.feed_forward = nn.Sequential(linear(size, 4 * size), nn.GELU(), linear(4 * size, size))
-
-    def forward(self, x_BND: Tensor) -> Tensor:
-        qkv = self.qkv(self.norm1(x_BND)).unflatten(-1, (3, self.num_heads, -1))
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        attended_BHND = F.scaled_dot_product_attention(query, key, value)
-        x_BND = x_BND + self.project(attended_BHND.transpose(1, 2).flatten(2))
-        return x_BND + self.feed_forward(self.norm2(x_BND))
 
 
 class Transformer(nn.Module):
@@ -67,7 +46,7 @@ class Transformer(nn.Module):
         )
         num_tokens = math.prod(output_shape(self.patches, shape)[1:])
         self.positions = Positions(num_tokens, size)
-        self.blocks = nn.Sequential(*(_EncoderBlock(size, num_heads, linear) for _ in range(num_layers)))
+        self.blocks = nn.Sequential(*(AttentionBlock(size, num_heads, linear) for _ in range(num_layers)))
         self.norm = nn.LayerNorm(size)
         self.num_features = size
 
@@ -75,23 +54,6 @@ class Transformer(nn.Module):
         """Observation [B, C, H, W] to features [B, D]."""
         tokens_BND = self.patches(observation).flatten(2).transpose(1, 2)
         return self.norm(self.blocks(self.positions(tokens_BND))).mean(dim=1)
-
-
-class Positions(nn.Module):
-    """Adds a learned embedding to each position."""
-
-    def __init__(self, num_tokens: int, size: int) -> None:
-        super().__init__()
-        self.embeddings = nn.Parameter(torch.empty(num_tokens, size))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Normal with standard deviation 0.02."""
-        nn.init.normal_(self.embeddings, std=0.02)
-
-    def forward(self, tokens_BND: Tensor) -> Tensor:
-        """Tokens [B, N, D] to the same with their positions."""
-        return tokens_BND + self.embeddings
 
 
 def patch(side: int) -> tuple[int, int]:

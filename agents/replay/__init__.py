@@ -10,12 +10,15 @@
 | `uniform.py`, `prioritized.py` | samplers for TorchRL's buffer |
 | `sum_tree.py` | leaves sampled in proportion to their priority |
 | `size.py` | the memory that a replay will take |
-| `dataset.py` | transitions on disk, as they were recorded |
-| `recorder.py` | writes them while a run trains |
-| `offline_replay.py` | samples them, for agents that play nothing |
+| `dataset.py`, `dataset_kinds.py` | a dataset on disk: transitions, sequences or positions |
+| `recorder.py` | writes transitions while a run trains |
+| `dataset_replay.py` | samples a dataset, for agents that play nothing |
+| `offline_replay.py`, `episode_replays.py` | the same by kind |
 """
 
-from catzoo.agents.replay.dataset import Dataset, DatasetError, read_dataset
+from catzoo.agents.replay.dataset import Dataset, DatasetError, read_dataset, write_dataset
+from catzoo.agents.replay.dataset_replay import DatasetReplay
+from catzoo.agents.replay.episode_replays import PositionReplay, SequenceReplay
 from catzoo.agents.replay.frames import FrameStorage, FrameStore
 from catzoo.agents.replay.n_step import NStep, flat_tensors, nested_tensors
 from catzoo.agents.replay.offline_replay import OfflineReplay
@@ -29,15 +32,18 @@ from catzoo.agents.replay.uniform import Uniform
 __all__ = [
     "Dataset",
     "DatasetError",
+    "DatasetReplay",
     "FrameStorage",
     "FrameStore",
     "HostSumTree",
     "NStep",
     "OfflineReplay",
+    "PositionReplay",
     "Priorities",
     "Prioritized",
     "Recorder",
     "Replay",
+    "SequenceReplay",
     "SumTree",
     "Uniform",
     "flat_tensors",
@@ -46,4 +52,5 @@ __all__ = [
     "read_dataset",
     "replay_bytes",
     "transition_bytes",
+    "write_dataset",
 ]

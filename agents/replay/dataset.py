@@ -1,20 +1,31 @@
-"""A dataset on disk: transitions that a run recorded, for agents that learn without an environment.
+"""A dataset on disk: for agents that learn without an environment.
 
 | file | holds |
 |---|---|
-| `manifest.json` | how many transitions, of what shapes, from which run; a CRC-32 of every column |
-| `NAME.memmap`, `meta.json` | the columns, which `TensorDict.load_memmap` reads too |
+| `manifest.json` | the kind and number of items, their columns with a CRC-32 each, and where they are from |
+| `NAME.memmap` | a column, as raw little-endian numbers |
+| `meta.json` | of recorded transitions: lets `TensorDict.load_memmap` read them too |
 
-| column, M transitions | what |
-|---|---|
-| observation, next_observation | [M, ...], as the environment gave them |
-| action | [M], int64; [M, ...], float32, where actions are continuous |
-| reward | [M], float32, neither clipped nor discounted |
-| terminated | [M], bool |
-| next_action | as action, what the same policy did next; -1 or NaN where the episode ended or was cut |
+There are three kinds. M is the number of items; a dataset may have more columns than its kind asks for.
+
+| kind | column | what |
+|---|---|---|
+| transitions | observation, next_observation | [M, ...], as the environment gave them |
+| | action | [M], int64; [M, ...], float32, where actions are continuous |
+| | reward | [M], float32, neither clipped nor discounted |
+| | terminated | [M], bool |
+| | next_action | as action, what the same policy did next; -1 or NaN where the episode ended or was cut |
+| sequences | tokens | [M, L], uint8, an episode each |
+| | action | [M, T], int8, its choices in order; -1 after its end |
+| | reward | [M, T], float32, of each choice |
+| positions | board | [M, L], uint8 |
+| | offset | [M], int64, where the moves of each position end; they begin where those before end |
+| | move | [P, ...], uint8, the moves of all positions, one after the other |
+| | value | [P], float32, what each of them is worth |
 
 A dataset may come from anyone: it is read by its manifest alone, which is plain data, as raw numbers
-(`load_memmap` may unpickle). The CRC tells a damaged file, and not whose it is.
+(`load_memmap` may unpickle). The CRC tells a damaged file, and not whose it is. Format 1 had transitions
+only.
 """
 
 from __future__ import annotations
@@ -22,6 +33,7 @@ from __future__ import annotations
 import math
 import os
 import zlib
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +41,15 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
+from catzoo.agents.replay.dataset_kinds import DTYPES, NO_ACTION, problem_of
 from catzoo.hparams import RecipeError
 from catzoo.hparams.json_text import from_json, to_json
 from catzoo.hparams.paths import path_of
 from catzoo.hparams.published_files import replace, settle
 
-FORMAT = 1
-"""Version of the folder's layout."""
+FORMATS = (1, 2)
+"""Versions of the folder's layout that are read; the last is written."""
 MANIFEST, META = "manifest.json", "meta.json"
-COLUMNS = ("observation", "action", "reward", "next_observation", "terminated", "next_action")
-NO_ACTION = -1
-"""The next action of a transition that has none."""
-DTYPES = {
-    str(dtype): dtype
-    for dtype in (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
-                  torch.float16, torch.float32)
-}  # fmt: skip
-"""Of columns."""
-KINDS = {"reward": torch.float32, "terminated": torch.bool}
-"""Of the columns that are one number a transition."""
 LARGEST = 1 << 24
 """Bytes of a manifest at most."""
 
@@ -57,7 +59,7 @@ class DatasetError(ValueError):
 
 
 class Dataset:
-    """A recorded dataset, mapped and never written to.
+    """A dataset, mapped and never written to.
 
     Args:
         folder: with a manifest, or a run's folder that holds one in `dataset/`.
@@ -72,7 +74,7 @@ class Dataset:
             if not (self.folder / MANIFEST).is_file() and (self.folder / "dataset" / MANIFEST).is_file():
                 self.folder = self.folder / "dataset"
             self.manifest = _read_manifest(self.folder / MANIFEST)
-            self.columns = {name: self._map(name) for name in COLUMNS}
+            self.columns = {name: self._map(name) for name in self.manifest["columns"]}
         except RecipeError as error:  # no name
             raise DatasetError(str(error)) from None
         except OSError as error:
@@ -82,9 +84,14 @@ class Dataset:
         return int(self.manifest["count"])
 
     @property
+    def kind(self) -> str:
+        """One of `dataset_kinds.KINDS`."""
+        return str(self.manifest["kind"])
+
+    @property
     def num_actions(self) -> int:
-        """A, what actions are below; 0 where they are continuous."""
-        return int(self.manifest["num_actions"])
+        """A, what actions are below; 0 where they are continuous, or no one number."""
+        return int(self.manifest.get("num_actions", 0))
 
     @property
     def observation_shape(self) -> tuple[int, ...]:
@@ -97,7 +104,7 @@ class Dataset:
         return sum(column.nbytes for column in self.columns.values())
 
     def tensordict(self) -> TensorDict:
-        """The columns as one, mapped: [M]."""
+        """The columns of a dataset of transitions as one, mapped: [M]."""
         return TensorDict(dict(self.columns), batch_size=[len(self)])
 
     def verify(self) -> None:
@@ -113,10 +120,15 @@ class Dataset:
             column = self.columns[name]
             if column.min() < least or column.max() >= self.num_actions:
                 raise DatasetError(f"{self.folder}: {name}.memmap holds actions beyond {self.num_actions}")
+        if self.kind == "positions":
+            ends = self.columns["offset"]
+            rising = (ends.diff() >= 0).all() and ends[0] >= 0
+            if not rising or any(len(self.columns[name]) != ends[-1] for name in ("move", "value")):
+                raise DatasetError(f"{self.folder}: offset.memmap does not fit the moves")
 
     def _map(self, name: str) -> Tensor:
-        spec, count, path = self.manifest["columns"][name], len(self), self.folder / f"{name}.memmap"
-        dtype, shape = DTYPES[spec["dtype"]], spec["shape"]
+        spec, path = self.manifest["columns"][name], self.folder / f"{name}.memmap"
+        dtype, shape, count = DTYPES[spec["dtype"]], spec["shape"], spec.get("rows", len(self))
         numbers = count * math.prod(shape)
         if not path.is_file() or path.stat().st_size < numbers * dtype.itemsize:
             raise DatasetError(f"{self.folder}: {path.name} is missing or torn")
@@ -131,9 +143,55 @@ def read_dataset(folder: str | os.PathLike[str]) -> Dataset:
     return dataset
 
 
+def write_dataset(
+    folder: str | os.PathLike[str],
+    kind: str,
+    columns: Mapping[str, Tensor],
+    about: Mapping[str, Any],
+    *,
+    ragged: Collection[str] = (),
+) -> Dataset:
+    """Writes a whole dataset, its manifest last, so that half a one is none.
+
+    Args:
+        folder: made if it is not there; the files of an earlier start are written over.
+        kind: one of `dataset_kinds.KINDS`.
+        columns: by name, on the host.
+        about: plain data for the manifest, such as where the data are from; of discrete transitions
+            `num_actions` too.
+        ragged: columns whose rows are counted for themselves, as `offset` says.
+
+    Raises:
+        ValueError: columns that are not of this kind.
+        OSError: it cannot be written.
+    """
+    folder = Path(folder)
+    count = next((len(column) for name, column in columns.items() if name not in ragged), 0)
+    specs = {
+        name: {"shape": list(column.shape[1:]), "dtype": str(column.dtype), "crc32": crc32(column)}
+        | ({"rows": len(column)} if name in ragged else {})
+        for name, column in columns.items()
+    }
+    manifest = {**about, "format": FORMATS[-1], "kind": kind, "count": count, "columns": specs}
+    problem = problem_of(manifest)
+    if problem is None and any(len(columns[name]) != specs[name].get("rows", count) for name in columns):
+        problem = "columns are of different lengths"
+    if problem is not None:
+        raise ValueError(problem)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for name, column in columns.items():
+        with (folder / f"{name}.memmap").open("wb") as file:
+            file.write(memoryview(column.contiguous().numpy()).cast("B"))
+            file.flush()
+            settle(file.fileno())
+    write_json(folder / MANIFEST, manifest)
+    return Dataset(folder)
+
+
 def crc32(tensor: Tensor, before: int = 0) -> int:
-    """The CRC-32 of a contiguous tensor's bytes, after those that gave `before`."""
-    return zlib.crc32(memoryview(tensor.numpy()).cast("B"), before)
+    """The CRC-32 of a tensor's bytes, after those that gave `before`."""
+    return zlib.crc32(memoryview(tensor.contiguous().numpy()).cast("B"), before)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -163,43 +221,16 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         manifest = None
     if not isinstance(manifest, dict):
         raise DatasetError(f"{path}: damaged: not JSON, or not a manifest")
-    if manifest.get("format") != FORMAT:
+    if manifest.get("format") not in FORMATS:
+        known = " and ".join(map(str, FORMATS))
         raise DatasetError(
-            f"{path}: dataset format {str(manifest.get('format'))!r:.40}, this version reads {FORMAT}"
+            f"{path}: dataset format {str(manifest.get('format'))!r:.40}, this version reads {known}"
         )
-    problem = _problem(manifest)
+    if manifest["format"] == 1:
+        manifest = {**manifest, "kind": "transitions"}
+    problem = problem_of(manifest)
     if problem is not None:
         raise DatasetError(f"{path}: damaged: {problem}")
     if not manifest["count"]:
-        raise DatasetError(f"{path.parent}: holds no transition")
+        raise DatasetError(f"{path.parent}: holds nothing")
     return manifest
-
-
-def _problem(manifest: dict[str, Any]) -> str | None:
-    """What of a manifest cannot be."""
-    for name in ("count", "num_actions"):
-        if type(manifest.get(name)) is not int or not 0 <= manifest[name] < 2**63:
-            return f"{name} is no count"
-    columns = manifest.get("columns")
-    if not isinstance(columns, dict) or set(columns) != set(COLUMNS):
-        return f"columns must be {', '.join(COLUMNS)}"
-    for name, spec in columns.items():
-        if not isinstance(spec, dict) or not _is_column(name, spec):
-            return f"{name} is of another kind"
-    for name in ("observation", "action"):
-        if columns[name]["shape"] != columns[f"next_{name}"]["shape"]:
-            return f"next_{name} is of another shape than {name}"
-    for name in ("action", "next_action"):
-        kind, discrete = columns[name]["dtype"], manifest["num_actions"] > 0
-        if kind != ("torch.int64" if discrete else "torch.float32") or (discrete and columns[name]["shape"]):
-            return f"{name} is of another kind"
-    return None
-
-
-def _is_column(name: str, spec: dict[str, Any]) -> bool:
-    shape, dtype = spec.get("shape"), spec.get("dtype")
-    if not isinstance(shape, list) or not all(type(size) is int and 0 < size < 2**31 for size in shape):
-        return False
-    if not isinstance(dtype, str) or dtype not in DTYPES or type(spec.get("crc32")) is not int:
-        return False
-    return name not in KINDS or (shape == [] and DTYPES[dtype] == KINDS[name])

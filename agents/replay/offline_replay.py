@@ -1,11 +1,11 @@
-"""Batches from a dataset, for agents that play nothing.
+"""Batches of transitions from a dataset.
 
 Legend: M transitions, B batch, K batches.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -13,12 +13,11 @@ from torch import Tensor
 
 from catzoo.agents.learning.batches import Transitions
 from catzoo.agents.replay.dataset import Dataset
+from catzoo.agents.replay.dataset_replay import DatasetReplay
 
-PLACES = ("memory", "disk", "device")
 
-
-class OfflineReplay:
-    """Samples the transitions of a dataset uniformly, with replacement, by a random stream of its own.
+class OfflineReplay(DatasetReplay):
+    """Samples transitions; arguments and errors as `DatasetReplay`, and these.
 
     Args:
         dataset: what was recorded.
@@ -28,13 +27,14 @@ class OfflineReplay:
             (arXiv 2403.03950, noisy rewards).
         next_actions: whether batches have the data's next actions; transitions without one that are no
             terminal ones (an episode's time was up) are then left out.
-        place: `memory`, `disk` (the dataset's own files, mapped), or `device`.
-        device: the learner's, for `place="device"`.
-        seed: of noise and sampling.
+        options: of `DatasetReplay`.
 
     Raises:
-        ValueError: an argument that is not one of these, or nothing to sample from.
+        ValueError: another kind of dataset, or nothing to sample from.
     """
+
+    kind = "transitions"
+    family = Transitions
 
     def __init__(
         self,
@@ -44,73 +44,51 @@ class OfflineReplay:
         reward_clip: float | None = None,
         reward_noise: float = 0.0,
         next_actions: bool = False,
-        place: str = "memory",
-        device: torch.device | str = "cpu",
         seed: int = 0,
+        **options: Any,
     ) -> None:
-        if place not in PLACES:
-            raise ValueError(f"place={place!r} must be one of {', '.join(PLACES)}")
-        self.device = torch.device(device if place == "device" else "cpu")
-        self.random = torch.Generator().manual_seed(seed)
-        self.crc32 = [spec["crc32"] for spec in dataset.manifest["columns"].values()]
-        reward, terminated = dataset.columns["reward"], dataset.columns["terminated"]
+        own = self.columns_of(dataset)
+        reward, terminated = own["reward"], own["terminated"]
         if reward_clip is not None:
             reward = reward.clamp(-reward_clip, reward_clip)
         if reward_noise:  # its own stream: a run without noise draws the same batches
             stream = np.random.default_rng([seed, 1])
             reward = reward + torch.from_numpy(stream.random(len(reward), np.float32)) * reward_noise
         columns = {
-            "observation": dataset.columns["observation"],
-            "action": dataset.columns["action"],
+            "observation": own["observation"],
+            "action": own["action"],
             "reward": reward,
             "discount": gamma * (~terminated).float(),
-            "next_observation": dataset.columns["next_observation"],
+            "next_observation": own["next_observation"],
         }
         self.usable: Tensor | None = None
         if next_actions:
-            following = dataset.columns["next_action"]
+            following = own["next_action"]
             missing = following.isnan() if following.is_floating_point() else following < 0
             columns["next_action"] = following.masked_fill(missing, 0)
             known = ~missing.flatten(1).any(1) if missing.ndim > 1 else ~missing
             self.usable = (known | terminated).nonzero().squeeze(-1)
-        if place != "disk":
-            columns = {name: column.to(self.device, copy=True) for name, column in columns.items()}
-        self.columns = columns
+        super().__init__(dataset, columns, seed=seed, **options)
         if not len(self):
             raise ValueError("the dataset has no transition with a next action")
 
+    @classmethod
+    def from_recipe(cls, dataset: Dataset, recipe: Any, *, device: torch.device, seed: int) -> Self:
+        """As CQL's recipe has it."""
+        return cls(
+            dataset,
+            gamma=recipe.gamma,
+            reward_clip=recipe.reward_clip,
+            reward_noise=recipe.reward_noise,
+            next_actions=recipe.bootstrap == "sarsa",
+            place=recipe.replay.place,
+            device=device,
+            seed=seed,
+        )
+
     def __len__(self) -> int:
         """Transitions that can be sampled."""
-        return len(self.columns["action"] if self.usable is None else self.usable)
+        return self.count if self.usable is None else len(self.usable)
 
-    def sample(
-        self, batch_size: int, count: int = 1, device: torch.device | str | None = None
-    ) -> tuple[Transitions, Tensor]:
-        """K = `count` batches [K, B, ...] on `device`, and the transitions' numbers [K, B]."""
-        device = self.device if device is None else torch.device(device)
-        index = torch.randint(len(self), (count * batch_size,), generator=self.random)
-        if self.usable is not None:
-            index = self.usable[index]
-        here = index.to(self.device, non_blocking=True)
-        columns = {
-            name: column.index_select(0, here).to(device, non_blocking=True).unflatten(0, (count, batch_size))
-            for name, column in self.columns.items()
-        }
-        return Transitions(**columns), index.view(count, batch_size)
-
-    def update_priority(self, index: Tensor, td_error: Tensor) -> None:
-        """Nothing: sampling is uniform."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """The position of the random stream, and what tells the dataset from another."""
-        return {"random": self.random.get_state(), "crc32": self.crc32}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores the stream.
-
-        Raises:
-            ValueError: it was another dataset.
-        """
-        if state["crc32"] != self.crc32:
-            raise ValueError("it learned from another dataset, or from another state of this one")
-        self.random.set_state(state["random"])
+    def _numbers(self, index: Tensor) -> Tensor:
+        return index if self.usable is None else self.usable[index]

@@ -20,15 +20,8 @@ import torch
 from tensordict import TensorDictBase
 from torch import Tensor
 
-from catzoo.agents.replay.dataset import (
-    DTYPES,
-    FORMAT,
-    MANIFEST,
-    META,
-    NO_ACTION,
-    crc32,
-    write_json,
-)
+from catzoo.agents.replay.dataset import FORMATS, MANIFEST, META, crc32, write_json
+from catzoo.agents.replay.dataset_kinds import DTYPES, NO_ACTION
 from catzoo.agents.replay.n_step import flat_tensors, nested_tensors
 from catzoo.hparams.published_files import settle
 
@@ -163,7 +156,8 @@ class Recorder:
     def manifest(self) -> dict[str, Any]:
         """What is recorded by now."""
         return {
-            "format": FORMAT,
+            "format": FORMATS[-1],
+            "kind": "transitions",
             **self.about,
             "count": self.count,
             "steps": self.seen,

@@ -1,1 +1,1 @@
-"""What makes datasets: experts, self-play, and the games and episodes that they give."""
+"""Datasets that the zoo makes itself, for agents that learn without playing."""

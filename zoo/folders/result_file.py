@@ -36,6 +36,8 @@ class Result:
     """Episodes that a limit of the evaluation cut."""
     spent: bool = False
     """Whether `eval.share` ended it, so that there may be fewer episodes than the recipe has."""
+    metrics: dict[str, float] = field(default_factory=dict, metadata=NUMBER)
+    """Of the agent's world, such as a share of games won."""
     train_return: float | None = field(default=None, metadata=NUMBER)
     advice: str | None = field(default=None, metadata=TEXT)
     compute: dict[str, Any] = field(default_factory=dict)

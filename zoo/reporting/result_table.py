@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from catzoo.zoo.system.console import print_table, say
-from catzoo.zoo.system.digits import with_interval
+from catzoo.zoo.system.digits import score, with_interval
 
 
 def print_result(result: dict[str, Any]) -> None:
@@ -28,6 +28,9 @@ def print_result(result: dict[str, Any]) -> None:
             for game, own in result["games"].items()
         ]
         print_table("Its games", ("game", "episodes", "mean return", "95 % interval"), cells)
+    if result.get("metrics"):
+        cells = [(name.replace("_", " "), score(value)) for name, value in result["metrics"].items()]
+        print_table("Measures of its world", ("measure", "value"), cells)
     if result.get("cut"):
         cut = f"{result['cut']} of {result['episodes']} episodes were cut"
         if result.get("spent"):

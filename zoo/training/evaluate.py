@@ -16,6 +16,7 @@ from catzoo.zoo.environments.names import games_of
 from catzoo.zoo.environments.protocols import MANY, Protocol, protocol_of, protocols_of_games, with_limit
 from catzoo.zoo.statistics.intervals import bootstrap_interval, contrast_interval
 from catzoo.zoo.system.provenance import cpu_model, versions
+from catzoo.zoo.training.named_metrics import named_metrics
 from catzoo.zoo.training.torch_state import own_torch
 from catzoo.zoo.training.weights import open_agent
 
@@ -74,7 +75,7 @@ def evaluate_trained(
     protocol: Protocol | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Scores:
-    """Returns of `episodes` greedy episodes of an agent on its recipe's environment.
+    """Returns of `episodes` greedy episodes of an agent on its recipe's environment, with its named metrics.
 
     Args:
         agent, recipe: who plays, and where.
@@ -98,12 +99,14 @@ def evaluate_trained(
     env = build_env(recipe, num_envs, protocol)
     try:
         first = stream_seed(recipe.seed if seed is None else seed, purpose)
-        return evaluate_agent(
+        scores = evaluate_agent(
             agent, env, episodes, seed=first, epsilon=recipe.eval.epsilon, progress=progress,
             max_steps=most, budget=math.inf if after is None else recipe.eval.share * after,
         )  # fmt: skip
     finally:
         env.close()
+    scores.metrics = named_metrics(agent, recipe)
+    return scores
 
 
 def _most_envs(recipe: Recipe, protocol: Protocol) -> int:
@@ -135,6 +138,7 @@ def result_of(recipe: Recipe, scores: Sequence[float], protocol: Protocol | None
         if all(len(own) > 1 for own in each.values()):
             _, low, high = contrast_interval(list(each.values()), [1 / len(each)] * len(each))
     games = {"games": {game: _of_game(own) for game, own in each.items()}} if each else {}
+    metrics = dict(getattr(scores, "metrics", {}))
     return {
         "agent": recipe.agent,
         "env": recipe.env,
@@ -144,6 +148,7 @@ def result_of(recipe: Recipe, scores: Sequence[float], protocol: Protocol | None
         "mean_return": mean,
         "interval_95": [low, high],
         **games,
+        **({"metrics": metrics} if metrics else {}),
         "median_return": float(np.median(scores)),
         "std_return": float(np.std(scores)),
         "episodes": len(scores),

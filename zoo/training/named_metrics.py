@@ -1,0 +1,28 @@
+"""What an agent is measured by beside the return of its episodes, where its world has measures of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from catzoo.hparams import Recipe
+
+WORLDS: Mapping[str, str] = {}
+"""What the names of a world's environments begin with, and the module whose `metrics` measures an agent.
+
+`metrics(agent, recipe)` gives numbers by name. It draws from random streams of its own.
+"""
+
+
+def named_metrics(agent: Any, recipe: Recipe) -> dict[str, float]:
+    """The metrics of an agent in its recipe's world; none where there are no others than returns."""
+    import torch
+
+    from catzoo.agents.callbacks.evaluation import evaluation_mode
+
+    module = next((name for prefix, name in WORLDS.items() if recipe.env.startswith(prefix)), None)
+    if module is None:
+        return {}
+    with evaluation_mode(agent), torch.no_grad():
+        return dict(import_module(module).metrics(agent, recipe))
