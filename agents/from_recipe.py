@@ -9,7 +9,7 @@ from typing import Any
 from gymnasium.vector import VectorEnv
 from torch import Tensor
 
-from catzoo.agents import AGENTS, ActorCritic, PolicyValueNetwork, QNetwork
+from catzoo.agents import AGENTS, ActionTransformer, ActorCritic, PolicyValueNetwork, QNetwork
 from catzoo.agents.networks.q_network import are_pixels, auto_torso
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.losses import ValueLoss, make_value_loss
@@ -30,7 +30,7 @@ def build_value_loss(recipe: Recipe) -> ValueLoss:
 
 def build_network(
     recipe: Recipe, env: VectorEnv, value_loss: ValueLoss
-) -> QNetwork | ActorCritic | PolicyValueNetwork:
+) -> QNetwork | ActorCritic | PolicyValueNetwork | ActionTransformer:
     """The recipe's network, with new weights, on torch's default device.
 
     Raises:
@@ -97,7 +97,26 @@ def _build_q_network(kind: Any, recipe: Any, env: VectorEnv, value_loss: ValueLo
     )
 
 
+def _build_action_transformer(
+    kind: Any, recipe: Any, env: VectorEnv, value_loss: ValueLoss
+) -> ActionTransformer:
+    network = recipe.network
+    return kind(
+        env.single_observation_space.shape,
+        math.prod(env.single_action_space.shape),
+        recipe.bins,
+        value_loss.num_outputs,
+        size=network.size,
+        num_layers=network.num_layers,
+        num_heads=network.num_heads,
+        normalize=recipe.normalize.observation,
+        **_torso_options(recipe, env),
+        initial_outputs=_initial_outputs(recipe, value_loss),
+    )
+
+
 BUILDERS = {
+    ActionTransformer: _build_action_transformer,
     ActorCritic: _build_actor_critic,
     PolicyValueNetwork: _build_policy_value,
     QNetwork: _build_q_network,

@@ -11,6 +11,7 @@ from catzoo.agents.dqn import DQN
 from catzoo.agents.impala import IMPALA
 from catzoo.agents.ppo import PPO
 from catzoo.agents.pqn import PQN
+from catzoo.agents.q_transformer import QTransformer
 from catzoo.agents.sac import SAC
 from catzoo.agents.td3 import TD3
 
@@ -23,5 +24,6 @@ AGENTS: dict[str, type[Agent]] = {
     "td3": TD3,
     "ppo": PPO,
     "impala": IMPALA,
+    "q_transformer": QTransformer,
 }
 """Rainbow is DQN with its options together."""

@@ -44,6 +44,8 @@ class DatasetFeed:
             raise ValueError("an offline agent needs a dataset")
         dataset = read_dataset(recipe.dataset)
         check_spaces(dataset, env)
+        if (norm := getattr(agent.network, "normalize", None)) is not None:
+            norm.update(dataset.columns["observation"])
         self.agent, self.learner, self.env = agent, learner, env
         self.replay = agent.replay.from_recipe(dataset, recipe, device=learner.device, seed=seed)
         self.bursts = Bursts(agent, learner, self.replay)

@@ -44,6 +44,7 @@ COMMANDS = {
         "watch",
         "film the greedy policy, with the value distribution of its action beside the frame",
     ),
+    "data": ("data", "make a dataset for agents that learn without playing"),
     "reproduce": ("reproduce", "put a claim of the paper to the test"),
     "bench": ("bench", "measure speed, side by side with others in one run"),
 }
