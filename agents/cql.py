@@ -30,11 +30,11 @@ from torch import Tensor, nn
 from catzoo.agents.agent import Agent
 from catzoo.agents.feeds.dataset_feed import DatasetFeed
 from catzoo.agents.learning.batches import Transitions
+from catzoo.agents.learning.conservative import check_strength, held_back
 from catzoo.agents.learning.targets import copy_parameters, target_of
 from catzoo.agents.replay import OfflineReplay
-from catzoo.hparams import CQLRecipe, RecipeError
+from catzoo.hparams import CQLRecipe
 from catzoo.losses import ValueLoss, take_action
-from catzoo.losses.base import says
 
 
 class CQL(Agent):
@@ -49,10 +49,7 @@ class CQL(Agent):
 
     def __init__(self, network: nn.Module, value_loss: ValueLoss, recipe: CQLRecipe) -> None:
         super().__init__(network, value_loss, recipe)
-        if recipe.cql_strength is not None and not says(value_loss, "curvature", "unit_push"):
-            raise RecipeError(
-                f"cql_strength: {type(value_loss).__name__} does not say its curvature: give cql_weight"
-            )
+        check_strength(value_loss, recipe)
         self.target = target_of(network)
 
     def critic_loss(self, batch: Transitions) -> tuple[Tensor, Tensor]:
@@ -60,12 +57,8 @@ class CQL(Agent):
         outputs_BAK = self.network(batch.observation)
         bellman = self._sarsa if self.recipe.bootstrap == "sarsa" else self._greedy
         loss_B, td_error_B = bellman(outputs_BAK, batch)
-        if self.recipe.cql_strength is None:
-            weight, value_BA = self.recipe.cql_weight, self.value_loss.decode(outputs_BAK)
-        else:
-            weight, value_BA = self.recipe.cql_strength, self.value_loss.unit_push(outputs_BAK)
-        chosen_B = value_BA.gather(-1, batch.action[:, None])[:, 0]
-        return loss_B + weight * (value_BA.logsumexp(-1) - chosen_B), td_error_B
+        held_B = held_back(self.value_loss, outputs_BAK, batch.action, self.recipe)
+        return loss_B + held_B, td_error_B
 
     def _greedy(self, outputs_BAK: Tensor, batch: Transitions) -> tuple[Tensor, Tensor]:
         """The Bellman step to the best next action."""

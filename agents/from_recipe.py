@@ -11,6 +11,7 @@ from torch import Tensor
 
 from catzoo.agents import AGENTS, ActionTransformer, ActorCritic, PolicyValueNetwork, QNetwork
 from catzoo.agents.networks.q_network import are_pixels, auto_torso
+from catzoo.agents.networks.token_q_network import TokenQNetwork
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.losses import ValueLoss, make_value_loss
 from catzoo.losses.base import says
@@ -115,8 +116,26 @@ def _build_action_transformer(
     )
 
 
+def _build_token_q_network(kind: Any, recipe: Any, env: VectorEnv, value_loss: ValueLoss) -> TokenQNetwork:
+    try:
+        (words, *_) = env.get_attr("words")
+    except AttributeError:
+        raise ValueError(f"{recipe.agent} needs an environment with words, such as wordle/200") from None
+    network = recipe.network
+    return kind(
+        words,
+        value_loss.num_outputs,
+        size=network.size,
+        num_layers=network.num_layers,
+        num_heads=network.num_heads,
+        masked=recipe.masked,
+        initial_outputs=_initial_outputs(recipe, value_loss),
+    )
+
+
 BUILDERS = {
     ActionTransformer: _build_action_transformer,
+    TokenQNetwork: _build_token_q_network,
     ActorCritic: _build_actor_critic,
     PolicyValueNetwork: _build_policy_value,
     QNetwork: _build_q_network,

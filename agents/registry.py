@@ -14,6 +14,7 @@ from catzoo.agents.pqn import PQN
 from catzoo.agents.q_transformer import QTransformer
 from catzoo.agents.sac import SAC
 from catzoo.agents.td3 import TD3
+from catzoo.agents.wordle import Wordle
 
 AGENTS: dict[str, type[Agent]] = {
     "dqn": DQN,
@@ -25,5 +26,6 @@ AGENTS: dict[str, type[Agent]] = {
     "ppo": PPO,
     "impala": IMPALA,
     "q_transformer": QTransformer,
+    "wordle": Wordle,
 }
 """Rainbow is DQN with its options together."""

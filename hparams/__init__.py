@@ -9,6 +9,7 @@ from catzoo.hparams.agents.pqn import PQNRecipe
 from catzoo.hparams.agents.q_transformer import QTransformerRecipe
 from catzoo.hparams.agents.sac import SACRecipe
 from catzoo.hparams.agents.td3 import TD3Recipe
+from catzoo.hparams.agents.wordle import WordleRecipe
 from catzoo.hparams.components import (
     CollectingComputeConfig,
     ComputeConfig,
@@ -56,6 +57,7 @@ __all__ = [
     "SACRecipe",
     "TD3Recipe",
     "ValueLossConfig",
+    "WordleRecipe",
     "build",
     "build_recipe",
     "keys_of",

@@ -131,6 +131,18 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SequenceNetworkConfig:
+    """A causal transformer over tokens."""
+
+    size: int = bounded(64, at_least=1, at_most=10**5)
+    """Numbers that stand for a token."""
+    num_layers: int = bounded(2, at_least=1, at_most=1_000)
+    """Blocks of attention and feed-forward layer."""
+    num_heads: int = bounded(4, at_least=1, at_most=1_000)
+    """Of each attention; they divide the size."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataPlaceConfig:
     """Where the transitions of a dataset are sampled from."""
 

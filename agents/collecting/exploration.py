@@ -66,15 +66,21 @@ class EpsilonGreedy(Exploration):
         network: observation [N, ...] to outputs [N, A, K].
         decode: outputs [N, A, K] to values [N, A].
         num_actions: A.
+        allowed: observation [N, ...] to which actions are to be chosen from [N, A], bool; None: all.
         seed: of the exploration's own random stream, which is part of a checkpoint.
     """
 
     def __init__(
-        self, network: nn.Module, decode: Callable[[Tensor], Tensor], num_actions: int, *, seed: int = 0
+        self,
+        network: nn.Module,
+        decode: Callable[[Tensor], Tensor],
+        num_actions: int,
+        *,
+        allowed: Callable[[Tensor], Tensor] | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__(network, seed=seed)
-        self.decode = decode
-        self.num_actions = num_actions
+        self.decode, self.num_actions, self.allowed = decode, num_actions, allowed
 
     @torch.no_grad()
     def forward(self, observation: Tensor) -> np.ndarray:
@@ -83,8 +89,10 @@ class EpsilonGreedy(Exploration):
         anywhere = self.random.integers(self.num_actions, size=len(observation))
         if explore.all():
             return anywhere
-        greedy = self.decode(self.network(observation)).argmax(dim=-1)
-        return np.where(explore, anywhere, greedy.cpu().numpy())
+        value_NA = self.decode(self.network(observation))
+        if self.allowed is not None:
+            value_NA = value_NA.masked_fill(~self.allowed(observation), -torch.inf)
+        return np.where(explore, anywhere, value_NA.argmax(dim=-1).cpu().numpy())
 
 
 class SampledActions(Exploration):

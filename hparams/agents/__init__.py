@@ -14,6 +14,7 @@ from catzoo.hparams.agents.pqn import PQNRecipe
 from catzoo.hparams.agents.q_transformer import QTransformerRecipe
 from catzoo.hparams.agents.sac import SACRecipe
 from catzoo.hparams.agents.td3 import TD3Recipe
+from catzoo.hparams.agents.wordle import WordleRecipe
 from catzoo.hparams.recipe import Recipe
 from catzoo.hparams.schema import RecipeError, build, keys_of, nearest, shown
 
@@ -27,6 +28,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "ppo": PPORecipe,
     "impala": IMPALARecipe,
     "q_transformer": QTransformerRecipe,
+    "wordle": WordleRecipe,
 }
 """What class each agent's recipe is of. The agents' own classes are in `catzoo.agents.registry`."""
 

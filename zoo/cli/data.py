@@ -6,19 +6,20 @@ import argparse
 
 from catzoo.zoo.cli.parser import Parser, command_of
 
-KINDS = {
-    "robots": ("data_robots", "episodes of the Fetch arm by scripted experts with noise (extra `robots`)"),
+WORLDS = {
+    "robots": ("data_robots", "episodes of the Fetch arm by scripted experts with noise, for q_transformer"),
+    "wordle": ("data_wordle", "games of Wordle by a player of known quality, for the agent wordle"),
 }
-"""The second word, the file that has the data, and a line of help."""
+"""The second word, the file that makes the data, and a line of help."""
 
 
 def add_arguments(parser: Parser) -> None:
     """The second word."""
-    parser.description = None  # the list of kinds says it
-    parser.add_commands("kind", KINDS)
+    parser.description = None  # the list of worlds says it
+    parser.add_commands("world", WORLDS)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """`catzoo data`: the kind gets its arguments."""
-    kind = vars(arguments).pop("kind")
-    command_of(KINDS[kind][0]).run(arguments)
+    """`catzoo data`."""
+    world = vars(arguments).pop("world")
+    command_of(WORLDS[world][0]).run(arguments)

@@ -44,7 +44,8 @@ COMMANDS = {
         "watch",
         "film the greedy policy, with the value distribution of its action beside the frame",
     ),
-    "data": ("data", "make a dataset for agents that learn without playing"),
+    "play": ("play", "play against a trained agent, or beside it"),
+    "data": ("data", "make a dataset for an agent that learns without playing"),
     "reproduce": ("reproduce", "put a claim of the paper to the test"),
     "bench": ("bench", "measure speed, side by side with others in one run"),
 }

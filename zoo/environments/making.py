@@ -12,6 +12,7 @@
 * `dmc/*`: **dmc**. DeepMind Control, every action held for two of its steps, its own time limit.
 * `FetchReach-v4`, `FetchPush-v4`, `FetchPickAndPlace-v4`, `FetchSlide-v4`: **fetch-50**. An episode ends at
   its first success, with the reward 1, or after 50 steps.
+* `wordle/*`: **wordle**. A letter a step, six guesses, the real game's colours.
 * `GAME+GAME`: **many-games**. Each under its own protocol, with the actions of its whole family.
 * the rest: **gymnasium**. As registered, with its own time limit.
 

@@ -78,6 +78,8 @@ def protocol_of(env: str, options: dict[str, Any] | None = None) -> Protocol:
         return Protocol("dmc", env, settings, frames_per_step=settings["action_repeat"])
     if FETCH.fullmatch(env):
         return Protocol("fetch-50", env, options)
+    if env.startswith("wordle/"):
+        return Protocol("wordle", env, options)
     mujoco = MUJOCO.fullmatch(env)
     if mujoco:
         return Protocol(f"mujoco-{mujoco['version']}", env, options)

@@ -15,6 +15,7 @@ from catzoo.zoo.environments.continuous import register_dmc
 from catzoo.zoo.environments.names import canonical
 from catzoo.zoo.environments.robots import register_robots
 from catzoo.zoo.environments.variants import check_switches, game_of, switches_of
+from catzoo.zoo.environments.wordle import register_wordle
 
 
 def find_spec(env: str) -> Any:
@@ -39,6 +40,8 @@ def _find(env: str) -> Any:
         register_dmc()
     if env.startswith("Fetch"):
         register_robots()
+    if env.startswith("wordle/"):
+        register_wordle()
     if env.startswith("ALE/"):
         import ale_py
 
@@ -66,7 +69,7 @@ def _find(env: str) -> Any:
 
 
 def _family(name: str) -> str | None:
-    return next((prefix for prefix in ("ALE/", "dmc/") if name.startswith(prefix)), None)
+    return next((prefix for prefix in ("ALE/", "dmc/", "wordle/") if name.startswith(prefix)), None)
 
 
 def _atari_id(name: str) -> str | None:

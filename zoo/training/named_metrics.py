@@ -8,7 +8,7 @@ from typing import Any
 
 from catzoo.hparams import Recipe
 
-WORLDS: Mapping[str, str] = {}
+WORLDS: Mapping[str, str] = {"wordle/": "catzoo.zoo.training.wordle_metrics"}
 """What the names of a world's environments begin with, and the module whose `metrics` measures an agent.
 
 `metrics(agent, recipe)` gives numbers by name. It draws from random streams of its own.

@@ -1,0 +1,184 @@
+"""Whether a language agent learns Wordle better by classification, from games of mixed quality.
+
+The paper's experiment (arXiv 2403.03950, section 4.3): DQN with CQL's term over tokens, at three weights of
+that term. One weight is not one strength for all losses (`agents/cql.py`), so that an arm at one *strength*
+stands beside them. Cloning the data, by sampling from what it does, is what any of them has to beat.
+
+Expected beforehand: at the paper's weights MSE ahead, since HL-Gauss is held back by a thirteenth of what MSE
+is; at one strength neither ahead. Both above the data and above cloning. HL-Gauss begins slower: curves are
+shown.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
+from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known
+from catzoo.zoo.studies.value_errors import training_to
+from catzoo.zoo.training.train import recipe_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CLONING = "cloning"
+"""In the place of a loss: the data's letters are learned, and sampled from."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a budget buys."""
+
+    seeds: int
+    env: str = "wordle/200"
+    games: int = 30_000
+    quality: float = 0.25
+    losses: tuple[str, ...] = ("hl_gauss", "mse")
+    weights: tuple[float, ...] = (0.1, 0.3, 1.0)
+    """The paper's alphas."""
+    strengths: tuple[float, ...] = (0.15,)
+    """MSE's at the middle one of them."""
+    steps: int = 6_000
+    points: int = 6
+    """Evaluations, evenly over training."""
+
+
+class Wordle(Study):
+    """Answers found, by loss and by what holds back the values."""
+
+    name = "wordle"
+    source = "arXiv 2403.03950, section 4.3"
+    protocol = (
+        "A transformer of 64 numbers and 2 layers instead of GPT-2's 125M parameters; the real game's "
+        "colours; every word is the answer once, and the best letter is always chosen."
+    )
+    budgets: ClassVar = {
+        "tiny": Settings(seeds=1, env="wordle/40", games=200, weights=(0.3,), strengths=(), steps=2,
+                         points=1),
+        "small": Settings(seeds=2, env="wordle/40", weights=(0.3,), steps=2_000, points=4),
+        "full": Settings(seeds=5),
+    }  # fmt: skip
+    settings: Settings
+
+    def tasks(self) -> list[Task]:
+        """Data first, the same for all; then seeds outermost."""
+        settings = self.settings
+        held = [("weight", value) for value in settings.weights]
+        held += [("strength", value) for value in settings.strengths]
+        arms: list[dict[str, Cell]] = [
+            {"loss": loss, kind: value} for kind, value in held for loss in settings.losses
+        ]
+        arms.append({"loss": CLONING})
+        learning = [Task({**arm, "seed": seed}, stage=1) for seed in self.seeds for arm in arms]
+        return [Task({"loss": "data", "seed": 0}), *learning]
+
+    def work(self, task: Task, tasks: Path) -> list[Row]:
+        """Plays the games, or learns from them; a row for each evaluation."""
+        from catzoo.zoo.datasets.wordle_games import write_wordle_games
+        from catzoo.zoo.training.named_metrics import named_metrics
+
+        settings, labels = self.settings, task.labels
+        data = (tasks / self.tasks()[0].name / "dataset").absolute()
+        if labels["loss"] == "data":
+            made = write_wordle_games(settings.env, settings.games, data, quality=settings.quality)
+            return [{"success": made["success"], "guesses": made["mean_guesses"]}]
+        cloning = labels["loss"] == CLONING
+        held = {f"cql_{key}": labels[key] for key in ("weight", "strength") if key in labels}
+        recipe = recipe_of(
+            "wordle",
+            settings.env,
+            loss="mse" if cloning else str(labels["loss"]),
+            steps=settings.steps,
+            seed=int(labels["seed"]),
+            overrides=[ON_ONE_THREAD, {"dataset": str(data), **held}],
+        )
+        if cloning:
+            return cloned(recipe)
+        return [
+            {"step": step, **named_metrics(work.agent, recipe)}
+            for step, work in training_to(recipe, settings.points)
+        ]
+
+    def findings(self, rows: Sequence[Row]) -> list[Finding]:
+        """HL-Gauss above MSE at each weight and strength; at the last one each above data and cloning."""
+        settings, last = self.settings, {"step": self.settings.steps}
+        held = [("weight", value) for value in settings.weights]
+        held += [("strength", value) for value in settings.strengths]
+        apart: list[Finding | None] = [
+            compare(f"{kind} {value:g}: HL-Gauss above MSE", rows, "success",
+                    [(1.0, {"loss": "hl_gauss", kind: value, **last}),
+                     (-1.0, {"loss": "mse", kind: value, **last})], over=None)
+            for kind, value in held
+        ]  # fmt: skip
+        kind, value = held[-1]
+        for loss in settings.losses:
+            own = (1.0, {"loss": loss, kind: value, **last})
+            success = [float(row["success"]) for row in rows if row["loss"] == "data"]
+            gained = [{**row, "gain": float(row["success"]) - success[0]} for row in rows if success]
+            apart += [
+                compare(f"{loss}, {kind} {value:g}: above the data", gained, "gain", [own], over=None),
+                compare(f"{loss}, {kind} {value:g}: above cloning", rows, "success",
+                        [own, (-1.0, {"loss": CLONING})], over=None),
+            ]  # fmt: skip
+        return known(apart)
+
+    def draw(self, rows: Sequence[Row]) -> Figure:
+        """Answers found through training, a line for each loss, a panel for each weight and strength."""
+        from catzoo.zoo.studies.study_pictures import lines
+
+        shown = [
+            {**row, "held": f"{kind} {float(row[kind]):g}"}
+            for row in rows
+            for kind in ("weight", "strength")
+            if row.get(kind) not in (None, "")
+        ]
+        steps = sorted({float(row["step"]) for row in shown})
+        level = [row for row in rows if row["loss"] in ("data", CLONING)]  # they have no steps
+        shown += [
+            {**row, "step": step, "held": held}
+            for held in dict.fromkeys(row["held"] for row in shown)
+            for step in (steps[0], steps[-1])
+            for row in level
+        ]
+        return lines(shown, "step", "success", by="loss", panels="held", xlabel="gradient updates",
+                     title=f"{self.settings.env}: answers found", ylabel="share")  # fmt: skip
+
+
+def cloned(recipe: Any) -> list[Row]:
+    """Answers found by an agent that samples letters as the data has them; as many updates as the others."""
+    import torch
+    import torch.nn.functional as F
+
+    from catzoo.zoo.training.build import build_trainer
+    from catzoo.zoo.training.wordle_metrics import metrics
+
+    with contextlib.closing(build_trainer(recipe)) as work:
+        agent, network = work.agent, work.agent.network
+        optimizer = torch.optim.Adam(network.parameters(), lr=recipe.optimizer.lr)
+        schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, recipe.steps)
+        for _ in range(recipe.steps):
+            batch = work.feed.replay.sample(recipe.batch_size)[0].at(0)
+            live = batch.action >= 0
+            allowed = network.allowed_choices(batch.action)
+            logits = network.choices(batch.tokens)[..., 0].masked_fill(~allowed, -torch.inf)
+            loss = F.cross_entropy(logits[live], batch.action[live].long())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+        random = torch.Generator().manual_seed(recipe.seed)
+
+        def act(observation: torch.Tensor) -> torch.Tensor:
+            logits = network(observation)[..., 0].masked_fill(~network.allowed(observation), -torch.inf)
+            return torch.multinomial(logits.softmax(-1), 1, generator=random)[:, 0]
+
+        agent.act = act
+        with torch.no_grad():
+            return [dict(metrics(agent, recipe))]
+
+
+STUDY = Wordle
