@@ -5,21 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from catzoo.hparams.components import DataPlaceConfig, NetworkConfig, ObservingNormalizeConfig
+from catzoo.hparams.agents.from_dataset import FromDataset
+from catzoo.hparams.components import NetworkConfig, ObservingNormalizeConfig, SequenceNetworkConfig
 from catzoo.hparams.recipe import Recipe
 from catzoo.hparams.schema import RecipeError, bounded
 
 
 @dataclass(frozen=True, kw_only=True)
-class ActionTransformerConfig(NetworkConfig):
+class ActionTransformerConfig(SequenceNetworkConfig, NetworkConfig):
     """A torso that makes a token of the observation, and the transformer over it and the action."""
-
-    size: int = bounded(128, at_least=1, at_most=100_000)
-    """Numbers of a token."""
-    num_layers: int = bounded(2, at_least=1, at_most=1_000)
-    """Blocks of the transformer."""
-    num_heads: int = bounded(4, at_least=1, at_most=1_000)
-    """Heads of its attention, which divide `size`."""
 
     def __post_init__(self) -> None:
         if self.size % self.num_heads:
@@ -27,11 +21,9 @@ class ActionTransformerConfig(NetworkConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class QTransformerRecipe(Recipe):
+class QTransformerRecipe(FromDataset, Recipe):
     """Q-learning from a dataset over the dimensions of an action, one after the other."""
 
-    dataset: str | None = field(default=None, metadata={"longest": 4_000})
-    """Q-Transformer: the folder of the dataset to learn from, see `catzoo data robots`."""
     bins: int = bounded(16, at_least=2, at_most=100_000)
     """Q-Transformer: of each dimension of an action; the data have to fill them."""
     conservative: float = bounded(1.0, at_least=0, at_most=1e6)
@@ -44,7 +36,6 @@ class QTransformerRecipe(Recipe):
     """How far the target network follows at every update."""
     network: ActionTransformerConfig = field(default_factory=ActionTransformerConfig)
     normalize: ObservingNormalizeConfig = field(default_factory=ObservingNormalizeConfig)
-    replay: DataPlaceConfig = field(default_factory=DataPlaceConfig)
 
     def __post_init__(self) -> None:
         for key, given in (("reward_clip", self.reward_clip), ("normalize.reward", self.normalize.reward)):

@@ -247,5 +247,5 @@ def test_keys_that_do_not_go_together(keys, words):
 
 
 def test_heads_divide_the_size():
-    with pytest.raises(RecipeError, match=r"network\.num_heads=3 must divide network\.size=128"):
+    with pytest.raises(RecipeError, match=r"network\.num_heads=3 must divide network\.size=64"):
         recipe_of("q_transformer", "Pendulum-v1", overrides=["network.num_heads=3"])

@@ -8,7 +8,10 @@ from typing import Any
 
 from catzoo.hparams import Recipe
 
-WORLDS: Mapping[str, str] = {"wordle/": "catzoo.zoo.training.wordle_metrics"}
+WORLDS: Mapping[str, str] = {
+    "wordle/": "catzoo.zoo.training.wordle_metrics",
+    "Fetch": "catzoo.zoo.training.robot_metrics",
+}
 """What the names of a world's environments begin with, and the module whose `metrics` measures an agent.
 
 `metrics(agent, recipe)` gives numbers by name. It draws from random streams of its own.
