@@ -14,6 +14,7 @@ STUDIES = {
     "actor-critic": "under the same conditions no loss of SAC's critics is behind another at 100,000 steps",
     "reward-scale": "with a running divisor an actor-critic learns whatever the scale of the rewards",
     "multi-task": "one network for several games gains more by classification, the more the wider it is",
+    "robots": "a Q-Transformer moves a robot with more success by HL-Gauss than by MSE, and learns sooner",
     "wordle": "a language agent finds more of Wordle's answers with HL-Gauss than with MSE",
     "scaling": "with HL-Gauss scores grow with the network's width and experts, with MSE they do not",
     "theory": "cross-entropy has bounded gradients, HL-Gauss a bias at the edges and a floor of the loss",

@@ -13,22 +13,23 @@ from catzoo.zoo.environments.protocols import protocol_of
 
 STARTS = 100
 AT_ONCE = 20
-"""Starts that are played side by side; each has seeds of its own."""
+"""Starts that are played side by side."""
 
 
-def metrics(agent: Any, recipe: Recipe) -> dict[str, float]:
+def metrics(agent: Any, recipe: Recipe, starts: int = STARTS) -> dict[str, float]:
     """`success`, the share of starts from which the goal is reached in time.
 
     `success_steps`: the mean number of steps of those. `data_success`: the same share in the dataset that it
-    learned from, where that can be read.
+    learned from, where that can be read. `starts`: at most 20, or a multiple of it.
     """
     protocol = protocol_of(recipe.env, recipe.env_options)
     if not protocol.name.startswith("fetch"):  # other rewards, other ends
         return {}
-    env = make_under(protocol, AT_ONCE)
+    side_by_side = min(starts, AT_ONCE)
+    env = make_under(protocol, side_by_side)
     try:
-        seeds = [stream_seed(0, f"start {number}") for number in range(STARTS)]
-        played = [play(agent, env, seeds[i : i + AT_ONCE]) for i in range(0, STARTS, AT_ONCE)]
+        seeds = [stream_seed(0, f"start {number}") for number in range(starts)]
+        played = [play(agent, env, seeds[i : i + side_by_side]) for i in range(0, starts, side_by_side)]
     finally:
         env.close()
     steps = np.concatenate(played)

@@ -74,10 +74,9 @@ def test_other_tasks_of_the_arm_have_none():
     assert metrics(Still(), recipe(env="FetchReachDense-v4")) == {}
 
 
-def test_still_arms_reach_what_is_reached_already(monkeypatch):
+def test_still_arms_reach_what_is_reached_already():
     pytest.importorskip("gymnasium_robotics")
-    monkeypatch.setattr(robot_metrics, "STARTS", AT_ONCE)
-    found = metrics(Still(), recipe())
-    assert found == metrics(Still(), recipe())
-    assert found["success"] < 0.15
+    found = metrics(Still(), recipe(), 12)
+    assert found == metrics(Still(), recipe(), 12)
+    assert found["success"] < 0.2
     assert found.get("success_steps", 1) == 1
