@@ -36,6 +36,7 @@ from catzoo.agents.registry import AGENTS
 from catzoo.agents.replay import (
     Dataset,
     DatasetError,
+    ManyReplays,
     NStep,
     OfflineReplay,
     Priorities,
@@ -78,6 +79,7 @@ __all__ = [
     "Learner",
     "LightningAgent",
     "LinearSchedule",
+    "ManyReplays",
     "NStep",
     "NotFiniteError",
     "OfflineReplay",

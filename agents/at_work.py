@@ -16,7 +16,7 @@ from torch import Tensor
 from catzoo.agents.agent import Agent
 from catzoo.agents.bookkeeping import Bookkeeping
 from catzoo.agents.learning.learner import Learner
-from catzoo.agents.replay import Recorder
+from catzoo.agents.replay import Dataset, Recorder
 from catzoo.agents.support_mover import SupportMover
 
 
@@ -58,6 +58,7 @@ class AtWork(Bookkeeping):
         seed: of the environments, the exploration, or of sampling a dataset.
         folder: for a replay on disk.
         recorder: keeps a share of what is collected.
+        datasets: what an offline agent learns from.
 
     Raises:
         ValueError: anything that does not fit together.
@@ -72,13 +73,19 @@ class AtWork(Bookkeeping):
         seed: int = 0,
         folder: Path | None = None,
         recorder: Recorder | None = None,
+        datasets: Sequence[Dataset] = (),
     ) -> None:
         self.compute = compute or Compute()
         self.agent, self.recipe = agent.to(self.compute.device).train(), agent.recipe
         super().__init__(agent.family, self.compute.device, self.recipe.steps)
         self.learner = make_learner(agent, self.compute)
         self.every = {step.name: step.every for step in self.learner.steps}
-        settings = {"folder": folder, "recorder": recorder, "overlap": self.compute.overlap}
+        settings = {
+            "folder": folder,
+            "recorder": recorder,
+            "datasets": datasets,
+            "overlap": self.compute.overlap,
+        }
         self.feed = agent.feed(agent, self.learner, env, seed=seed, **settings)
         self.mover = None if agent.adaptive is None else SupportMover(agent, self.learner)
         """Of an adaptive support."""

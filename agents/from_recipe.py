@@ -119,7 +119,7 @@ def _build_action_transformer(
 def _build_token_q_network(kind: Any, recipe: Any, env: VectorEnv, value_loss: ValueLoss) -> TokenQNetwork:
     try:
         (words, *_) = env.get_attr("words")
-    except AttributeError:
+    except (AttributeError, NotImplementedError):
         raise ValueError(f"{recipe.agent} needs an environment with words, such as wordle/200") from None
     network = recipe.network
     return kind(

@@ -1,4 +1,6 @@
-"""Datasets of corridors: what was done in a state is known from the state."""
+"""Datasets: of corridors, where what was done in a state is known from the state; and those of runs."""
+
+import json
 
 import numpy as np
 import torch
@@ -8,6 +10,12 @@ from catzoo.agents import Recorder, VectorCollector
 from catzoo.agents.replay import write_dataset
 from catzoo.zoo.environments.protocols import protocol_of
 from environments_for_tests import Left
+
+OFFLINE = [
+    "batch_size=16", "network.hidden=[8]", "log_every=50", "eval.every=100", "eval.episodes=4",
+    "eval.interim_episodes=2", "checkpoint_every=100", "target_update_every=30",
+]  # fmt: skip
+"""Keys of a small offline run."""
 
 
 class Parity(Left):
@@ -72,3 +80,9 @@ def swings(folder, count=96, gamma=0.98, **more):
     }
     about = {"env": "Pendulum-v1", "protocol": protocol_of("Pendulum-v1").to_dict(), "num_actions": 0}
     return write_dataset(folder, "transitions", {**columns, **more}, {**about, "gamma": gamma})
+
+
+def damaged(folder, **changes):
+    """Changes a run's manifest."""
+    path = folder / "dataset" / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))

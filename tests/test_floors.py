@@ -48,6 +48,7 @@ ADAPTERS = {
 """Files and folders of `kernels` and `losses` that need more than torch."""
 TWICE = {
     "registry.py": "agents, and environments: each is the registry of its room",
+    "robots.py": "the environments and the study of one world",
     "wordle.py": "the agent, the environment and the study of one world",
 }
 """File names that stand in two places, and why. Commands and recipes are called after what they are of."""

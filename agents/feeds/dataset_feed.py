@@ -1,4 +1,4 @@
-"""Batches from a dataset: nothing is played, and steps are gradient updates.
+"""Batches from datasets: nothing is played, and steps are gradient updates.
 
 An iteration is one burst of updates; target network, resets and random shifts are as with a replay. Of the
 metrics that `bookkeeping.py` lists, those of episodes and exploration are missing here, and
@@ -7,7 +7,8 @@ metrics that `bookkeeping.py` lists, those of episodes and exploration are missi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -15,20 +16,21 @@ from torch import Tensor
 from catzoo.agents.bookkeeping import Bookkeeping
 from catzoo.agents.feeds.bursts import Bursts
 from catzoo.agents.learning.learner import Learner
-from catzoo.agents.replay import Dataset, read_dataset
+from catzoo.agents.replay import Dataset, ManyReplays
 
 if TYPE_CHECKING:
     from catzoo.agents.agent import Agent
 
 
 class DatasetFeed:
-    """Opens, verifies and samples the dataset that the recipe names.
+    """Verifies datasets and samples them, each as much.
 
     Args:
         agent: who learns.
         learner: takes its steps.
         env: a `gymnasium.vector.VectorEnv`, for its spaces: it is not played.
         seed: of sampling and, where the recipe has it, reward noise.
+        datasets: what the agent learns from; of several each is filled up to the environment's spaces.
         settings: of feeds that play, without meaning here.
 
     Raises:
@@ -38,16 +40,32 @@ class DatasetFeed:
     resumed = True
     """There are no open episodes to lose."""
 
-    def __init__(self, agent: Agent, learner: Learner, env: Any, *, seed: int = 0, **settings: Any) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        learner: Learner,
+        env: Any,
+        *,
+        seed: int = 0,
+        datasets: Sequence[Dataset] = (),
+        **settings: Any,
+    ) -> None:
         recipe = agent.recipe
-        if not recipe.dataset:
+        if not datasets:
             raise ValueError("an offline agent needs a dataset")
-        dataset = read_dataset(recipe.dataset)
-        check_spaces(dataset, env)
+        alone = len(datasets) == 1
+        for dataset in datasets:
+            dataset.verify()
+            check_spaces(dataset, env, filled_up=not alone)
         if (norm := getattr(agent.network, "normalize", None)) is not None:
-            norm.update(dataset.columns["observation"])
+            for dataset in datasets:
+                norm.update(dataset.columns["observation"])
         self.agent, self.learner, self.env = agent, learner, env
-        self.replay = agent.replay.from_recipe(dataset, recipe, device=learner.device, seed=seed)
+        parts = [
+            agent.replay.from_recipe(dataset, recipe, device=learner.device, seed=seed + number)
+            for number, dataset in enumerate(datasets)
+        ]
+        self.replay = parts[0] if alone else ManyReplays(parts, env.single_observation_space.shape)
         self.bursts = Bursts(agent, learner, self.replay)
 
     def batches(self, books: Bookkeeping) -> Iterator[Any]:
@@ -66,7 +84,7 @@ class DatasetFeed:
         return {}
 
     def components(self) -> dict[str, Any]:
-        """The replay's random stream, and the learner."""
+        """The replay's random streams, and the learner."""
         return {"replay": self.replay, "learner": self.learner}
 
     def rest(self) -> None:
@@ -80,8 +98,13 @@ class DatasetFeed:
         self.env.close()
 
 
-def check_spaces(dataset: Dataset, env: Any) -> None:
+def check_spaces(dataset: Dataset, env: Any, *, filled_up: bool = False) -> None:
     """Refuses a dataset of other observations or actions than an environment's.
+
+    Args:
+        dataset: of one action space or another.
+        env: for its spaces.
+        filled_up: whether the dataset may have less of both.
 
     Raises:
         ValueError: says which. Kinds of other items than steps have no spaces of an environment's.
@@ -91,7 +114,9 @@ def check_spaces(dataset: Dataset, env: Any) -> None:
     actions = int(getattr(env.single_action_space, "n", 0))
     for name, space in (("observation", env.single_observation_space), ("action", env.single_action_space)):
         own, shape = tuple(dataset.columns[name].shape[1:]), tuple(space.shape)
-        if own != shape:
-            raise ValueError(f"{dataset.folder}: its {name}s are {list(own)}, not {list(shape)}")
-    if dataset.num_actions != actions:
+        less = filled_up and len(own) == len(shape) and all(map(operator.le, own, shape))
+        if own != shape and not less:
+            within = "not within" if filled_up else "not"
+            raise ValueError(f"{dataset.folder}: its {name}s are {list(own)}, {within} {list(shape)}")
+    if dataset.num_actions != actions and not (filled_up and 0 < dataset.num_actions < actions):
         raise ValueError(f"{dataset.folder}: it has {dataset.num_actions} actions, not {actions}")

@@ -33,6 +33,7 @@ class PlayingFeed:
         overlap: whether rollouts are collected in a thread, one iteration ahead.
         folder: of feeds that store; without meaning for others.
         recorder: keeps a share of what is collected, or None.
+        settings: of feeds that play nothing, without meaning here.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class PlayingFeed:
         overlap: bool = False,
         folder: Path | None = None,
         recorder: Recorder | None = None,
+        **settings: Any,
     ) -> None:
         self.agent, self.learner, self.recorder = agent, learner, recorder
         recipe = agent.recipe

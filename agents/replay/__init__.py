@@ -14,12 +14,14 @@
 | `recorder.py` | writes transitions while a run trains |
 | `dataset_replay.py` | samples a dataset, for agents that play nothing |
 | `offline_replay.py`, `episode_replays.py` | the same by kind |
+| `many_replays.py` | joins what is sampled from several datasets |
 """
 
 from catzoo.agents.replay.dataset import Dataset, DatasetError, read_dataset, write_dataset
 from catzoo.agents.replay.dataset_replay import DatasetReplay
 from catzoo.agents.replay.episode_replays import PositionReplay, SequenceReplay
 from catzoo.agents.replay.frames import FrameStorage, FrameStore
+from catzoo.agents.replay.many_replays import ManyReplays
 from catzoo.agents.replay.n_step import NStep, flat_tensors, nested_tensors
 from catzoo.agents.replay.offline_replay import OfflineReplay
 from catzoo.agents.replay.prioritized import Priorities, Prioritized
@@ -36,6 +38,7 @@ __all__ = [
     "FrameStorage",
     "FrameStore",
     "HostSumTree",
+    "ManyReplays",
     "NStep",
     "OfflineReplay",
     "PositionReplay",

@@ -33,7 +33,7 @@ from __future__ import annotations
 import math
 import os
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,8 @@ class Dataset:
             raise DatasetError(str(error)) from None
         except OSError as error:
             raise DatasetError(f"{self.folder}: {error.strerror or error}") from None
+        self.action_numbers: Sequence[int] | None = None
+        """Of each action, [A], where an agent counts its own otherwise; the columns stay as they are."""
 
     def __len__(self) -> int:
         return int(self.manifest["count"])

@@ -56,7 +56,7 @@ class OfflineReplay(DatasetReplay):
             reward = reward + torch.from_numpy(stream.random(len(reward), np.float32)) * reward_noise
         columns = {
             "observation": own["observation"],
-            "action": own["action"],
+            "action": _numbered(dataset, own["action"]),
             "reward": reward,
             "discount": gamma * (~terminated).float(),
             "next_observation": own["next_observation"],
@@ -65,7 +65,7 @@ class OfflineReplay(DatasetReplay):
         if next_actions:
             following = own["next_action"]
             missing = following.isnan() if following.is_floating_point() else following < 0
-            columns["next_action"] = following.masked_fill(missing, 0)
+            columns["next_action"] = _numbered(dataset, following.masked_fill(missing, 0))
             known = ~missing.flatten(1).any(1) if missing.ndim > 1 else ~missing
             self.usable = (known | terminated).nonzero().squeeze(-1)
         super().__init__(dataset, columns, seed=seed, **options)
@@ -92,3 +92,9 @@ class OfflineReplay(DatasetReplay):
 
     def _numbers(self, index: Tensor) -> Tensor:
         return index if self.usable is None else self.usable[index]
+
+
+def _numbered(dataset: Dataset, action: Tensor) -> Tensor:
+    """Actions of a dataset by the agent's numbers."""
+    numbers = dataset.action_numbers
+    return action if numbers is None else torch.tensor(numbers)[action]

@@ -13,7 +13,8 @@ class FromDataset:
     """Agents that learn from a dataset."""
 
     dataset: str | None = field(default=None, metadata={"longest": 4_000})
-    """The dataset to learn from, the folder of one or of the run that recorded it."""
+    """The dataset to learn from, the folder of one or of the run that recorded it; of several games one
+    each, with + between them."""
     replay: DataPlaceConfig = field(default_factory=DataPlaceConfig)
 
 

@@ -7,7 +7,7 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from torch import nn
 
-from catzoo.agents import CQL, DQN, AtWork, Checkpoints, QNetwork, Transitions
+from catzoo.agents import CQL, DQN, AtWork, Checkpoints, Dataset, QNetwork, Transitions
 from catzoo.hparams import CQLRecipe, DQNRecipe, RecipeError, build
 from catzoo.losses import LOSSES, CategoricalLoss, HLGauss, ScalarLoss, make_value_loss
 from datasets_for_tests import Anything, Parity, recorded
@@ -218,13 +218,12 @@ def test_another_bootstrap_is_refused():
         build(CQLRecipe, {"bootstrap": "min"}, where="test")
 
 
-def trainer(corridor, folder, seed=0, loss=None, total_steps=400, **changes):
-    """A CQL agent at work on a recorded dataset of corridors."""
+def trainer(corridor, *folders, seed=0, loss=None, total_steps=400, **changes):
+    """A CQL agent at work on a recorded dataset of corridors, or on several."""
     torch.manual_seed(seed)
     loss = loss or HLGauss(-10, 40, 21)
     keys = {
         "steps": total_steps,
-        "dataset": None if folder is None else str(folder),
         "batch_size": 16,
         "gamma": 0.5,
         "target_update_every": 10,
@@ -233,7 +232,7 @@ def trainer(corridor, folder, seed=0, loss=None, total_steps=400, **changes):
     }
     recipe = build(CQLRecipe, keys | changes, where="test")
     agent = CQL(QNetwork((1,), 2, loss.num_outputs, hidden=(32,)), loss, recipe)
-    return AtWork(agent, corridor(), seed=seed)
+    return AtWork(agent, corridor(), seed=seed, datasets=[Dataset(folder) for folder in folders])
 
 
 def weights(work):
@@ -291,12 +290,15 @@ def test_steps_are_updates_and_no_environment_is_stepped(corridor, tmp_path, mon
     work.close()
 
 
+@pytest.mark.parametrize("names", [["data"], ["data", "more", "most"]])
 @pytest.mark.parametrize("moments", [(10,), (64, 100), (7, 65, 128)])
-def test_it_goes_on_bit_for_bit(corridor, tmp_path, moments):
-    recorded(tmp_path / "data", corridor)
-    options = {"reward_noise": 0.5, "target_update_every": 100, "reset_every": 90}
-    whole = finish(trainer(corridor, tmp_path / "data", 3, total_steps=200, **options))
-    work = trainer(corridor, tmp_path / "data", 3, total_steps=200, **options)
+def test_it_goes_on_bit_for_bit(corridor, tmp_path, names, moments):
+    for number, name in enumerate(names, 1):
+        recorded(tmp_path / name, corridor, number=10 * number)
+    folders = [tmp_path / name for name in names]
+    options = {"seed": 3, "reward_noise": 0.5, "target_update_every": 100, "reset_every": 90}
+    whole = finish(trainer(corridor, *folders, total_steps=200, **options))
+    work = trainer(corridor, *folders, total_steps=200, **options)
     for moment in moments:
         work.total_steps = moment
         finish(work)
@@ -304,7 +306,7 @@ def test_it_goes_on_bit_for_bit(corridor, tmp_path, moments):
         work.total_steps = 200
         work.iterate()  # lost, and done again
         torch.rand(3)
-        work = trainer(corridor, tmp_path / "data", 3, total_steps=200, **options)
+        work = trainer(corridor, *folders, total_steps=200, **options)
         assert Checkpoints(tmp_path / "saved", work).restore() == moment
         assert work.resumed
     finish(work)
@@ -324,11 +326,25 @@ def test_another_dataset_is_another_run(corridor, tmp_path):
 def test_a_dataset_must_be_there_and_fit(corridor, tmp_path):
     recorded(tmp_path / "data", corridor)
     with pytest.raises(ValueError, match="needs a dataset"):
-        trainer(corridor, None)
-    with pytest.raises(ValueError, match="no dataset there"):
-        trainer(corridor, tmp_path / "nowhere")
+        trainer(corridor)
     work = trainer(corridor, tmp_path / "data")
     for shape, actions, words in (((1,), 3, "2 actions, not 3"), ((4,), 2, r"are \[1\], not \[4\]")):
         spaces = {"single_observation_space": Box(0, 1, shape), "single_action_space": Discrete(actions)}
         with pytest.raises(ValueError, match=words):
-            AtWork(work.agent, SimpleNamespace(**spaces))
+            AtWork(work.agent, SimpleNamespace(**spaces), datasets=[Dataset(tmp_path / "data")])
+
+
+def test_several_datasets_must_fit_into_the_spaces(corridor, tmp_path):
+    recorded(tmp_path / "data", corridor)
+    agent, data = trainer(corridor, tmp_path / "data").agent, [Dataset(tmp_path / "data")] * 2
+    for shape, actions, words in (
+        ((1, 1), 2, r"observations are \[1\], not within \[1, 1\]"),
+        ((0,), 2, r"observations are \[1\], not within \[0\]"),
+        ((4,), 1, "2 actions, not 1"),
+    ):
+        spaces = {"single_observation_space": Box(0, 1, shape), "single_action_space": Discrete(actions)}
+        with pytest.raises(ValueError, match=words):
+            AtWork(agent, SimpleNamespace(**spaces), datasets=data)
+    spaces = {"single_observation_space": Box(0, 1, (4,)), "single_action_space": Discrete(3)}
+    work = AtWork(agent, SimpleNamespace(**spaces), datasets=data)
+    assert work.feed.replay.sample(8)[0].observation.shape == (1, 8, 4)

@@ -96,7 +96,9 @@ def _same_actions(games: list[str], game: str) -> dict[str, Any]:
 
 
 def protocols_of_games(protocol: Protocol) -> list[Protocol]:
-    """Of several games, each one's."""
+    """Of several games each one's, of one its own."""
+    if protocol.name != MANY:
+        return [protocol]
     return [Protocol(**one) for one in protocol.settings["games"]]
 
 

@@ -14,7 +14,6 @@ from gymnasium.vector import VectorEnv
 from catzoo.agents import AGENTS, Agent, AtWork, Compute, DatasetFeed, ReplayFeed
 from catzoo.agents.from_recipe import build_network, build_value_loss
 from catzoo.hparams import Recipe, RecipeError
-from catzoo.hparams.paths import path_of
 from catzoo.hparams.recipe import ADAPTIVE
 from catzoo.losses.base import says
 from catzoo.zoo.environments.making import make_under, stream_seed
@@ -23,11 +22,11 @@ from catzoo.zoo.environments.protocols import Protocol, protocol_of
 from catzoo.zoo.environments.unit_actions import in_words
 from catzoo.zoo.system.console import say
 from catzoo.zoo.training.compute import resolve_compute
-from catzoo.zoo.training.datasets import make_recorder
+from catzoo.zoo.training.datasets import find_datasets, make_recorder
 from catzoo.zoo.training.memory_checks import (
     ACTING,
     LEARNING,
-    check_dataset,
+    check_datasets,
     check_network,
     check_replay,
     check_rollout,
@@ -53,7 +52,7 @@ def build_env(recipe: Recipe, num_envs: int, protocol: Protocol | None = None, *
 def build_training_env(recipe: Recipe, protocol: Protocol | None = None) -> VectorEnv:
     """The recipe's environment as it is trained on: episodes end where the recipe wants it.
 
-    An agent that plays nothing gets one, for its spaces.
+    An agent that plays nothing gets one of each game, for their spaces.
     """
     protocol = protocol or protocol_of(recipe.env, recipe.env_options)
     if getattr(recipe, "life_loss_ends", False):
@@ -62,7 +61,7 @@ def build_training_env(recipe: Recipe, protocol: Protocol | None = None) -> Vect
         if not recipe.env.startswith("ALE/"):
             raise RecipeError(f"life_loss_ends=true: {recipe.env} has no lives to lose, only ALE/ has")
         protocol = dataclasses.replace(protocol, settings={**protocol.settings, "life_loss_info": True})
-    return make_under(protocol, getattr(recipe, "num_envs", 1))
+    return make_under(protocol, getattr(recipe, "num_envs", len(games_of(recipe.env))))
 
 
 def build_agent(
@@ -132,13 +131,13 @@ def build_trainer(
     """
     compute = compute or resolve_compute(recipe)
     protocol = protocol or protocol_of(recipe.env, recipe.env_options)
-    if getattr(recipe, "dataset", None):  # read after the environment is made, which may go to another folder
-        recipe = dataclasses.replace(recipe, dataset=str(path_of(recipe.dataset).absolute()))
+    # Before an environment is made, which may go to another folder.
+    datasets = find_datasets(recipe, protocol) if hasattr(recipe, "dataset") else []
     env = build_training_env(recipe, protocol)
     try:
         agent = build_agent(recipe, env, compute, copies=LEARNING)
         if issubclass(agent.feed, DatasetFeed):
-            check_dataset(recipe, protocol, compute.device)
+            check_datasets(recipe, datasets, compute.device)
         else:
             check_rollout(recipe, env)
         if issubclass(agent.feed, ReplayFeed):
@@ -158,6 +157,7 @@ def build_trainer(
             seed=stream_seed(recipe.seed, f"train {canonical(recipe.env)}"),
             folder=folder,
             recorder=make_recorder(recipe, env, protocol, dataset) if wanted else None,
+            datasets=datasets,
         )
     except RecipeError:
         raise

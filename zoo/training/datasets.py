@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from gymnasium.vector import VectorEnv
 
 from catzoo.agents import Dataset, DatasetError, Recorder, transition_bytes
 from catzoo.hparams import Recipe, RecipeError
+from catzoo.hparams.schema import brief, shown
 from catzoo.version import __version__
 from catzoo.zoo.environments.making import stream_seed
-from catzoo.zoo.environments.names import canonical
-from catzoo.zoo.environments.protocols import Protocol
+from catzoo.zoo.environments.minimal_actions import minimal_actions
+from catzoo.zoo.environments.names import TOGETHER, canonical
+from catzoo.zoo.environments.protocols import Protocol, protocol_of, protocols_of_games
 from catzoo.zoo.system.machine import workers
 
 
@@ -70,31 +73,79 @@ def make_recorder(recipe: Recipe, env: VectorEnv, protocol: Protocol, folder: Pa
     )
 
 
-def find_dataset(recipe: Recipe, protocol: Protocol) -> Dataset:
-    """The dataset that a recipe names, recorded on the recipe's environment under the same protocol.
+def find_datasets(recipe: Recipe, protocol: Protocol) -> list[Dataset]:
+    """The dataset that a recipe names, recorded by a run on the recipe's environment; or of several games one
+    each, in the games' order, recorded by runs of one game.
 
     Raises:
-        RecipeError: none is named, or it is missing, damaged, or another environment's.
+        RecipeError: none is named, or one is missing, damaged, another environment's or another protocol's;
+            a game has none, or two.
     """
     if not recipe.dataset:
         raise RecipeError(
             f"{recipe.agent} learns from a dataset: name one with dataset=RUN, a run that was trained with "
             "record=0.1 or the like"
         )
-    try:
-        dataset = Dataset(recipe.dataset)
-    except (DatasetError, ValueError) as error:
-        raise RecipeError(f"dataset: {error}") from None
-    found, own = dataset.manifest.get("env"), canonical(recipe.env)
-    if found != own:
-        raise RecipeError(f"dataset={recipe.dataset}: it is of {str(found)!r:.80}, not of {own}")
+    each, found = {one.env: one for one in protocols_of_games(protocol)}, {}
+    folders = folders_in(recipe.dataset)
+    for folder in folders:
+        try:
+            dataset = Dataset(folder)
+        except (DatasetError, ValueError) as error:
+            raise RecipeError(f"dataset: {error}") from None
+        game, where = dataset.manifest.get("env"), f"dataset={folder}"
+        if len(folders) == 1 and game == protocol.env:
+            _check_protocol(dataset, protocol, where)
+            return [dataset]
+        if game not in list(each):
+            raise RecipeError(f"{where}: it is of {shown(game)}, not of {protocol.env}")
+        if game in found:
+            raise RecipeError(f"{where}: a second one of {game}: name one for each game")
+        found[game] = dataset
+        if dataset.manifest.get("protocol") != each[game].to_dict():
+            _number_actions(dataset, protocol_of(game, recipe.env_options), where)
+    missing = [game for game in each if game not in found]
+    if missing:
+        raise RecipeError(
+            f"dataset={brief(recipe.dataset)}: none is of {missing[0]}: name one for each game, with "
+            f"{TOGETHER} between two"
+        )
+    return [found[game] for game in each]
+
+
+def folders_in(names: str) -> list[str]:
+    """The folders behind names with a + between them; what there is goes before, if it has a + in its own.
+
+    Of several ways to read them the one with the longest names in front.
+    """
+    parts, found = names.split(TOGETHER), []
+    while parts:
+        heads = (TOGETHER.join(parts[:count]) for count in range(len(parts), 0, -1))
+        found.append(next((head for head in heads if os.path.exists(os.path.expanduser(head))), parts[0]))
+        del parts[: found[-1].count(TOGETHER) + 1]
+    return found
+
+
+def _number_actions(dataset: Dataset, alone: Protocol, where: str) -> None:
+    """Tells a dataset of a game that was played alone what its actions are among those of several games.
+
+    Raises:
+        RecipeError: it was played otherwise.
+    """
+    _check_protocol(dataset, alone, where)
+    numbers = minimal_actions(alone.env)
+    if len(numbers) != dataset.num_actions:
+        raise RecipeError(f"{where}: it has {dataset.num_actions} actions, not {len(numbers)}")
+    dataset.action_numbers = numbers
+
+
+def _check_protocol(dataset: Dataset, protocol: Protocol, where: str) -> None:
     before, now = dataset.manifest.get("protocol"), protocol.to_dict()
     if before != now:
         raise RecipeError(
-            f"dataset={recipe.dataset}: it was recorded under another protocol: {_difference(before, now)}; "
-            "env_options must be the same"
+            f"{where}: it was recorded under another protocol: {_difference(before, now)}; env_options must "
+            "be the same"
         )
-    return dataset
 
 
 def _difference(before: Any, now: dict[str, Any]) -> str:

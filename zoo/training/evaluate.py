@@ -13,7 +13,7 @@ import numpy as np
 from catzoo.hparams import Playing, Recipe
 from catzoo.zoo.environments.making import stream_seed
 from catzoo.zoo.environments.names import games_of
-from catzoo.zoo.environments.protocols import MANY, Protocol, protocol_of, protocols_of_games, with_limit
+from catzoo.zoo.environments.protocols import Protocol, protocol_of, protocols_of_games, with_limit
 from catzoo.zoo.statistics.intervals import bootstrap_interval, contrast_interval
 from catzoo.zoo.system.provenance import cpu_model, versions
 from catzoo.zoo.training.named_metrics import named_metrics
@@ -111,7 +111,7 @@ def evaluate_trained(
 
 def _most_envs(recipe: Recipe, protocol: Protocol) -> int:
     """A stranger's environment is opened as often as for training: there may be no licence for more."""
-    each = protocols_of_games(protocol) if protocol.name == MANY else [protocol]
+    each = protocols_of_games(protocol)
     stranger = any(one.name == "gymnasium" for one in each) and isinstance(recipe, Playing)
     return min(recipe.num_envs, MAX_ENVS) if stranger else MAX_ENVS
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,13 @@ import torch
 from gymnasium import Space
 from gymnasium.vector import VectorEnv
 
-from catzoo.agents import replay_bytes
+from catzoo.agents import Dataset, replay_bytes
 from catzoo.agents.from_recipe import build_network
 from catzoo.agents.networks.q_network import is_channels_last
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.losses import ValueLoss
-from catzoo.zoo.environments.protocols import Protocol
 from catzoo.zoo.system.machine import usable_memory, workers
-from catzoo.zoo.training.datasets import action_bytes, find_dataset, itemsize
+from catzoo.zoo.training.datasets import action_bytes, itemsize
 
 ACTING = 2
 """Copies of the network that an agent has: its own and the target's."""
@@ -58,20 +58,20 @@ def check_rollout(recipe: Recipe, env: VectorEnv) -> None:
         )
 
 
-def check_dataset(recipe: Recipe, protocol: Protocol, device: torch.device) -> None:
-    """Refuses a dataset that is not the recipe's environment's, or does not fit where it is to lie.
+def check_datasets(recipe: Recipe, datasets: Sequence[Dataset], device: torch.device) -> None:
+    """Refuses datasets that do not fit where they are to lie.
 
     Raises:
-        RecipeError: says why.
+        RecipeError: says how much they need.
     """
-    dataset = find_dataset(recipe, protocol)
     if recipe.replay.place == "disk":  # it lies there
         return
     available, where = _room(recipe, device, None)
-    if dataset.nbytes > available:
+    count, needed = sum(map(len, datasets)), sum(dataset.nbytes for dataset in datasets)
+    if needed > available:
         raise RecipeError(
-            f"dataset={recipe.dataset}: its {len(dataset)} transitions need {dataset.nbytes / 1e9:.1f} GB, "
-            f"and {available / 1e9:.1f} GB are free {where}; replay.place=disk leaves them in its files"
+            f"dataset={recipe.dataset}: {count} transitions need {needed / 1e9:.1f} GB, and "
+            f"{available / 1e9:.1f} GB are free {where}; replay.place=disk leaves them in their files"
         )
 
 

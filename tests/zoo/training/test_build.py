@@ -16,6 +16,7 @@ from catzoo.agents.networks import is_noisy
 from catzoo.agents.registry import AGENTS
 from catzoo.hparams import RECIPES, RecipeError, parse_override
 from catzoo.zoo.catalogue.recipe_files import agents, find_recipe
+from catzoo.zoo.datasets.wordle_games import write_wordle_games
 from catzoo.zoo.system import machine
 from catzoo.zoo.training import build
 from catzoo.zoo.training.build import build_env, build_trainer, build_training_env
@@ -45,19 +46,23 @@ def test_every_agent_is_a_page_with_one_ancestor():
 @pytest.mark.parametrize("agent", AGENTS)
 def test_every_agent_iterates(agent, tmp_path):
     replays = issubclass(AGENTS[agent].feed, ReplayFeed)
-    offline = issubclass(AGENTS[agent].feed, DatasetFeed)
-    own = [f"dataset={tmp_path}"] if offline else ["learning_starts=100"] * replays
+    own, enough = ["learning_starts=100"] * replays, 600
+    env = "CartPole-v1" if AGENTS[agent].actions is gym.spaces.Discrete else "Pendulum-v1"
     if agent == "cql":
         source = build_trainer(recipe("dqn", "CartPole-v1", "record=1.0"), dataset=tmp_path / "dataset")
         source.iterate()
         source.feed.recorder.publish()
         source.close()
+    if agent == "wordle":
+        env, enough = "wordle/40", 2
+        write_wordle_games(env, 20, tmp_path)
+    if issubclass(AGENTS[agent].feed, DatasetFeed):
+        own = [f"dataset={tmp_path}"]
     if agent == "q_transformer":
         swings(tmp_path)
-        own.append("batch_size=8")
-    env = "CartPole-v1" if AGENTS[agent].actions is gym.spaces.Discrete else "Pendulum-v1"
+        enough = 2
     made = build_trainer(recipe(agent, env, "steps=2000", *own))
-    while made.steps < 600:
+    while made.steps < enough:
         made.iterate()
     assert made.updates > 0
     made.close()

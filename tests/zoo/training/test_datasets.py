@@ -1,7 +1,6 @@
 """Datasets in the zoo: a run records one and is the same run, another learns from it, mistakes are a line."""
 
 import dataclasses
-import json
 import shutil
 
 import pytest
@@ -10,24 +9,19 @@ from safetensors.torch import load_file
 
 from catzoo.agents import Checkpoints, Dataset
 from catzoo.hparams import NoRoomError, RecipeError
-from catzoo.zoo.environments.protocols import protocol_of
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.system.csv_rows import read_rows
 from catzoo.zoo.training import datasets
 from catzoo.zoo.training.build import build_trainer
 from catzoo.zoo.training.evaluate import evaluate
-from catzoo.zoo.training.memory_checks import check_dataset
+from catzoo.zoo.training.memory_checks import check_datasets
 from catzoo.zoo.training.train import recipe_of, train
 from catzoo.zoo.training.weights import load_agent
-from datasets_for_tests import same
+from datasets_for_tests import OFFLINE, damaged, same
 
 TINY = [
     "num_envs=4", "rollout_length=5", "learning_starts=100", "batch_size=16", "network.hidden=[8]",
     "log_every=100", "eval.every=0", "eval.episodes=4", "checkpoint_every=200",
-]  # fmt: skip
-OFFLINE = [
-    "batch_size=16", "network.hidden=[8]", "log_every=50", "eval.every=100", "eval.episodes=4",
-    "eval.interim_episodes=2", "checkpoint_every=100", "target_update_every=30",
 ]  # fmt: skip
 
 
@@ -156,11 +150,6 @@ def test_minatar_records_and_learns(tmp_path):
     assert Run(tmp_path / "run").result()["steps"] == 20
 
 
-def damaged(folder, **changes):
-    path = folder / "dataset" / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
-
 @pytest.mark.parametrize(
     ("more", "keywords", "changes", "words"),
     [
@@ -199,15 +188,15 @@ def test_a_changed_column_is_one_line(data, tmp_path):
 
 
 def test_too_little_memory_is_one_line(data, monkeypatch):
-    recipe, protocol = (
-        recipe_of("cql", "CartPole-v1", overrides=[f"dataset={data}"]),
-        protocol_of("CartPole-v1"),
-    )
-    monkeypatch.setattr("catzoo.zoo.training.memory_checks.usable_memory", lambda: 1000)
-    with pytest.raises(RecipeError, match=r"transitions need .* GB are free .*replay\.place=disk"):
-        check_dataset(recipe, protocol, torch.device("cpu"))
+    recipe, one = recipe_of("cql", "CartPole-v1", overrides=[f"dataset={data}"]), Dataset(data)
+    for number in (1, 3):
+        room = number * one.nbytes
+        monkeypatch.setattr("catzoo.zoo.training.memory_checks.usable_memory", lambda room=room: room)
+        check_datasets(recipe, [one] * number, torch.device("cpu"))
+        with pytest.raises(RecipeError, match=r"transitions need .* GB are free .*replay\.place=disk"):
+            check_datasets(recipe, [one] * (number + 1), torch.device("cpu"))
     on_disk = dataclasses.replace(recipe, replay=dataclasses.replace(recipe.replay, place="disk"))
-    check_dataset(on_disk, protocol, torch.device("cpu"))
+    check_datasets(on_disk, [one] * 4, torch.device("cpu"))
 
 
 def test_too_little_disk_is_one_line(tmp_path, monkeypatch):

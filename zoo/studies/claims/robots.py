@@ -90,10 +90,13 @@ class Robots(Study):
             "q_transformer",
             env,
             loss="mse" if cloning else loss,
-            preset=CLONING if cloning else None,
             steps=settings.steps,
             seed=int(task.labels["seed"]),
-            overrides=[matched("mse" if cloning else loss), ON_ONE_THREAD, {"dataset": str(data)}],
+            overrides=[
+                matched("mse" if cloning else loss),
+                ON_ONE_THREAD,
+                {"dataset": str(data), "learn": CLONING if cloning else "values"},
+            ],
         )
         return [
             {"step": step, "success": metrics(work.agent, recipe, settings.starts)["success"]}
