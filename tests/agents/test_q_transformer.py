@@ -157,6 +157,14 @@ def test_a_dimension_is_told_those_before_it_only():
     assert not torch.allclose(swapped[:, 2], outputs[:, 2], atol=1e-3)
 
 
+def test_an_image_is_a_token_too():
+    torch.manual_seed(0)
+    network = ActionTransformer((10, 10, 4), 3, 4, 2, size=8, num_heads=2, width=0.1)
+    outputs = network(torch.rand(2, 10, 10, 4), torch.tensor([[0], [1]]))
+    assert outputs.shape == (2, 2, 4, 2)
+    assert not torch.equal(outputs[0, 0], outputs[1, 0])
+
+
 def test_values_begin_where_they_should_and_images_are_not_scaled():
     begins = torch.tensor([0.3, -0.7])
     assert torch.equal(small(initial_outputs=begins).head.linear.bias, begins.repeat(4))
