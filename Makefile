@@ -6,7 +6,7 @@ OUT    ?= results-gpu
 DEMO   := runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow faults lint types check gpu clean
+.PHONY: help demo test simulators slow faults lint types check gpu clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -25,6 +25,17 @@ demo: $(VENV)/.ready ## train DQN + HL-Gauss on CartPole-v1, evaluate it, film i
 
 test: $(VENV)/.ready ## the tests, without the slow and the GPU ones
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
+
+# Simulators are beside what the main environment has, those that exclude each other apart.
+$(VENV)-%/.ready: $(VENV)/.ready
+	$(BIN)/python -m venv $(VENV)-$*
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > \
+		$$($(VENV)-$*/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/main.pth
+	$(VENV)-$*/bin/python -m pip install --quiet -e '.[$*]'
+	touch $@
+
+simulators: $(VENV)-dmc/.ready ## the tests that need MuJoCo and DeepMind Control
+	MUJOCO_GL=disable $(VENV)-dmc/bin/python -m pytest -q -n 2 -m "simulators and not slow"
 
 slow: $(VENV)/.ready ## the learning tests, minutes each
 	$(BIN)/python -m pytest -q -m slow
@@ -48,4 +59,4 @@ gpu: ## GPU tests and benchmarks, results as CSV in OUT
 	PYTHONPATH=src:$$PYTHONPATH $(PYTHON) -m catzoo.zoo.bench.loops.gpu_loop --out $(OUT)
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -9,6 +9,7 @@ from catzoo.agents.collecting.simulators import restore_simulator, simulator_sta
 from catzoo.zoo.environments.making import make_env
 
 pytest.importorskip("mujoco")
+pytestmark = pytest.mark.simulators
 GYMNASIUM = [
     "HalfCheetah-v5",
     "Hopper-v5",

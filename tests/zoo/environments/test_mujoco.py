@@ -9,6 +9,8 @@ import pytest
 from catzoo.hparams import RecipeError
 from catzoo.zoo.environments.making import make_env
 
+pytestmark = pytest.mark.simulators
+
 
 def test_missing_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "mujoco", None)
