@@ -11,6 +11,7 @@ import pytest
 
 from catzoo.hparams import RECIPES
 from catzoo.zoo.cli.bench import KINDS
+from catzoo.zoo.cli.data import WORLDS
 from catzoo.zoo.cli.main import COMMANDS, main
 from catzoo.zoo.cli.parser import whole
 from catzoo.zoo.cli.show import field_docs
@@ -195,11 +196,13 @@ def test_without_a_word_it_says_what_there_is(capsys):
 
 def test_every_file_is_a_command():
     folder = Path(sys.modules["catzoo.zoo.cli"].__path__[0])
-    files = [module for module, _ in (*COMMANDS.values(), *KINDS.values())]
+    files = [module for module, _ in (*COMMANDS.values(), *KINDS.values(), *WORLDS.values())]
     assert sorted([*files, "__init__", "main", "parser"]) == sorted(path.stem for path in folder.glob("*.py"))
 
 
-@pytest.mark.parametrize("words", [*COMMANDS, *(f"bench {kind}" for kind in KINDS)])
+@pytest.mark.parametrize(
+    "words", [*COMMANDS, *(f"bench {kind}" for kind in KINDS), *(f"data {world}" for world in WORLDS)]
+)
 def test_every_command_has_help(capsys, words):
     with pytest.raises(SystemExit) as stop:
         main([*words.split(), "--help"])

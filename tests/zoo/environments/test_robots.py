@@ -14,6 +14,7 @@ from catzoo.zoo.environments.names import SETS
 from catzoo.zoo.environments.protocols import protocol_of
 from catzoo.zoo.environments.selection import expand
 
+pytestmark = pytest.mark.simulators
 REACH, PICK = "FetchReach-v4", "FetchPickAndPlace-v4"
 
 
