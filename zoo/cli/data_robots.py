@@ -26,6 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[0.2, 0.4],
         help="how far the expert is disturbed, from 0 to 1; episodes take several in turn; default 0.2 0.4",
     )
+    parser.add_argument(
+        "--wrong", metavar="P", type=float, default=0.0,
+        help="share of the episodes in which the expert goes for a wrong goal; default 0",
+    )  # fmt: skip
     parser.add_argument("--seed", metavar="N", type=natural, default=0, help="decides everything; default 0")
     parser.add_argument(
         "--gamma", metavar="G", type=float, default=0.98, help="discount of returns to go; default 0.98"

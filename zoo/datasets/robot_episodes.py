@@ -2,8 +2,11 @@
 
 Every episode has levels of its own: sigma ~ U(0, s) of normal noise on each number of every action, and a
 chance ~ U(0, min(s, 1/2)) that a step begins a stretch of steps whose actions are uniformly random; s is one
-of the `noise` that is asked for, in turn. An episode is decided by the seed and its own number alone, so that
-a dataset is the same whoever made which part of it, and after whatever interruptions.
+of the `noise` that is asked for, in turn. In a share `wrong` of the episodes the expert takes a goal on the
+other side of the object for its own: noise is on average what the expert does, and this is not.
+
+An episode is decided by the seed and its own number alone, so that a dataset is the same whoever made which
+part of it, and after whatever interruptions.
 
 Work is done in chunks of episodes, each a file that is whole or not there. The dataset is written when all
 are; until then its folder is none.
@@ -56,6 +59,7 @@ class Asked:
     noise: tuple[float, ...]
     seed: int
     gamma: float
+    wrong: float = 0.0
 
     def problem(self) -> str | None:
         """What of it cannot be."""
@@ -65,8 +69,9 @@ class Asked:
             return f"--episodes {self.episodes}: must be at least 1"
         if not self.noise or not all(0 <= level <= 1 for level in self.noise):
             return f"--noise {' '.join(map(str, self.noise))}: levels must be from 0 to 1"
-        if not 0 <= self.gamma <= 1:
-            return f"--gamma {self.gamma}: must be from 0 to 1"
+        for name in ("gamma", "wrong"):
+            if not 0 <= getattr(self, name) <= 1:
+                return f"--{name} {getattr(self, name)}: must be from 0 to 1"
         return None
 
 
@@ -78,6 +83,7 @@ def make_robot_episodes(
     noise: Sequence[float] = (0.2, 0.4),
     seed: int = 0,
     gamma: float = 0.98,
+    wrong: float = 0.0,
     workers: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
@@ -90,6 +96,7 @@ def make_robot_episodes(
         noise: levels s, from 0 to 1, which episodes take in turn.
         seed: decides all of them.
         gamma: discount of the column `return_to_go`.
+        wrong: share of the episodes in which the expert goes for a wrong goal.
         workers: processes.
         progress: called with the episodes that are done and all.
 
@@ -99,7 +106,7 @@ def make_robot_episodes(
     Raises:
         RecipeError: what cannot be, or a folder with other data.
     """
-    asked = Asked(env, episodes, tuple(map(float, noise)), seed, gamma)
+    asked = Asked(env, episodes, tuple(map(float, noise)), seed, gamma, wrong)
     if problem := asked.problem():
         raise RecipeError(problem)
     make_env(env, 1).close()  # says what is missing, once
@@ -208,10 +215,12 @@ def play(asked: Asked, env: Any, number: int) -> Columns:
     sigma, chance = random.uniform(0, level), random.uniform(0, min(level, 0.5))
     observation, _ = env.reset(seed=stream_seed(asked.seed, f"robot episode {number}"))
     observations, actions, terminated, over = [observation[0]], [], False, False
+    mistaken = asked.wrong > 0 and random.random() < asked.wrong
     stretch = 0  # random steps that are left
     while not over:
         stretch = STRETCH if stretch == 0 and random.random() < chance else max(stretch - 1, 0)
-        action = EXPERTS[asked.env](observation[0]) + sigma * random.standard_normal(4)
+        seen = other_side(observation[0]) if mistaken else observation[0]
+        action = EXPERTS[asked.env](seen) + sigma * random.standard_normal(4)
         action = random.uniform(-1, 1, 4) if stretch else np.clip(action, -1, 1)
         actions.append(action.astype(np.float32))
         observation, _, terminal, truncated, info = env.step(actions[-1][None])
@@ -230,6 +239,13 @@ def play(asked: Asked, env: Any, number: int) -> Columns:
         "return_to_go": (reward[-1] * asked.gamma ** np.arange(steps - 1, -1, -1)).astype(np.float32),
         "episode": np.full(steps, number, np.int32),
     }
+
+
+def other_side(observation: np.ndarray) -> np.ndarray:
+    """The same observation [D] with a goal as far away, and as high, beyond the object, or the gripper."""
+    thing = observation[3:5] if len(observation) > 13 else observation[:2]
+    goal = np.array([*(2 * thing - observation[-3:-1]), observation[-1]], np.float32)
+    return np.concatenate([observation[:-3], goal])
 
 
 def _write(asked: Asked, out: Path, paths: Sequence[Path]) -> dict[str, Any]:

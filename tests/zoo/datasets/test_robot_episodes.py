@@ -99,6 +99,17 @@ def test_noise_is_of_the_strength_that_is_asked_for(toy, tmp_path):
     assert (levels[1][:, 3] != 0).any()
 
 
+def test_a_wrong_goal_is_on_the_other_side(toy, tmp_path):
+    seen = np.arange(28, dtype=np.float32)
+    mirrored = robot_episodes.other_side(seen)
+    assert np.array_equal(mirrored[:-3], seen[:-3])
+    assert np.allclose((mirrored[-3:-1] + seen[-3:-1]) / 2, seen[3:5])
+    assert mirrored[-1] == seen[-1]
+    made_of = {share: made(tmp_path / str(share), noise=(0.0,), wrong=share) for share in (0.0, 0.5, 1.0)}
+    assert [made_of[share]["success"] for share in (0.0, 1.0)] == [1.0, 0.0]
+    assert 0 < made_of[0.5]["success"] < 1
+
+
 def test_an_interruption_changes_nothing(toy, tmp_path, monkeypatch):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     made(whole)
