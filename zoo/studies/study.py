@@ -95,7 +95,8 @@ class Finding:
             key: value if math.isfinite(value) else None
             for key, value in (("value", self.value), ("low", self.low), ("high", self.high))
         }
-        return {**asdict(self), **numbers, "outcome": self.outcome, "words": self.words()}
+        said = {key: value for key, value in asdict(self).items() if key != "waits"}  # which the words say
+        return {**said, **numbers, "outcome": self.outcome, "words": self.words()}
 
 
 @dataclass(frozen=True)
