@@ -34,8 +34,9 @@ $(VENV)-%/.ready: $(VENV)/.ready
 	$(VENV)-$*/bin/python -m pip install --quiet -e '.[$*]'
 	touch $@
 
-simulators: $(VENV)-dmc/.ready ## the tests that need MuJoCo and DeepMind Control
+simulators: $(VENV)-dmc/.ready $(VENV)-robots/.ready ## the tests that need MuJoCo, and what goes with it
 	MUJOCO_GL=disable $(VENV)-dmc/bin/python -m pytest -q -n 2 -m "simulators and not slow"
+	MUJOCO_GL=disable $(VENV)-robots/bin/python -m pytest -q -n 2 -m "simulators and not slow"
 
 slow: $(VENV)/.ready ## the learning tests, minutes each
 	$(BIN)/python -m pytest -q -m slow

@@ -22,9 +22,17 @@ from catzoo.agents.learning.learner import Learner, Step
 from catzoo.agents.learning.resets import reset_last_layers
 from catzoo.agents.learning.returns import q_lambda_returns
 from catzoo.agents.lightning import LightningAgent
-from catzoo.agents.networks import TORSOS, ActorCritic, DeterministicActorCritic, PolicyValueNetwork, QNetwork
+from catzoo.agents.networks import (
+    TORSOS,
+    ActionTransformer,
+    ActorCritic,
+    DeterministicActorCritic,
+    PolicyValueNetwork,
+    QNetwork,
+)
 from catzoo.agents.ppo import PPO
 from catzoo.agents.pqn import PQN
+from catzoo.agents.q_transformer import QTransformer
 from catzoo.agents.registry import AGENTS
 from catzoo.agents.replay import (
     Dataset,
@@ -52,6 +60,7 @@ __all__ = [
     "SAC",
     "TD3",
     "TORSOS",
+    "ActionTransformer",
     "ActorCritic",
     "Advantages",
     "Agent",
@@ -79,6 +88,7 @@ __all__ = [
     "PolicyValueNetwork",
     "Priorities",
     "QNetwork",
+    "QTransformer",
     "Recorder",
     "Replay",
     "ReplayFeed",

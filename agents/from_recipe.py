@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from gymnasium.vector import VectorEnv
-from torch import Tensor
+from torch import Tensor, nn
 
-from catzoo.agents import AGENTS, ActorCritic, PolicyValueNetwork, QNetwork
+from catzoo.agents import AGENTS, ActionTransformer, ActorCritic, PolicyValueNetwork, QNetwork
 from catzoo.agents.networks.board_transformer import OBSERVATION, BoardTransformer
 from catzoo.agents.networks.q_network import are_pixels, auto_torso
 from catzoo.agents.networks.token_q_network import TokenQNetwork
@@ -30,9 +30,7 @@ def build_value_loss(recipe: Recipe) -> ValueLoss:
         raise RecipeError(f"value_loss: {error}") from None
 
 
-def build_network(
-    recipe: Recipe, env: VectorEnv, value_loss: ValueLoss
-) -> QNetwork | ActorCritic | PolicyValueNetwork | BoardTransformer:
+def build_network(recipe: Recipe, env: VectorEnv, value_loss: ValueLoss) -> nn.Module:
     """The recipe's network, with new weights, on torch's default device.
 
     Raises:
@@ -115,6 +113,24 @@ def _build_board_transformer(
     )
 
 
+def _build_action_transformer(
+    kind: Any, recipe: Any, env: VectorEnv, value_loss: ValueLoss
+) -> ActionTransformer:
+    network = recipe.network
+    return kind(
+        env.single_observation_space.shape,
+        math.prod(env.single_action_space.shape),
+        recipe.bins,
+        value_loss.num_outputs,
+        size=network.size,
+        num_layers=network.num_layers,
+        num_heads=network.num_heads,
+        normalize=recipe.normalize.observation,
+        **_torso_options(recipe, env),
+        initial_outputs=_initial_outputs(recipe, value_loss),
+    )
+
+
 def _build_token_q_network(kind: Any, recipe: Any, env: VectorEnv, value_loss: ValueLoss) -> TokenQNetwork:
     try:
         (words, *_) = env.get_attr("words")
@@ -133,6 +149,7 @@ def _build_token_q_network(kind: Any, recipe: Any, env: VectorEnv, value_loss: V
 
 
 BUILDERS = {
+    ActionTransformer: _build_action_transformer,
     TokenQNetwork: _build_token_q_network,
     ActorCritic: _build_actor_critic,
     PolicyValueNetwork: _build_policy_value,

@@ -12,6 +12,7 @@ from catzoo.agents.dqn import DQN
 from catzoo.agents.impala import IMPALA
 from catzoo.agents.ppo import PPO
 from catzoo.agents.pqn import PQN
+from catzoo.agents.q_transformer import QTransformer
 from catzoo.agents.sac import SAC
 from catzoo.agents.td3 import TD3
 from catzoo.agents.wordle import Wordle
@@ -26,6 +27,7 @@ AGENTS: dict[str, type[Agent]] = {
     "ppo": PPO,
     "impala": IMPALA,
     "chess": Chess,
+    "q_transformer": QTransformer,
     "wordle": Wordle,
 }
 """Rainbow is DQN with its options together."""

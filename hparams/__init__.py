@@ -7,6 +7,7 @@ from catzoo.hparams.agents.dqn import DQNRecipe
 from catzoo.hparams.agents.impala import IMPALARecipe
 from catzoo.hparams.agents.ppo import PPORecipe
 from catzoo.hparams.agents.pqn import PQNRecipe
+from catzoo.hparams.agents.q_transformer import QTransformerRecipe
 from catzoo.hparams.agents.sac import SACRecipe
 from catzoo.hparams.agents.td3 import TD3Recipe
 from catzoo.hparams.agents.wordle import WordleRecipe
@@ -50,6 +51,7 @@ __all__ = [
     "PPORecipe",
     "PQNRecipe",
     "Playing",
+    "QTransformerRecipe",
     "Recipe",
     "RecipeError",
     "ReplayConfig",

@@ -7,6 +7,8 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 from catzoo.agents import Recorder, VectorCollector
+from catzoo.agents.replay import write_dataset
+from catzoo.zoo.environments.protocols import protocol_of
 from environments_for_tests import Left
 
 OFFLINE = [
@@ -59,6 +61,25 @@ def recorded(folder, corridor, share=1.0, seed=0, about=None, **options):
 def same(one, other):
     """Whether two datasets hold the same transitions."""
     return all(torch.equal(column, other.columns[name]) for name, column in one.columns.items())
+
+
+def swings(folder, count=96, gamma=0.98, **more):
+    """A dataset of made-up steps of Pendulum-v1, with returns to go, for agents that learn from such."""
+    random = torch.Generator().manual_seed(0)
+    observation, following = torch.rand(2, count, 3, generator=random) * 2 - 1
+    action = torch.rand(count, 1, generator=random) * 2 - 1
+    terminated = torch.arange(count) % 8 == 7
+    columns = {
+        "observation": observation,
+        "action": action,
+        "reward": terminated.float(),
+        "next_observation": following,
+        "terminated": terminated,
+        "next_action": action.roll(-1, 0),
+        "return_to_go": gamma ** (7 - torch.arange(count) % 8).float(),
+    }
+    about = {"env": "Pendulum-v1", "protocol": protocol_of("Pendulum-v1").to_dict(), "num_actions": 0}
+    return write_dataset(folder, "transitions", {**columns, **more}, {**about, "gamma": gamma})
 
 
 def damaged(folder, **changes):

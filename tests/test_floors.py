@@ -32,9 +32,9 @@ ROOMS = {
     "launch": {"system", "environments", "catalogue", "folders", "training", "reporting"},
     "watch": {"system", "environments", "pictures", "training"},
     "tuning": UP_TO_WATCH - {"reporting", "watch"},
-    "studies": UP_TO_WATCH - {"reporting", "watch"},
+    "studies": UP_TO_WATCH - {"reporting", "watch"} | {"datasets"},
     "bench": UP_TO_WATCH - {"reporting", "watch"} | {"tuning"},
-    "cli": UP_TO_WATCH - {"pictures", "statistics"} | {"tuning", "studies", "bench"},
+    "cli": UP_TO_WATCH - {"pictures", "statistics"} | {"datasets", "tuning", "studies", "bench"},
 }
 """Of zoo/: what each room may import there, beside itself."""
 NO_TORCH = ("system", "catalogue", "folders", "statistics", "cli")
@@ -49,6 +49,7 @@ ADAPTERS = {
 TWICE = {
     "chess.py": "the agent, and the study of it",
     "registry.py": "agents, and environments: each is the registry of its room",
+    "robots.py": "the environments and the study of one world",
     "wordle.py": "the agent, the environment and the study of one world",
 }
 """File names that stand in two places, and why. Commands and recipes are called after what they are of."""

@@ -148,3 +148,34 @@ class SampledActions(Exploration):
         noise = self.random.standard_normal((number, *self.space.shape), np.float32)
         noise *= np.linspace(*self.spread, number, dtype=np.float32)[:, None]
         return torch.from_numpy(noise)
+
+
+class GreedyActions(Exploration):
+    """Anywhere in a box within ±1 with probability `epsilon`, else the best action.
+
+    Args:
+        network: of an agent's own kind.
+        greedy: the network and observations [N, ...] to actions [N, M].
+        space: of one action.
+        seed: as `Exploration`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        greedy: Callable[[nn.Module, Tensor], Tensor],
+        space: gym.Space,
+        *,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(network, seed=seed)
+        self.greedy, self.space = greedy, space
+
+    def forward(self, observation: Tensor) -> np.ndarray:
+        """Observation [N, ...] on the network's device to actions [N, M], float32, on the host."""
+        number = len(observation)
+        explore = self.random.random((number, 1)) < self.epsilon
+        anywhere = self.random.uniform(-1, 1, (number, *self.space.shape)).astype(np.float32)
+        if explore.all():
+            return anywhere
+        return np.where(explore, anywhere, self.greedy(self.network, observation).cpu().numpy())

@@ -27,12 +27,17 @@ KNOWN = (
     "gymnasium.envs.mujoco.",
     "gymnasium.vector.sync_vector_env",
     "gymnasium.wrappers.common",
+    "gymnasium_robotics.envs.fetch.",
     "minatar.",
 )
 """Modules of environments, wrappers and games whose attributes are their whole state."""
 CONSTANT = (gym.Space, EnvSpec, ModuleType, enum.Enum, Callable)
 """What is the same in an environment made anew, and not saved."""
-CONSTANT_NAMES = ("mujoco._structs.MjModel", "gymnasium.envs.mujoco.mujoco_rendering.MujocoRenderer")
+CONSTANT_NAMES = (
+    "mujoco._structs.MjModel",
+    "gymnasium.envs.mujoco.mujoco_rendering.MujocoRenderer",
+    "gymnasium_robotics.utils.mujoco_utils.MujocoModelNames",
+)
 """The same, of packages that may be missing; Gymnasium's tasks change nothing in their models."""
 GENERATOR, STATE = "random generator", "state"
 

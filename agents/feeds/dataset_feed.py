@@ -57,6 +57,9 @@ class DatasetFeed:
         for dataset in datasets:
             dataset.verify()
             check_spaces(dataset, env, filled_up=not alone)
+        if (norm := getattr(agent.network, "normalize", None)) is not None:
+            for dataset in datasets:
+                norm.update(dataset.columns["observation"])
         self.agent, self.learner, self.env = agent, learner, env
         parts = [
             agent.replay.from_recipe(dataset, recipe, device=learner.device, seed=seed + number)

@@ -37,6 +37,8 @@ class Transitions(NamedTuple):
     """[B], importance weights of prioritised replay; the largest of each batch is 1."""
     next_action: Tensor | None = None
     """As action, what the data's policy did next, for SARSA; of no meaning where the episode ended."""
+    return_to_go: Tensor | None = None
+    """[B], discounted, what the data had from there to the episode's end."""
 
     def at(self, which: int | slice) -> Transitions:
         """Of K batches [K, B, ...], one or a few."""

@@ -1,5 +1,6 @@
 """Networks: a torso that turns an observation into features, and a head that emits K numbers per action."""
 
+from catzoo.agents.networks.action_transformer import ActionTransformer
 from catzoo.agents.networks.continuous_actor_critic import ActorCritic, DeterministicActorCritic
 from catzoo.agents.networks.fresh import fresh_copy
 from catzoo.agents.networks.heads import DuelingHead, LinearHead
@@ -14,6 +15,7 @@ from catzoo.agents.networks.transformer import Transformer
 __all__ = [
     "MLP",
     "TORSOS",
+    "ActionTransformer",
     "ActorCritic",
     "DeterministicActorCritic",
     "DuelingHead",

@@ -46,7 +46,8 @@ class RunningMoments(nn.Module):
 class ObservationNorm(RunningMoments):
     """(observation - mean) / deviation, within ± `LARGEST`; as it is before anything was seen.
 
-    Moments are those of the steps collected (`PlayingFeed`), and not of what is learned from or played.
+    Moments are those of the steps collected (`PlayingFeed`), or of a dataset (`DatasetFeed`), and not of what
+    is learned from or played.
     """
 
     LARGEST = 10.0

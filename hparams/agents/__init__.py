@@ -12,6 +12,7 @@ from catzoo.hparams.agents.dqn import DQNRecipe
 from catzoo.hparams.agents.impala import IMPALARecipe
 from catzoo.hparams.agents.ppo import PPORecipe
 from catzoo.hparams.agents.pqn import PQNRecipe
+from catzoo.hparams.agents.q_transformer import QTransformerRecipe
 from catzoo.hparams.agents.sac import SACRecipe
 from catzoo.hparams.agents.td3 import TD3Recipe
 from catzoo.hparams.agents.wordle import WordleRecipe
@@ -28,6 +29,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "ppo": PPORecipe,
     "impala": IMPALARecipe,
     "chess": ChessRecipe,
+    "q_transformer": QTransformerRecipe,
     "wordle": WordleRecipe,
 }
 """What class each agent's recipe is of. The agents' own classes are in `catzoo.agents.registry`."""

@@ -11,6 +11,7 @@ WORLDS = {
         "data_chess",
         "chess positions with Stockfish's value of every move, for the agent chess",
     ),
+    "robots": ("data_robots", "episodes of the Fetch arm by scripted experts with noise, for q_transformer"),
     "wordle": ("data_wordle", "games of Wordle by a player of known quality, for the agent wordle"),
 }
 """The second word, the file that makes the data, and a line of help."""

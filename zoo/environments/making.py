@@ -12,6 +12,8 @@
 * `dmc/*`: **dmc**. DeepMind Control, every action held for two of its steps, its own time limit.
 * `chess/*`: **chess**. Against a random mover or a skill level of Stockfish, whose version is part of it;
   each random opening of 4 plies with both colours, at most 400 plies.
+* `FetchReach-v4`, `FetchPush-v4`, `FetchPickAndPlace-v4`, `FetchSlide-v4`: **fetch-50**. An episode ends at
+  its first success, with the reward 1, or after 50 steps.
 * `wordle/*`: **wordle**. A letter a step, six guesses, the real game's colours.
 * `GAME+GAME`: **many-games**. Each under its own protocol, with the actions of its whole family.
 * the rest: **gymnasium**. As registered, with its own time limit.
@@ -35,6 +37,7 @@ from catzoo.zoo.environments.mujoco import prepare_mujoco
 from catzoo.zoo.environments.plain_env import plain
 from catzoo.zoo.environments.protocols import MANY, Protocol, protocol_of, protocols_of_games
 from catzoo.zoo.environments.registry import find_spec, in_short
+from catzoo.zoo.environments.robots import UntilSuccess
 from catzoo.zoo.environments.unit_actions import UnitActions, in_words, problem_of_box
 
 DTYPES = tuple(
@@ -128,7 +131,7 @@ def _problem_of_actions(space: gym.Space) -> str | None:
 
 def _make_gymnasium(protocol: Protocol, num_envs: int, render: dict[str, Any]) -> VectorEnv:
     spec, options = find_spec(protocol.env), dict(protocol.settings)
-    if protocol.name.startswith(("mujoco", "dmc")):
+    if protocol.name.startswith(("mujoco", "dmc", "fetch")):
         prepare_mujoco(drawing=bool(render.get("render_mode")))
     cap = options.pop("max_episode_steps", None)
     alone = spec.entry_point is None  # as a vector only
@@ -141,7 +144,8 @@ def _make_gymnasium(protocol: Protocol, num_envs: int, render: dict[str, Any]) -
             made.close()  # only one by one are they flattened
 
         def one() -> gym.Env:
-            return plain(gym.make(spec, max_episode_steps=cap, **render, **options))
+            env = gym.make(spec, max_episode_steps=cap, **render, **options)
+            return plain(UntilSuccess(env) if protocol.name.startswith("fetch") else env)
 
         return gym.vector.SyncVectorEnv([one] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
     except (gym.error.DependencyNotInstalled, ImportError) as error:

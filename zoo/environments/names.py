@@ -11,6 +11,7 @@ as `ALE/*`. The sets:
 * `asteroids-66`, `space-invaders-32`: every variant of the two games that ALE has, mode by difficulty (33 by
   2 and 16 by 2), the game as it comes up among them. "Stop Regressing" (Farebrother et al. 2024) trains on 63
   and on 29 variants; which those are is not known here, so that no set is called so.
+* `fetch-4`: the four tasks of the Fetch arm (Plappert et al. 2018).
 * `mujoco-5`: the five locomotion tasks of MuJoCo that most papers report, in Gymnasium's version 5.
 
 Games with a `+` between them are one environment, which one network plays:
@@ -57,6 +58,7 @@ SETS: dict[str, tuple[str, ...]] = {
     "minatar-5": tuple(f"MinAtar/{game}" for game in _MINATAR_5.split()),
     "asteroids-66": variants("Asteroids", (*range(32), 128), (0, 3)),
     "space-invaders-32": variants("SpaceInvaders", range(16), (0, 1)),
+    "fetch-4": tuple(f"Fetch{task}-v4" for task in ("Reach", "Push", "PickAndPlace", "Slide")),
     "mujoco-5": tuple(f"{task}-v5" for task in _MUJOCO_5.split()),
 }
 """Names that stand for several environments."""
@@ -70,7 +72,8 @@ LONGEST = 120
 
 def is_list(env: str) -> bool:
     """Whether the words after `--env` are anything but one plain id: `atari-7` is a mistaken set."""
-    like_a_set = re.fullmatch(r"((min)?atari?|mujoco|asteroids|space[-_]?invaders)[-_]?\d+k?", env.lower())
+    families = r"(min)?atari?|mujoco|fetch|asteroids|space[-_]?invaders"
+    like_a_set = re.fullmatch(rf"({families})[-_]?\d+k?", env.lower())
     return "," in env or bool(like_a_set) or is_pattern(env)
 
 

@@ -50,6 +50,8 @@ MUJOCO = re.compile(
     r"Swimmer|Walker2d)-(?P<version>v[45])"
 )
 """Gymnasium's tasks; what its versions 4 and 5 reward differs, so that their scores do not compare."""
+FETCH = re.compile(r"Fetch(Reach|Push|PickAndPlace|Slide)-v4")
+"""Gymnasium-Robotics' arm with rewards of 0 and 1; episodes end where the goal is reached."""
 DMC = {"action_repeat": 2}
 MANY = "many-games"
 """Several games, each under a protocol of its own."""
@@ -77,6 +79,8 @@ def protocol_of(env: str, options: dict[str, Any] | None = None) -> Protocol:
     if env.startswith("dmc/"):
         settings = {**DMC, **options}
         return Protocol("dmc", env, settings, frames_per_step=settings["action_repeat"])
+    if FETCH.fullmatch(env):
+        return Protocol("fetch-50", env, options)
     if env.startswith("wordle/"):
         return Protocol("wordle", env, options)
     mujoco = MUJOCO.fullmatch(env)

@@ -14,6 +14,7 @@ from catzoo.hparams import RecipeError, nearest
 from catzoo.zoo.environments.chess_games import register_chess
 from catzoo.zoo.environments.continuous import register_dmc
 from catzoo.zoo.environments.names import canonical
+from catzoo.zoo.environments.robots import register_robots
 from catzoo.zoo.environments.variants import check_switches, game_of, switches_of
 from catzoo.zoo.environments.wordle import register_wordle
 
@@ -40,6 +41,8 @@ def _find(env: str) -> Any:
         register_chess()
     if env.startswith("dmc/"):
         register_dmc()
+    if env.startswith("Fetch"):
+        register_robots()
     if env.startswith("wordle/"):
         register_wordle()
     if env.startswith("ALE/"):

@@ -105,6 +105,8 @@ def _known(pattern: str) -> list[str]:
     if pattern.startswith("dmc/"):
         find_spec("dmc/cheetah-run")
         return sorted(name for name in gym.registry if name.startswith("dmc/"))
+    if pattern.startswith("Fetch"):
+        find_spec("FetchReach-v4")
     find_spec("ALE/Pong-v5")  # looking one up registers all
     minatar: tuple[str, ...] = ()
     try:

@@ -15,6 +15,7 @@ STUDIES = {
     "reward-scale": "with a running divisor an actor-critic learns whatever the scale of the rewards",
     "multi-task": "one network for several games gains more by classification, the more the wider it is",
     "chess": "without search, chess is learned better with HL-Gauss than with one-hot labels or MSE",
+    "robots": "a Q-Transformer moves a robot with more success by HL-Gauss than by MSE, and learns sooner",
     "wordle": "a language agent finds more of Wordle's answers with HL-Gauss than with MSE",
     "scaling": "with HL-Gauss scores grow with the network's width and experts, with MSE they do not",
     "theory": "cross-entropy has bounded gradients, HL-Gauss a bias at the edges and a floor of the loss",

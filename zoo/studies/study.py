@@ -56,6 +56,7 @@ class Finding:
         claim: the statement in words.
         value, low, high: the number, and its 95 % interval.
         margin: None for a statement that the number is positive; else that it lies within ± this.
+        waits: why it cannot be decided yet, whatever the interval, such as curves that still rise.
     """
 
     claim: str
@@ -63,10 +64,13 @@ class Finding:
     low: float
     high: float
     margin: float | None = None
+    waits: str = ""
 
     @property
     def outcome(self) -> Outcome:
-        """Decided by the interval alone."""
+        """Decided by the interval alone, if anything can be."""
+        if self.waits:
+            return "not decided"
         if self.margin is None:
             return "reproduced" if self.low > 0 else "not reproduced" if self.high < 0 else "not decided"
         if -self.margin <= self.low and self.high <= self.margin:
@@ -82,7 +86,8 @@ class Finding:
             f"{'+' * (one > 0)}{number(one, digits)}" for one in (self.value, self.low, self.high)
         )
         interval = f"[{low}, {high}]" if math.isfinite(self.low) else "[one run]"
-        return f"{self.claim}: {value} {interval}{about}: {self.outcome}"
+        why = f", as {self.waits}" if self.waits else ""
+        return f"{self.claim}: {value} {interval}{about}: {self.outcome}{why}"
 
     def to_dict(self) -> dict[str, Any]:
         """As verdict.json has it: null for what is not finite, such as the bounds of one run."""
@@ -90,7 +95,8 @@ class Finding:
             key: value if math.isfinite(value) else None
             for key, value in (("value", self.value), ("low", self.low), ("high", self.high))
         }
-        return {**asdict(self), **numbers, "outcome": self.outcome, "words": self.words()}
+        said = {key: value for key, value in asdict(self).items() if key != "waits"}  # which the words say
+        return {**said, **numbers, "outcome": self.outcome, "words": self.words()}
 
 
 @dataclass(frozen=True)

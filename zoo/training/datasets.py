@@ -83,8 +83,8 @@ def find_datasets(recipe: Recipe, protocol: Protocol) -> list[Dataset]:
     """
     if not recipe.dataset:
         raise RecipeError(
-            f"{recipe.agent} learns from a dataset: name one with dataset=RUN, a run that was trained with "
-            "record=0.1 or the like, or a folder that catzoo data has made"
+            f"{recipe.agent} learns from a dataset: name one with dataset=DIR, what `catzoo data` made, or a "
+            "run that was trained with record=0.1 or the like"
         )
     each, found = {one.env: one for one in protocols_of_games(protocol)}, {}
     folders = folders_in(recipe.dataset)

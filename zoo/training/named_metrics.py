@@ -10,6 +10,7 @@ from catzoo.hparams import Recipe
 
 WORLDS: Mapping[str, str] = {
     "chess/": "catzoo.zoo.training.chess_metrics",
+    "Fetch": "catzoo.zoo.training.robot_metrics",
     "wordle/": "catzoo.zoo.training.wordle_metrics",
 }
 """What the names of a world's environments begin with, and the module whose `metrics` measures an agent.

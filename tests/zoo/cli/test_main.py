@@ -200,7 +200,9 @@ def test_every_file_is_a_command():
     assert sorted([*files, "__init__", "main", "parser"]) == sorted(path.stem for path in folder.glob("*.py"))
 
 
-@pytest.mark.parametrize("words", [*COMMANDS, *(f"bench {kind}" for kind in KINDS)])
+@pytest.mark.parametrize(
+    "words", [*COMMANDS, *(f"bench {kind}" for kind in KINDS), *(f"data {world}" for world in WORLDS)]
+)
 def test_every_command_has_help(capsys, words):
     with pytest.raises(SystemExit) as stop:
         main([*words.split(), "--help"])

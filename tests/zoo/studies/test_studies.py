@@ -19,12 +19,16 @@ pytestmark = pytest.mark.early
 TRAINING = [name for name in STUDIES if name not in ("plasticity", "theory")]
 
 
-@pytest.mark.parametrize("name", TRAINING)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.simulators] * (name == "robots")) for name in TRAINING]
+)
 def test_every_study_runs_end_to_end(name, tmp_path):
     if name == "chess":
         pytest.importorskip("chess")
         if not (shutil.which("stockfish") or Path(DEBIAN).is_file()):
             pytest.skip("no Stockfish here")
+    if name == "robots":
+        pytest.importorskip("gymnasium_robotics")
     said = reproduce(name, budget="tiny", out=tmp_path / name, progress=None)
     assert said["failed"] == {}
     assert said["missing"] == 0

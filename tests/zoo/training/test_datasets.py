@@ -153,7 +153,7 @@ def test_minatar_records_and_learns(tmp_path):
 @pytest.mark.parametrize(
     ("more", "keywords", "changes", "words"),
     [
-        ([], {"data": None}, {}, "cql learns from a dataset: name one with dataset=RUN"),
+        ([], {"data": None}, {}, "cql learns from a dataset: name one with dataset=DIR"),
         ([], {"data": "nowhere"}, {}, "nowhere: no dataset there"),
         ([], {"env": "Acrobot-v1"}, {}, "it is of 'CartPole-v1', not of Acrobot-v1"),
         (["env_options={sutton_barto_reward: true}"], {}, {}, "under another protocol: sutton_barto_reward"),
