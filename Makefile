@@ -36,7 +36,7 @@ $(VENV)-%/.ready: $(VENV)/.ready
 
 simulators: $(VENV)-dmc/.ready $(VENV)-robots/.ready ## the tests that need MuJoCo, and what goes with it
 	MUJOCO_GL=disable $(VENV)-dmc/bin/python -m pytest -q -n 2 -m "simulators and not slow"
-	MUJOCO_GL=disable $(VENV)-robots/bin/python -m pytest -q -n 2 -m "simulators and not slow"
+	MUJOCO_GL=disable $(VENV)-robots/bin/python -m pytest -q -n 2 -m "robots and not slow"
 
 slow: $(VENV)/.ready ## the learning tests, minutes each
 	$(BIN)/python -m pytest -q -m slow

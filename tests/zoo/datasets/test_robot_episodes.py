@@ -178,7 +178,7 @@ def test_the_command_says_what_was_made(toy, tmp_path, capsys):
     assert "1.000 succeed" in out
 
 
-@pytest.mark.simulators
+@pytest.mark.robots
 def test_several_processes_make_the_same(tmp_path):
     pytest.importorskip("gymnasium_robotics")
     one, two = tmp_path / "one", tmp_path / "two"

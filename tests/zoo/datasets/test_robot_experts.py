@@ -20,7 +20,7 @@ def successes(name, episodes):
     return found
 
 
-@pytest.mark.simulators
+@pytest.mark.robots
 @pytest.mark.parametrize(
     ("name", "least"),
     [("FetchReach-v4", 12), ("FetchPickAndPlace-v4", 12), ("FetchPush-v4", 10), ("FetchSlide-v4", 6)],

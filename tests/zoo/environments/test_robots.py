@@ -14,7 +14,7 @@ from catzoo.zoo.environments.names import SETS
 from catzoo.zoo.environments.protocols import protocol_of
 from catzoo.zoo.environments.selection import expand
 
-pytestmark = pytest.mark.simulators
+pytestmark = pytest.mark.robots
 REACH, PICK = "FetchReach-v4", "FetchPickAndPlace-v4"
 
 

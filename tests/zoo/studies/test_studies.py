@@ -20,7 +20,7 @@ TRAINING = [name for name in STUDIES if name not in ("plasticity", "theory")]
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.simulators] * (name == "robots")) for name in TRAINING]
+    "name", [pytest.param(name, marks=[pytest.mark.robots] * (name == "robots")) for name in TRAINING]
 )
 def test_every_study_runs_end_to_end(name, tmp_path):
     if name == "chess":

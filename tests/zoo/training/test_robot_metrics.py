@@ -74,7 +74,7 @@ def test_other_tasks_of_the_arm_have_none():
     assert metrics(Still(), recipe(env="FetchReachDense-v4")) == {}
 
 
-@pytest.mark.simulators
+@pytest.mark.robots
 def test_still_arms_reach_what_is_reached_already():
     pytest.importorskip("gymnasium_robotics")
     found = metrics(Still(), recipe(), 12)
