@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from catzoo.zoo.training.weights import load_agent
     from catzoo.zoo.tuning.tune import tune
     from catzoo.zoo.watch.film import watch
+    from catzoo.zoo.watch.play import play
 
 _LAZY = {
     "evaluate": "catzoo.zoo.training.evaluate",
     "gather": "catzoo.zoo.reporting.finished_runs",
     "load_agent": "catzoo.zoo.training.weights",
+    "play": "catzoo.zoo.watch.play",
     "report": "catzoo.zoo.reporting.report",
     "reproduce": "catzoo.zoo.studies.reproduce",
     "train": "catzoo.zoo.training.train",
@@ -42,6 +44,7 @@ __all__ = [
     "evaluate",
     "gather",
     "load_agent",
+    "play",
     "report",
     "reproduce",
     "train",
