@@ -8,7 +8,7 @@ the loss is the mean over up to `moves` of them, which are drawn at random; the 
 Nets alone do not finish won games: all moves that win look alike. So a move after which the game is drawn,
 or a position comes back, counts as a draw, as the paper's does on the third time; and where the game is as
 good as won, captures and pawns' moves, which cannot be taken back, count `progress` more, the longer there
-was none.
+was none, but never more than a mate in sight.
 
 Legend: B batch, M moves, K outputs per value.
 """
@@ -36,6 +36,8 @@ DRAWS, DRAW = 5, 0.5
 """The kind of a move after which the game is drawn, or a position comes back, and what it counts."""
 WON = 0.9
 """A best move of this value or more wins, give or take a net's error."""
+MATES = 0.98
+"""Only mates have a larger value in the data, see `zoo/datasets/chess_self_play.py`."""
 PAWN, THEIRS, CLOCK, PATIENCE = 1, 7, 69, 10
 """Own pawn, the first of their pieces, the byte of the clock, and half-moves that double `progress`."""
 
@@ -90,7 +92,8 @@ class Chess(Agent):
         onward_BM = ((left_BM == PAWN) | (reached_BM >= THEIRS)) & (move[..., 2] != DRAWS)
         won_B1 = value_BM.amax(1, keepdim=True) >= WON
         worth_B1 = self.recipe.progress * (1 + board[:, CLOCK : CLOCK + 1] / PATIENCE)
-        return value_BM + worth_B1 * (onward_BM & won_B1)
+        # Mates in sight come first, the nearest one before all.
+        return torch.where(value_BM > MATES, 1 + value_BM, value_BM + worth_B1 * (onward_BM & won_B1))
 
     @torch.no_grad()
     def appraise(self, observation: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from catzoo.hparams.agents.from_dataset import FromDataset
+from catzoo.hparams.agents.from_dataset import FromDataset, refuse_reward_clip
 from catzoo.hparams.components import SequenceNetworkConfig
 from catzoo.hparams.recipe import Recipe
 from catzoo.hparams.schema import bounded
@@ -27,9 +27,14 @@ class ChessRecipe(FromDataset, Recipe):
     """Chess without search: an engine's values of all legal moves, from a dataset."""
 
     moves: int | None = bounded(32, at_least=1, at_most=218)
-    """Moves of a position that are learned from, drawn at random where there are more; null: all."""
+    """Moves of a position that are learned from, neighbours in its list where there are more; null: all."""
     average: float = bounded(0.99, at_least=0, at_most=0.999_999)
     """What the weights that play keep of themselves at every update; the rest is of those that learn."""
     progress: float = bounded(0.02, at_least=0, at_most=1)
     """What captures and pawns' moves count more where a game is won; twice that ten half-moves later."""
+    gamma: float = bounded(1.0, at_least=1, at_most=1)
+    """There is nothing to discount: what is learned is what an engine says."""
     network: BoardNetworkConfig = field(default_factory=BoardNetworkConfig)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        refuse_reward_clip(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from catzoo.hparams.components import DataPlaceConfig
 from catzoo.hparams.schema import RecipeError, bounded
@@ -33,3 +34,13 @@ class Conservative(FromDataset):
                 f"cql_weight={self.cql_weight:g} and cql_strength={self.cql_strength:g} exclude each other: "
                 "give one"
             )
+
+
+def refuse_reward_clip(recipe: Any) -> None:
+    """Refuses a clip that would change nothing.
+
+    Raises:
+        RecipeError: there is one.
+    """
+    if recipe.reward_clip:
+        raise RecipeError(f"reward_clip does not go with {recipe.agent}, whose returns are the data's")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from catzoo.hparams.agents.from_dataset import FromDataset
+from catzoo.hparams.agents.from_dataset import FromDataset, refuse_reward_clip
 from catzoo.hparams.components import NetworkConfig, ObservingNormalizeConfig, SequenceNetworkConfig
 from catzoo.hparams.recipe import Recipe
 from catzoo.hparams.schema import RecipeError, bounded
@@ -38,9 +38,9 @@ class QTransformerRecipe(FromDataset, Recipe):
     normalize: ObservingNormalizeConfig = field(default_factory=ObservingNormalizeConfig)
 
     def __post_init__(self) -> None:
-        for key, given in (("reward_clip", self.reward_clip), ("normalize.reward", self.normalize.reward)):
-            if given:
-                raise RecipeError(f"{key} does not go with {self.agent}, whose returns are the data's")
+        refuse_reward_clip(self)
+        if self.normalize.reward:
+            raise RecipeError(f"normalize.reward does not go with {self.agent}, whose returns are the data's")
         if self.learn == "cloning" and self.value_loss.name != "mse":
             raise RecipeError(
                 f"learn=cloning has logits for values: value_loss.name=mse, and not {self.value_loss.name}"

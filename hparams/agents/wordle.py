@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from catzoo.hparams.agents.from_dataset import Conservative
+from catzoo.hparams.agents.from_dataset import Conservative, refuse_reward_clip
 from catzoo.hparams.components import SequenceNetworkConfig
 from catzoo.hparams.recipe import Recipe
 from catzoo.hparams.schema import bounded
@@ -25,3 +25,7 @@ class WordleRecipe(Conservative, Recipe):
     tau: float = bounded(0.02, above=0, at_most=1)
     """Share of the way that the target network goes at each update."""
     network: SequenceNetworkConfig = field(default_factory=SequenceNetworkConfig)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_reward_clip(self)

@@ -106,7 +106,12 @@ def test_a_repetition_counts_as_a_draw():
 
 @pytest.mark.parametrize(
     ("best", "less", "clock", "chosen"),
-    [(0.95, 0.01, 0, "pawn"), (0.8, 0.01, 0, "king"), (0.95, 0.05, 0, "king"), (0.95, 0.05, 40, "pawn")],
+    [
+        (0.95, 0.01, 0, "pawn"),
+        (0.8, 0.01, 0, "king"),
+        (0.95, 0.05, 0, "king"),
+        (0.95, 0.05, 40, "pawn"),
+    ],
 )
 def test_progress_counts_where_the_game_is_won(best, less, clock, chosen):
     agent = agent_of()
@@ -116,6 +121,15 @@ def test_progress_counts_where_the_game_is_won(best, less, clock, chosen):
     order = agent._preferred(observation, values).argsort(descending=True)[0].tolist()
     assert ["king", "pawn", "queen"][order[0]] == chosen
     assert order[:2] == ([1, 2] if clock else order[:2])
+
+
+@pytest.mark.parametrize("clock", [0, 10, 80])
+def test_nothing_comes_before_a_mate_in_sight(clock):
+    agent = agent_of()
+    observation = observation_of([[4, 12, 0], [8, 16, 0], [3, 59, 0]])
+    observation[0, [4, 8, 3, 59, 69]] = torch.tensor([6, 1, 5, 11, clock], dtype=torch.uint8)
+    values = torch.tensor([[1.0, 0.998, 0.97, *[-1.0] * 4]])
+    assert agent._preferred(observation, values).argsort(descending=True)[0, :3].tolist() == [0, 1, 2]
 
 
 def test_a_game_that_is_over_has_finite_outputs():

@@ -15,7 +15,7 @@ An observation is one row of bytes: the board [70], then a list of moves [218, 3
 
 A move's kind is 0, or 1–4 where a pawn becomes a knight, bishop, rook or queen, or 5 where the game is drawn
 after it, or the position has been on the board before. Padding has two equal squares, as no move has. Moves
-are in the order of their bytes.
+are in the order of their squares, and then of what a pawn becomes.
 
 The rules are python-chess's (GPL-3), which is imported when they are needed.
 """
@@ -74,11 +74,13 @@ def legal_moves(board: chess.Board, *, marked: bool = True) -> tuple[np.ndarray,
     """
     mirror = 0 if board.turn else 56
     rows = sorted(
-        ((move.from_square ^ mirror, move.to_square ^ mirror, _kind(board, move, marked)), index, move)
+        ((move.from_square ^ mirror, move.to_square ^ mirror, _promotion(move)), index, move)
         for index, move in enumerate(board.legal_moves)
     )
-    moves = np.array([row for row, _, _ in rows], np.uint8).reshape(-1, MOVE)
-    return moves, [move for _, _, move in rows]
+    moves, own = np.array([row for row, _, _ in rows], np.uint8).reshape(-1, MOVE), [row[2] for row in rows]
+    if marked:  # only now: what draws stands where it would without a mark
+        moves[[_draws(board, move) for move in own], 2] = DRAWS
+    return moves, own
 
 
 def observation_of(tokens: np.ndarray, moves: np.ndarray) -> np.ndarray:
@@ -99,11 +101,12 @@ def is_drawn(board: chess.Board) -> bool:
     )
 
 
-def _kind(board: chess.Board, move: chess.Move, marked: bool) -> int:
-    if marked:
-        board.push(move)
-        draws = board.is_repetition(2) or is_drawn(board)
-        board.pop()
-        if draws:
-            return DRAWS
+def _promotion(move: chess.Move) -> int:
     return move.promotion - 1 if move.promotion else 0
+
+
+def _draws(board: chess.Board, move: chess.Move) -> bool:
+    board.push(move)
+    draws = board.is_repetition(2) or is_drawn(board)
+    board.pop()
+    return draws

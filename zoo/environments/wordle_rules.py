@@ -8,8 +8,10 @@ Legend: G games, W words.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,6 +45,11 @@ def words_of(number: int) -> tuple[str, ...]:
         raise ValueError(f"words={number} must be from 1 to {len(words)}")
     order = np.random.default_rng(5).permutation(len(words))
     return tuple(words[i] for i in sorted(order[:number]))
+
+
+def number_of_words(env: str, options: Mapping[str, Any]) -> int:
+    """Of an environment with such options."""
+    return int(options.get("words", env.rpartition("/")[2]))
 
 
 def letters_of(words: tuple[str, ...] | list[str]) -> np.ndarray:

@@ -26,9 +26,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from catzoo.agents import Dataset
+from catzoo.agents import Dataset, DatasetError, read_dataset
 from catzoo.agents.networks.board_transformer import flat
+from catzoo.agents.replay import PositionReplay
+from catzoo.agents.replay.dataset import MANIFEST
 from catzoo.hparams import Recipe
+from catzoo.hparams.paths import path_of
+from catzoo.zoo.system.console import say
 
 BATCH = 256
 """Positions at a time."""
@@ -38,15 +42,32 @@ WINS, OTHERS = 0.7, 0.5
 
 
 def metrics(agent: Any, recipe: Recipe) -> dict[str, float]:
-    """The means of all measures; none where the datasets are not there any more."""
-    folder = Path(getattr(recipe, "dataset", None) or "").parent
+    """The means of all measures; none where the datasets are not there any more, or are damaged."""
     found: dict[str, float] = {}
-    if (folder / TEST / "manifest.json").is_file():
-        found |= {name: mean(each) for name, each in measure(agent, Dataset(folder / TEST)).items()}
+    if not getattr(recipe, "dataset", None):  # of one that only plays
+        return found
+    folder = path_of(recipe.dataset).parent
+    if (test := _opened(folder / TEST)) is not None:
+        found |= {name: mean(each) for name, each in measure(agent, test).items()}
         del found["game"]
-    if (folder / MATES / "manifest.json").is_file():
-        found["mate_in_one"] = mean(measure(agent, Dataset(folder / MATES))["action_accuracy"])
+    if (mates := _opened(folder / MATES)) is not None:
+        found["mate_in_one"] = mean(measure(agent, mates)["action_accuracy"])
     return found
+
+
+def _opened(folder: Path) -> Dataset | None:
+    """A dataset of positions with their games; None, and why is said, where there is none."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    try:
+        dataset = read_dataset(folder)
+    except DatasetError as error:
+        say(f"not measured: {error}")
+        return None
+    if dataset.kind != PositionReplay.kind or "game" not in dataset.columns:
+        say(f"not measured: {folder} is no dataset of `catzoo data chess`")
+        return None
+    return dataset
 
 
 def mean(each: np.ndarray) -> float:
@@ -58,18 +79,16 @@ def mean(each: np.ndarray) -> float:
 def measure(agent: Any, dataset: Dataset) -> dict[str, np.ndarray]:
     """Every measure of each position [N], NaN where it does not apply, and the `game` that it is of."""
     rows = [
-        _measured(guess_M.numpy(), value_M.numpy())
-        for guess_BM, value_BM, number_B in _judged(agent, dataset)
-        for guess_M, value_M in (
-            (guess_BM[index, :number], value_BM[index, :number]) for index, number in enumerate(number_B)
-        )
+        _measured(guess_BM[index, :number].numpy(), value_BM[index, :number].numpy(), chosen_B[index])
+        for guess_BM, chosen_B, value_BM, number_B in _judged(agent, dataset)
+        for index, number in enumerate(number_B)
     ]
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return {**columns, "game": dataset.columns["game"].numpy()}
 
 
-def _judged(agent: Any, dataset: Dataset) -> Iterator[tuple[Tensor, Tensor, list[int]]]:
-    """The agent's values and the dataset's [B, M], and how many moves each position has."""
+def _judged(agent: Any, dataset: Dataset) -> Iterator[tuple[Tensor, list[int], Tensor, list[int]]]:
+    """The agent's values [B, M], the moves that it plays, the dataset's values [B, M], and how many moves."""
     columns, device = dataset.columns, next(agent.parameters()).device
     ends = columns["offset"]
     starts = torch.cat([ends.new_zeros(1), ends[:-1]])
@@ -80,13 +99,13 @@ def _judged(agent: Any, dataset: Dataset) -> Iterator[tuple[Tensor, Tensor, list
         live_BM = slot_M < number_B[:, None]
         row_BM = torch.where(live_BM, starts[some, None] + slot_M, 0)
         move_BM3 = columns["move"][row_BM] * live_BM[..., None]
-        guess_BM = agent.values(flat(columns["board"][some], move_BM3).to(device))
-        yield guess_BM.cpu(), columns["value"][row_BM], number_B.tolist()
+        guess_BM, order_BM = agent.ranking(flat(columns["board"][some], move_BM3).to(device))
+        yield guess_BM.cpu(), order_BM[:, 0].tolist(), columns["value"][row_BM], number_B.tolist()
 
 
-def _measured(guess_M: np.ndarray, value_M: np.ndarray) -> dict[str, float]:
-    """The measures of one position."""
-    chosen, best = value_M[guess_M.argmax()], value_M.max()
+def _measured(guess_M: np.ndarray, value_M: np.ndarray, move: int) -> dict[str, float]:
+    """The measures of one position in which a move is played."""
+    chosen, best = value_M[move], value_M.max()
     hit = float(chosen == best)
     is_one = best >= WINS and (value_M > OTHERS).sum() == 1
     return {

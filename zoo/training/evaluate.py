@@ -95,7 +95,10 @@ def evaluate_trained(
     # Each game of several has as many episodes, in as many environments.
     games = len(games_of(recipe.env))
     episodes = games * math.ceil(episodes / games)
-    num_envs = games * max(min(episodes, _most_envs(recipe, protocol)) // games, 1)
+    most_envs = _most_envs(recipe, protocol)
+    if protocol.name == "chess":  # an environment has an opening for every two games, one with each colour
+        most_envs = min(most_envs, max(episodes // 2, 1))
+    num_envs = games * max(min(episodes, most_envs) // games, 1)
     env = build_env(recipe, num_envs, protocol)
     try:
         first = stream_seed(recipe.seed if seed is None else seed, purpose)

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from catzoo.hparams import Recipe
+from catzoo.zoo.environments.names import games_of
 
 WORLDS: Mapping[str, str] = {
     "chess/": "catzoo.zoo.training.chess_metrics",
@@ -20,12 +21,16 @@ WORLDS: Mapping[str, str] = {
 
 
 def named_metrics(agent: Any, recipe: Recipe) -> dict[str, float]:
-    """The metrics of an agent in its recipe's world; none where there are no others than returns."""
+    """The metrics of an agent in its recipe's world; none where there are no others than returns.
+
+    Of several games in one run there are none: it would not be said which one's they are.
+    """
     import torch
 
     from catzoo.agents.callbacks.evaluation import evaluation_mode
 
-    module = next((name for prefix, name in WORLDS.items() if recipe.env.startswith(prefix)), None)
+    env = "" if len(games_of(recipe.env)) > 1 else recipe.env
+    module = next((name for prefix, name in WORLDS.items() if env.startswith(prefix)), None)
     if module is None:
         return {}
     with evaluation_mode(agent), torch.no_grad():

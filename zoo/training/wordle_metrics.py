@@ -24,6 +24,7 @@ from catzoo.zoo.environments.wordle_rules import (
     TRIES,
     colours_of,
     letters_of,
+    number_of_words,
     words_of,
 )
 
@@ -37,7 +38,7 @@ def metrics(agent: Any, recipe: Recipe) -> dict[str, float]:
     `contradictions`: the share of guesses after the first that cannot be the answer by what is known.
     `no_words`: the share of guesses that are not in the list.
     """
-    words = words_of(int(recipe.env.rpartition("/")[2]))
+    words = words_of(number_of_words(recipe.env, recipe.env_options))
     letters = letters_of(words)
     device = next(agent.network.parameters()).device
     parts = [play(agent, letters[i : i + AT_ONCE], device) for i in range(0, len(letters), AT_ONCE)]

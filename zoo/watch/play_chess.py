@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catzoo.hparams import Recipe, RecipeError
-from catzoo.zoo.environments.chess_board import import_chess
+from catzoo.zoo.environments.chess_board import import_chess, is_drawn
 from catzoo.zoo.environments.chess_picture import board_in_terminal
 from catzoo.zoo.watch.uci_loop import UCILoop
 
@@ -38,7 +38,7 @@ def play(agent: Any, recipe: Recipe, *, yours: bool, seed: int | None, ask: Ask,
     board = import_chess().Board()
     white = random.Random(seed).random() < 0.5
     say(f"You have the {'white' if white else 'black'} pieces. {HELP[0].upper()}{HELP[1:]}.")
-    while board.outcome(claim_draw=True) is None:
+    while not (board.is_checkmate() or is_drawn(board)):
         if board.turn != white:
             best = choices(agent, board)
             say(f"the agent: {_told(board, best[:1])}")

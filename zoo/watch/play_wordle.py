@@ -23,6 +23,7 @@ from catzoo.zoo.environments.wordle_rules import (
     YELLOW,
     colours_of,
     letters_of,
+    number_of_words,
     words_of,
 )
 
@@ -70,7 +71,7 @@ def play(agent: Any, recipe: Recipe, *, yours: bool, seed: int | None, ask: Ask,
         ask: a prompt to what is typed; EOFError ends the game.
         say: shows text.
     """
-    words = words_of(int(recipe.env.rpartition("/")[2]))
+    words = words_of(number_of_words(recipe.env, recipe.env_options))
     try:
         if yours:
             _guess_yours(agent, len(words), ask, say)
@@ -97,7 +98,7 @@ def _race(agent: Any, words: tuple[str, ...], random: np.random.Generator, ask: 
             guesser.told(colour)
             agent_right = bool((colour == GREEN).all())
         say(f"you\n{your_tokens.board()}")
-        say(f"the agent\n{_hidden(guesser, agent_right or word == answer)}")
+        say(f"the agent\n{_hidden(guesser, word == answer)}")
         if word == answer:
             say(f"You have it in {turn + 1}{', and so has the agent' if agent_right else ''}.")
             break

@@ -11,12 +11,12 @@ import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from catzoo.zoo.environments.chess_board import import_chess
+from catzoo.zoo.environments.chess_board import MAX_MOVES, import_chess
 
 if TYPE_CHECKING:
     import chess
 
-IGNORED = ("debug", "setoption", "register", "ponderhit")
+IGNORED = ("debug", "setoption", "register")
 """What changes nothing here."""
 MOST_CENTIPAWNS = 10_000
 LOGISTIC = 0.00368208
@@ -55,7 +55,7 @@ class UCILoop:
         """Answers one line."""
         command, rest = words[0], words[1:]
         known = {"uci": self._uci, "isready": self._ready, "ucinewgame": self._new, "position": self._set_up,
-                 "go": self._go, "stop": self._stop}  # fmt: skip
+                 "go": self._go, "stop": self._stop, "ponderhit": self._stop}  # fmt: skip
         if command in known:
             known[command](rest)
         elif command not in IGNORED:
@@ -87,6 +87,8 @@ class UCILoop:
                 raise ValueError("illegal position")
             for move in moves:
                 board.push_uci(move)
+            if board.legal_moves.count() > MAX_MOVES:  # which no game comes to, but a FEN may
+                raise ValueError(f"more than {MAX_MOVES} legal moves")
         except (ValueError, IndexError) as error:
             self.say(f"info string {_plain(str(error))}: the position stays as it was")
             return

@@ -47,7 +47,10 @@ def test_every_legal_move_is_there_once_and_in_order():
         moves, own = legal_moves(board)
         assert set(own) == set(board.legal_moves)
         assert len(own) == board.legal_moves.count()
-        assert [tuple(row) for row in moves] == sorted({tuple(row) for row in moves})
+        plain, same = legal_moves(board, marked=False)
+        assert own == same
+        assert [tuple(row) for row in plain] == sorted({tuple(row) for row in plain})
+        assert np.array_equal(moves[:, :2], plain[:, :2])
 
 
 def test_what_stands_where_and_the_rest_of_the_fen():
@@ -87,6 +90,13 @@ def test_a_move_that_ends_in_a_draw_is_marked_and_one_that_mates_is_not():
     marked = {move.uci() for row, move in zip(moves, own, strict=True) if row[2] == DRAWS}
     assert marked == {"f1f7", "f1c4"}  # stalemates
     assert chess.Move.from_uci("f1f8") in own
+
+
+def test_a_promotion_that_draws_stands_where_it_would():
+    board = chess.Board("8/P6k/8/8/8/8/8/K7 w - - 0 1")  # a knight or a bishop cannot win
+    moves, own = legal_moves(board)
+    kinds = [(move.promotion, row[2]) for row, move in zip(moves, own, strict=True) if move.promotion]
+    assert kinds == [(chess.KNIGHT, DRAWS), (chess.BISHOP, DRAWS), (chess.ROOK, 3), (chess.QUEEN, 4)]
 
 
 def test_the_largest_position_fits():

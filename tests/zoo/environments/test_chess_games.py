@@ -60,6 +60,14 @@ def test_wins_draws_and_losses(fen, white, move, reply, reward):
     assert not observation[BOARD:].any()
 
 
+@pytest.mark.parametrize("piece", "nbrq")
+def test_what_a_pawn_becomes_is_what_was_chosen(piece):
+    env = ChessGames()
+    set_up(env, "8/P6k/8/8/8/8/8/K7 w - - 0 1", True)
+    env.step(index_of(env, f"a7a8{piece}"))
+    assert env.board.move_stack[0].uci() == f"a7a8{piece}"
+
+
 def test_a_move_that_is_not_in_the_list_loses():
     env = ChessGames()
     env.reset(seed=0)

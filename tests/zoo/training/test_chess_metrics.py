@@ -23,6 +23,18 @@ class Knows(nn.Module):
         move = split(observation)[1]
         return (self.sign * move[..., 1] / 63).masked_fill(~is_move(move), -torch.inf)
 
+    def ranking(self, observation):
+        value = self.values(observation)
+        return value, value.argsort(dim=-1, descending=True)
+
+
+class Contrary(Knows):
+    """Plays the move that it values least."""
+
+    def ranking(self, observation):
+        value = self.values(observation)
+        return value, value.masked_fill(value.isinf(), torch.inf).argsort(dim=-1)
+
 
 def test_tau_b_is_scipy_s():
     random = np.random.default_rng(0)
@@ -54,6 +66,29 @@ def test_who_turns_all_around_gives_all_away(tmp_path):
     ]
     assert found["regret"] == pytest.approx(spread)
     assert np.nanmax(found["kendall_tau"]) == pytest.approx(-1.0)
+
+
+def test_what_is_measured_is_what_is_played(tmp_path):
+    data = written_positions(tmp_path / "test", 30)
+    contrary, opposite = measure(Contrary(), data), measure(Knows(-1.0), data)
+    assert contrary["regret"] == pytest.approx(opposite["regret"])
+    assert np.nanmin(contrary["kendall_tau"]) == pytest.approx(1.0)
+
+
+def test_nothing_is_measured_without_a_dataset(tmp_path, monkeypatch):
+    written_positions(tmp_path / "test", 5)
+    monkeypatch.chdir(tmp_path)
+    assert metrics(Knows(), ChessRecipe(env="chess/random")) == {}
+
+
+def test_what_is_damaged_is_said_and_not_measured(tmp_path, capsys):
+    written_positions(tmp_path / "test", 5)
+    written_positions(tmp_path / "mate-in-one", 5)
+    file = tmp_path / "test" / "value.memmap"
+    file.write_bytes(bytes(len(file.read_bytes())))
+    found = metrics(Knows(), ChessRecipe(env="chess/random", dataset=str(tmp_path / "train")))
+    assert found.keys() == {"mate_in_one"}
+    assert "value.memmap is damaged" in capsys.readouterr().out
 
 
 def test_the_means_are_of_the_folders_beside_the_one_that_was_learned_from(tmp_path):

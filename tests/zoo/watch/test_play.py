@@ -55,6 +55,11 @@ def test_the_agent_wins_the_race():
     assert "The agent has it in 1" in shown
     assert f"It was {ANSWER}." in shown
     assert shown.count("The agent has it") == 1
+    before, _, after = shown.partition(f"It was {ANSWER}.")
+    green = "48;2;106;170;100m"
+    assert f"{green}   " in before  # its colours, without its letters
+    assert not any(f"{green} {letter} " in before.split("the agent")[1] for letter in ANSWER.upper())
+    assert all(f"{green} {letter} " in after for letter in ANSWER.upper())
 
 
 def test_it_guesses_yours():

@@ -8,7 +8,7 @@ from catzoo.agents.networks.board_transformer import is_move, split
 from catzoo.hparams import ChessRecipe
 from catzoo.zoo.watch import play_chess
 
-pytest.importorskip("chess")
+chess = pytest.importorskip("chess")
 RECIPE = ChessRecipe(env="chess/random")
 WHITE, BLACK = 1, 2
 
@@ -51,6 +51,16 @@ def test_moves_as_they_are_written():
     assert said.endswith("no more input.")
 
 
+def test_a_draw_that_could_be_is_none_yet(monkeypatch):
+    board = chess.Board()
+    for move in ("Nf3", "Nf6", "Ng1", "Ng8", "Nf3", "Nf6", "Ng1"):
+        board.push_san(move)
+    monkeypatch.setattr(chess, "Board", lambda: board)
+    said = game(["e5"], seed=BLACK)
+    assert "your move: " in said
+    assert "A draw" not in said
+
+
 def test_the_agent_begins_where_you_have_black():
     said = game(["resign"], seed=BLACK)
     assert "You have the black pieces" in said
@@ -73,8 +83,6 @@ def test_what_is_no_move_is_asked_again(typed):
 
 
 def test_a_game_that_ends(monkeypatch):
-    import chess
-
     monkeypatch.setattr(
         chess.Board, "__init__", _begins_at("6k1/5ppp/8/8/8/8/8/R3K3 w - - 0 1", chess.Board.__init__)
     )
