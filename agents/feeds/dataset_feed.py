@@ -8,9 +8,10 @@ metrics that `bookkeeping.py` lists, those of episodes and exploration are missi
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from catzoo.agents.bookkeeping import Bookkeeping
@@ -56,6 +57,7 @@ class DatasetFeed:
         alone = len(datasets) == 1
         for dataset in datasets:
             dataset.verify()
+            check_columns(dataset, agent.replay.columns_of(dataset), getattr(agent.network, "reads", {}))
             check_spaces(dataset, env, filled_up=not alone)
         if (norm := getattr(agent.network, "normalize", None)) is not None:
             for dataset in datasets:
@@ -96,6 +98,28 @@ class DatasetFeed:
     def close(self) -> None:
         """Closes the environment that was there for its spaces."""
         self.env.close()
+
+
+def check_columns(
+    dataset: Dataset, columns: Mapping[str, Tensor], reads: Mapping[str, tuple[Any, Any, Any]]
+) -> None:
+    """Refuses a dataset that a network cannot read.
+
+    Args:
+        dataset: of whom it is said.
+        columns: its own, [M, ...].
+        reads: by column the shape of a row, and the least and the largest of its numbers.
+
+    Raises:
+        ValueError: says which column is of another shape, or beyond.
+    """
+    for name, (shape, least, largest) in reads.items():
+        own = tuple(columns[name].shape[1:])
+        if own != shape:
+            raise ValueError(f"{dataset.folder}: {name} is {list(own)} in each row, not {list(shape)}")
+        low, high = columns[name].aminmax(dim=0)
+        if not ((low >= torch.as_tensor(least)) & (high <= torch.as_tensor(largest))).all():
+            raise ValueError(f"{dataset.folder}: {name} holds numbers that cannot be")
 
 
 def check_spaces(dataset: Dataset, env: Any, *, filled_up: bool = False) -> None:
