@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from gymnasium.spaces import Discrete
 from torch import Tensor
 
 from catzoo.agents.bookkeeping import Bookkeeping
@@ -35,7 +36,8 @@ class DatasetFeed:
         settings: of feeds that play, without meaning here.
 
     Raises:
-        ValueError: no dataset, a damaged one, or one of another kind or other spaces.
+        ValueError: no dataset, a damaged one, or one of another kind or other spaces; several for an agent
+            without discrete actions.
     """
 
     resumed = True
@@ -55,6 +57,8 @@ class DatasetFeed:
         if not datasets:
             raise ValueError("an offline agent needs a dataset")
         alone = len(datasets) == 1
+        if not alone and (agent.replay.kind != "transitions" or agent.actions is not Discrete):
+            raise ValueError("several datasets need an agent that learns discrete actions from transitions")
         for dataset in datasets:
             dataset.verify()
             check_columns(dataset, agent.replay.columns_of(dataset), getattr(agent.network, "reads", {}))
