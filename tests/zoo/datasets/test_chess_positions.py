@@ -122,6 +122,17 @@ def test_what_does_not_go_together_is_one_line(tmp_path, engine):
         make(data, games=10, engine=str(tmp_path / "nothing"))
 
 
+def test_folders_that_cannot_be_and_damaged_files_are_one_line(tmp_path, engine):
+    (tmp_path / "file").touch()
+    with pytest.raises(RecipeError, match="file/games: cannot be written"):
+        make(tmp_path / "file", games=10, depth=1, engine=engine)
+    make(tmp_path / "data", games=10, depth=1, engine=engine)
+    torn = tmp_path / "data" / "games" / "games-0000000.npz"
+    torn.write_bytes(torn.read_bytes()[:-30])
+    with pytest.raises(RecipeError, match=r"games-0000000\.npz: damaged: delete it, and the same command"):
+        make(tmp_path / "data", games=10, depth=1, engine=engine)
+
+
 def test_an_engine_that_scores_one_move_is_one_line(tmp_path, engine):
     Path(engine).write_text(f"#!/bin/sh\nexec {sys.executable} {ENGINE} one\n")
     with pytest.raises(EngineError, match=r"it scored 1 of 20 legal moves: .*MultiPV") as error:
