@@ -63,8 +63,8 @@ def same(one, other):
     return all(torch.equal(column, other.columns[name]) for name, column in one.columns.items())
 
 
-def swings(folder, count=96, gamma=0.98, **more):
-    """A dataset of made-up steps of Pendulum-v1, with returns to go, for agents that learn from such."""
+def swings(folder, count=96, gamma=0.98, env="Pendulum-v1", **more):
+    """A dataset of made-up steps of Pendulum-v1, or said to be of another, with returns to go."""
     random = torch.Generator().manual_seed(0)
     observation, following = torch.rand(2, count, 3, generator=random) * 2 - 1
     action = torch.rand(count, 1, generator=random) * 2 - 1
@@ -78,7 +78,7 @@ def swings(folder, count=96, gamma=0.98, **more):
         "next_action": action.roll(-1, 0),
         "return_to_go": gamma ** (7 - torch.arange(count) % 8).float(),
     }
-    about = {"env": "Pendulum-v1", "protocol": protocol_of("Pendulum-v1").to_dict(), "num_actions": 0}
+    about = {"env": env, "protocol": protocol_of(env).to_dict(), "num_actions": 0}
     return write_dataset(folder, "transitions", {**columns, **more}, {**about, "gamma": gamma})
 
 

@@ -1,6 +1,6 @@
 """A UCI engine for tests: it counts material after a move, at any depth, and does what its name says.
 
-Run as a program: `engine_for_tests.py [dies|silent|bounds]`.
+Run as a program: `engine_for_tests.py [dies|silent|bounds|one|torn]`.
 """
 
 import sys
@@ -41,6 +41,12 @@ def _go(chess, board, depth, manner):
         score = "mate 1" if board.is_checkmate() else f"cp {-count if board.turn else count}"
         board.pop()
         head = f"info depth {depth} seldepth 1 multipv {number}"
+        if manner == "torn" and number > 1:
+            ends = "score cp", f"score cp x pv {move.uci()}", "score cp 1 pv"
+            print(f"{head} {ends[number % 3]}")
+            continue
+        if manner == "one" and best:
+            break
         if manner == "bounds":
             print(f"{head} score cp 9999 lowerbound nodes 1 pv {move.uci()}")
         print(f"{head} score {score} nodes 1 pv {move.uci()}")

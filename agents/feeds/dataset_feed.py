@@ -8,9 +8,11 @@ metrics that `bookkeeping.py` lists, those of episodes and exploration are missi
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
+from gymnasium.spaces import Discrete
 from torch import Tensor
 
 from catzoo.agents.bookkeeping import Bookkeeping
@@ -34,7 +36,8 @@ class DatasetFeed:
         settings: of feeds that play, without meaning here.
 
     Raises:
-        ValueError: no dataset, a damaged one, or one of another kind or other spaces.
+        ValueError: no dataset, a damaged one, or one of another kind or other spaces; several for an agent
+            without discrete actions.
     """
 
     resumed = True
@@ -54,8 +57,11 @@ class DatasetFeed:
         if not datasets:
             raise ValueError("an offline agent needs a dataset")
         alone = len(datasets) == 1
+        if not alone and (agent.replay.kind != "transitions" or agent.actions is not Discrete):
+            raise ValueError("several datasets need an agent that learns discrete actions from transitions")
         for dataset in datasets:
             dataset.verify()
+            check_columns(dataset, agent.replay.columns_of(dataset), getattr(agent.network, "reads", {}))
             check_spaces(dataset, env, filled_up=not alone)
         if (norm := getattr(agent.network, "normalize", None)) is not None:
             for dataset in datasets:
@@ -96,6 +102,28 @@ class DatasetFeed:
     def close(self) -> None:
         """Closes the environment that was there for its spaces."""
         self.env.close()
+
+
+def check_columns(
+    dataset: Dataset, columns: Mapping[str, Tensor], reads: Mapping[str, tuple[Any, Any, Any]]
+) -> None:
+    """Refuses a dataset that a network cannot read.
+
+    Args:
+        dataset: of whom it is said.
+        columns: its own, [M, ...].
+        reads: by column the shape of a row, and the least and the largest of its numbers.
+
+    Raises:
+        ValueError: says which column is of another shape, or beyond.
+    """
+    for name, (shape, least, largest) in reads.items():
+        own = tuple(columns[name].shape[1:])
+        if own != shape:
+            raise ValueError(f"{dataset.folder}: {name} is {list(own)} in each row, not {list(shape)}")
+        low, high = columns[name].aminmax(dim=0)
+        if not ((low >= torch.as_tensor(least)) & (high <= torch.as_tensor(largest))).all():
+            raise ValueError(f"{dataset.folder}: {name} holds numbers that cannot be")
 
 
 def check_spaces(dataset: Dataset, env: Any, *, filled_up: bool = False) -> None:

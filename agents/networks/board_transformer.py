@@ -10,6 +10,8 @@ Legend: B batch, M moves, K outputs per value, N = 64 squares, D model size, H h
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -41,6 +43,12 @@ class BoardTransformer(nn.Module):
     Raises:
         ValueError: heads that do not divide the size.
     """
+
+    reads: ClassVar = {
+        "board": ((BOARD,), 0, [PIECES - 1] * SQUARES + [1] * 4 + [8, 100]),
+        "move": ((MOVE,), 0, [SQUARES - 1, SQUARES - 1, KINDS - 1]),
+    }
+    """Of a dataset's columns, by name: the shape of a row, and the least and the largest of each number."""
 
     def __init__(
         self,

@@ -5,7 +5,9 @@ Legend: B batch, L tokens, T choices, A letters, K outputs per value, D model si
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +39,12 @@ class TokenQNetwork(nn.Module):
         ValueError: heads that do not divide the size.
     """
 
+    reads: ClassVar = {
+        "tokens": ((TOKENS,), 0, VOCABULARY - 1),
+        "action": ((LENGTH * TRIES,), -1, LETTERS - 1),
+        "reward": ((LENGTH * TRIES,), -math.inf, math.inf),
+    }
+    """Of a dataset's columns, by name: the shape of a row, and the least and the largest number."""
     branches: Tensor
     """[P, 26], the prefix that a letter leads to."""
     goes_on: Tensor

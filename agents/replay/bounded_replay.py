@@ -19,7 +19,7 @@ class BoundedReplay(OfflineReplay):
     """Samples transitions with `return_to_go`; arguments and errors as `OfflineReplay`.
 
     Raises:
-        ValueError: the dataset has no such column, or one under another discount.
+        ValueError: the dataset has no such column, or one of another kind, or under another discount.
     """
 
     def __init__(self, dataset: Dataset, *, gamma: float, **options: Any) -> None:
@@ -29,6 +29,8 @@ class BoundedReplay(OfflineReplay):
         if (own := dataset.manifest.get("gamma")) != gamma:
             raise ValueError(f"gamma={gamma:g}: the returns of {dataset.folder} are discounted by {own}")
         column = dataset.columns[COLUMN]
+        if column.ndim > 1 or column.dtype != torch.float32:
+            raise ValueError(f"{dataset.folder}: {COLUMN} must be one float32 number in each row")
         on_disk = options.get("place") == "disk"
         self.columns[COLUMN] = column if on_disk else column.to(self.device, copy=True)
 

@@ -19,7 +19,7 @@ There are three kinds. M is the number of items; a dataset may have more columns
 | | action | [M, T], int8, its choices in order; -1 after its end |
 | | reward | [M, T], float32, of each choice |
 | positions | board | [M, L], uint8 |
-| | offset | [M], int64, where the moves of each position end; they begin where those before end |
+| | offset | [M], int64, where the one or more moves of each position end; they begin where those before end |
 | | move | [P, ...], uint8, the moves of all positions, one after the other |
 | | value | [P], float32, what each of them is worth |
 
@@ -118,13 +118,14 @@ class Dataset:
         for name, column in self.columns.items():
             if crc32(column) != self.manifest["columns"][name]["crc32"]:
                 raise DatasetError(f"{self.folder}: {name}.memmap is damaged")
-        for name, least in (("action", 0), ("next_action", NO_ACTION)) if self.num_actions else ():
+        numbered = self.kind == "transitions" and self.num_actions
+        for name, least in (("action", 0), ("next_action", NO_ACTION)) if numbered else ():
             column = self.columns[name]
             if column.min() < least or column.max() >= self.num_actions:
                 raise DatasetError(f"{self.folder}: {name}.memmap holds actions beyond {self.num_actions}")
         if self.kind == "positions":
             ends = self.columns["offset"]
-            rising = (ends.diff() >= 0).all() and ends[0] >= 0
+            rising = (ends.diff() > 0).all() and ends[0] > 0
             if not rising or any(len(self.columns[name]) != ends[-1] for name in ("move", "value")):
                 raise DatasetError(f"{self.folder}: offset.memmap does not fit the moves")
 

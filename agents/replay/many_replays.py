@@ -14,6 +14,8 @@ from torch import Tensor
 from catzoo.agents.learning.batches import Transitions
 from catzoo.agents.replay.offline_replay import OfflineReplay
 
+FILLED_UP = ("observation", "next_observation")
+
 
 class ManyReplays:
     """Samples datasets in turn, a row each: none has more of a batch because it is larger.
@@ -57,13 +59,14 @@ class ManyReplays:
             for name, column in batch._asdict().items():
                 if column is None:
                     continue
-                if name not in columns:  # what is more than a number is an observation
-                    columns[name] = column.new_zeros(number, *(self.shape if column.ndim > 2 else ()))
+                if name not in columns:
+                    shape = self.shape if name in FILLED_UP else column.shape[2:]
+                    columns[name] = column.new_zeros(number, *shape)
                 columns[name][rows, *map(slice, column.shape[2:])] = column[0]
         self.rows += number
-        shape = (count, batch_size)
-        batches = {name: column.unflatten(0, shape) for name, column in columns.items()}
-        return Transitions(**batches), index.view(shape)
+        sizes = (count, batch_size)
+        batches = {name: column.unflatten(0, sizes) for name, column in columns.items()}
+        return Transitions(**batches), index.view(sizes)
 
     def update_priority(self, index: Tensor, td_error: Tensor) -> None:
         """Nothing: sampling is uniform."""

@@ -41,7 +41,7 @@ class EnsembleCriticsRecipe(Replaying, Exploring, Recipe):
             raise RecipeError(f"support=adaptive does not go with {name}: support=auto fits any rewards")
         if self.record:
             raise RecipeError(
-                f"record={self.record:g} does not go with {name}: no agent learns from that yet"
+                f"record={self.record:g} does not go with {name}: continuous actions are not recorded"
             )
         kept = {"name": ("auto", "mlp", "bronet"), "experts": (0,), "width": (1.0,), "pixels": (None,)}
         for key, allowed in kept.items():

@@ -7,13 +7,14 @@ import torch
 from catzoo.agents import Chess
 from catzoo.agents.learning.learner import Learner
 from catzoo.agents.networks.board_transformer import OBSERVATION, BoardTransformer, flat
-from catzoo.agents.replay import PositionReplay
-from catzoo.hparams import ChessRecipe, build
+from catzoo.agents.replay import PositionReplay, write_dataset
+from catzoo.hparams import ChessRecipe, RecipeError, build
 from catzoo.hparams.value_losses import VALUE_LOSSES
 from catzoo.losses import make_value_loss
 from catzoo.zoo.catalogue.recipe_files import find_recipe
 from catzoo.zoo.environments.chess_board import DRAWS
-from positions_for_tests import written_positions
+from catzoo.zoo.training.build import build_trainer
+from positions_for_tests import random_positions, written_positions
 
 
 def agent_of(loss="mse", average=0.5, size=16):
@@ -172,3 +173,32 @@ def test_keys_are_checked():
         build(ChessRecipe, {"moves": 0}, where="test")
     with pytest.raises(ValueError, match="average"):
         build(ChessRecipe, {"average": 1.0}, where="test")
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value"),
+    [("board", 0, 13), ("board", 67, 2), ("board", 68, 9), ("move", 0, 64), ("move", 1, 64), ("move", 2, 6)],
+)
+def test_bytes_that_cannot_be_are_one_line(tmp_path, name, place, value):
+    columns = random_positions(4)
+    columns[name][-1, place] = value
+    with pytest.raises(RecipeError, match=f"{name} holds numbers that cannot be"):
+        work_on(tmp_path, columns)
+
+
+@pytest.mark.parametrize(("name", "size"), [("board", 69), ("move", 2)])
+def test_rows_of_another_shape_are_one_line(tmp_path, name, size):
+    columns = random_positions(4)
+    columns[name] = columns[name][:, :size].contiguous()
+    with pytest.raises(RecipeError, match=rf"{name} is \[{size}\] in each row, not \[{size + 1}\]"):
+        work_on(tmp_path, columns)
+
+
+def work_on(folder, columns):
+    pytest.importorskip("chess")
+    write_dataset(folder, "positions", columns, {"env": "chess"}, ragged=("move", "value"))
+    return build_trainer(
+        find_recipe(
+            "chess", "chess/random", overrides=[{"dataset": str(folder)}, {"compute": {"device": "cpu"}}]
+        )
+    )

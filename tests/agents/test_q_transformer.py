@@ -239,6 +239,10 @@ def test_returns_come_with_the_batches_and_must_fit(tmp_path):
         BoundedReplay(dataset, gamma=0.9)
     with pytest.raises(RecipeError, match=r"gamma=0\.9: the returns of"):
         work_on(tmp_path / "a", "gamma=0.9")
+    for wrong in (torch.zeros(96, 2), torch.zeros(96, dtype=torch.int64)):
+        swings(tmp_path / "b", return_to_go=wrong)
+        with pytest.raises(RecipeError, match="return_to_go must be one float32 number in each row"):
+            work_on(tmp_path / "b")
 
 
 @pytest.mark.parametrize(

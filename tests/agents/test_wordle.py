@@ -6,12 +6,12 @@ import torch
 from catzoo.agents import AGENTS
 from catzoo.agents.learning.batches import Sequences
 from catzoo.agents.networks.token_q_network import TokenQNetwork, prefixes
-from catzoo.agents.replay import read_dataset
+from catzoo.agents.replay import read_dataset, write_dataset
 from catzoo.hparams import RecipeError, WordleRecipe
 from catzoo.losses import MSE, ValueLoss
 from catzoo.zoo.datasets.wordle_games import write_wordle_games
 from catzoo.zoo.environments.wordle_rules import words_of
-from catzoo.zoo.training.build import build_agent, build_env
+from catzoo.zoo.training.build import build_agent, build_env, build_trainer
 from catzoo.zoo.training.train import recipe_of
 
 WORDS = ["crane", "craft", "stray"]
@@ -140,3 +140,26 @@ def test_a_strength_needs_a_curvature():
 
     with pytest.raises(RecipeError, match="cql_strength: Bare does not say its curvature"):
         AGENTS["wordle"](Table(WORDS, 1, size=4), Bare(), WordleRecipe(cql_strength=0.1))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("tokens", lambda column: column + 106, "tokens holds numbers that cannot be"),
+        ("action", lambda column: column.clamp(min=26), "action holds numbers that cannot be"),
+        ("action", lambda column: column - 1, "action holds numbers that cannot be"),
+        ("reward", lambda column: column * torch.nan, "reward holds numbers that cannot be"),
+        ("tokens", lambda column: column[:, :60], r"tokens is \[60\] in each row, not \[61\]"),
+        ("action", lambda column: column[:, :29], r"action is \[29\] in each row, not \[30\]"),
+        ("reward", lambda column: column[:, :1], r"reward is \[1\] in each row, not \[30\]"),
+    ],
+)
+def test_games_that_cannot_be_are_one_line(tmp_path, name, change, words):
+    write_wordle_games("wordle/40", 4, tmp_path / "own")
+    own = read_dataset(tmp_path / "own")
+    columns = {**own.columns, name: change(own.columns[name]).contiguous()}
+    about = {key: own.manifest[key] for key in ("env", "protocol")}
+    write_dataset(tmp_path / "data", "sequences", columns, about)
+    said = [f"dataset={tmp_path / 'data'}", "compute.device=cpu"]
+    with pytest.raises(RecipeError, match=words):
+        build_trainer(recipe_of("wordle", "wordle/40", overrides=said))

@@ -27,13 +27,12 @@ import numpy as np
 
 from catzoo.hparams import RecipeError
 from catzoo.hparams.json_text import from_json, to_json
-from catzoo.hparams.published_files import replace, settle
 from catzoo.version import __version__
 from catzoo.zoo.datasets.chess_self_play import ENGINE_OPTIONS, Game, Plan, is_held_out, play, stacked
+from catzoo.zoo.datasets.held_folders import Columns, held_folder, read_part, write_part
 from catzoo.zoo.datasets.orphans import end_with_parent
 from catzoo.zoo.environments.uci_engine import UCIEngine, find_engine
 from catzoo.zoo.system.atomic_files import write_atomically
-from catzoo.zoo.system.file_locks import held_path
 
 CHUNK = 10
 """Games to a file: what a kill loses, for each worker."""
@@ -42,7 +41,6 @@ ENV = "chess"
 """What the manifests call the world that they are of."""
 RAGGED = ("move", "value")
 """Columns with a row for each move."""
-Columns = dict[str, np.ndarray]
 PIECES = 69
 """Bytes of a board without the clock, by which two boards are the same."""
 
@@ -85,13 +83,13 @@ def make_chess_positions(
         The number of positions in each part.
 
     Raises:
-        RecipeError: no engine, or games of another kind in the folder, or an unusable number.
+        RecipeError: no engine, or games of another kind in the folder, a folder that cannot be
+            written or that another process holds, a damaged file in it, or an unusable number.
     """
     if games % CHUNK:
         raise RecipeError(f"games={games} must be a multiple of {CHUNK}")
     task = _Task(Plan(seed, depth, max_plies), find_engine(engine), out / "games")
-    task.folder.mkdir(parents=True, exist_ok=True)
-    with held_path(task.folder, "making these games"):
+    with held_folder(task.folder, "making these games"):
         about = _agreed(task)
         chunks = range(games // CHUNK)
         missing = [chunk for chunk in chunks if not _file(task, chunk).is_file()]
@@ -145,13 +143,7 @@ def _play_chunk(task: _Task, chunk: int) -> int:
     """In a worker: plays a chunk's games and writes them, whole."""
     with UCIEngine(task.engine, ENGINE_OPTIONS) as engine:
         games = {game: play(engine, task.plan, game) for game in range(chunk * CHUNK, (chunk + 1) * CHUNK)}
-    path = _file(task, chunk)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        np.savez(file, **_columns(games))
-        file.flush()
-        settle(file.fileno())
-    replace(temporary, path)
+    write_part(_file(task, chunk), _columns(games))
     return chunk
 
 
@@ -169,11 +161,11 @@ def _gather(task: _Task, chunks: Iterable[int], out: Path, about: dict[str, Any]
     """Writes the datasets from the chunks."""
     parts: dict[str, list[Columns]] = {part: [] for part in PARTS}
     for chunk in chunks:
-        with np.load(_file(task, chunk), allow_pickle=False) as columns:
-            positions, mates = (
-                {name.removeprefix(f"{kind}_"): columns[name] for name in columns if name.startswith(kind)}
-                for kind in Game._fields
-            )
+        columns = read_part(_file(task, chunk))
+        positions, mates = (
+            {name.removeprefix(f"{kind}_"): columns[name] for name in columns if name.startswith(kind)}
+            for kind in Game._fields
+        )
         held = np.array([is_held_out(int(game)) for game in positions["game"]], bool)
         parts["train"].append(_some(positions, ~held))
         parts["test"].append(_some(positions, held))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from catzoo.zoo.environments.chess_board import BOARD, MOVE, board_tokens, import_chess, is_drawn, legal_moves
-from catzoo.zoo.environments.uci_engine import ALL_MOVES, Score, UCIEngine
+from catzoo.zoo.environments.uci_engine import ALL_MOVES, EngineError, Score, UCIEngine
 
 if TYPE_CHECKING:
     import chess
@@ -110,7 +110,7 @@ def play(engine: UCIEngine, plan: Plan, game: int) -> Game:
         moves, own = legal_moves(board, marked=False)
         if not own or is_drawn(board):
             break
-        values, near = _values(engine.scores(f"fen {board.fen()}", depth=1), own)
+        values, near = _values(engine, board, 1, own)
         if near and is_held_out(game):
             found.mates.append(Labelled(board_tokens(board), moves, _mating(board, own)))
         drawn = random.random() < 1 / LABEL_ONE_IN
@@ -133,12 +133,24 @@ def label(
 ) -> Labelled:
     """What every legal move of a position is worth, whatever was searched before."""
     engine.forget()
-    values, _ = _values(engine.scores(f"fen {board.fen()}", depth), own)
+    values, _ = _values(engine, board, depth, own)
     return Labelled(board_tokens(board), moves, values)
 
 
-def _values(scores: dict[str, Score], own: list[chess.Move]) -> tuple[np.ndarray, bool]:
-    """The moves' chances to win [M], and whether one of them mates at once."""
+def _values(
+    engine: UCIEngine, board: chess.Board, depth: int, own: list[chess.Move]
+) -> tuple[np.ndarray, bool]:
+    """The moves' chances to win [M] after a search to `depth`, and whether one of them mates at once.
+
+    Raises:
+        EngineError: the engine has no score of some move.
+    """
+    scores = engine.scores(f"fen {board.fen()}", depth)
+    if missing := [move.uci() for move in own if move.uci() not in scores]:
+        raise EngineError(
+            f"{engine.path}: it scored {len(own) - len(missing)} of {len(own)} legal moves: labels need an "
+            f"engine with the option MultiPV up to {ALL_MOVES}"
+        )
     found = [scores[move.uci()] for move in own]
     chances = np.array([win_probability(score) for score in found], np.float32)
     return chances, any(score.mate == 1 for score in found)

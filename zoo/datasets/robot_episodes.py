@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from catzoo.hparams import RecipeError
-from catzoo.hparams.published_files import replace, settle
+from catzoo.zoo.datasets.held_folders import Columns, held_folder, read_part, write_part
 from catzoo.zoo.datasets.robot_experts import EXPERTS
 from catzoo.zoo.environments.making import make_env, stream_seed
 from catzoo.zoo.environments.protocols import protocol_of
@@ -46,8 +46,6 @@ COLUMNS = (
     "episode",
 )  # fmt: skip
 """In the order of the dataset."""
-
-Columns = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -104,17 +102,18 @@ def make_robot_episodes(
         The manifest, with the data's own `success` and the `mean_length` of its successes.
 
     Raises:
-        RecipeError: what cannot be, or a folder with other data.
+        RecipeError: what cannot be, a folder with other data or a damaged file, or one that cannot be written
+            or that another process holds.
     """
     asked = Asked(env, episodes, tuple(map(float, noise)), seed, gamma, wrong)
     if problem := asked.problem():
         raise RecipeError(problem)
     make_env(env, 1).close()  # says what is missing, once
     chunks = out / "chunks"
-    if (finished := _begin(asked, out, chunks)) is not None:
-        return finished
-    numbers = range(-(-episodes // CHUNK))
-    try:
+    with held_folder(out, "making this dataset"):
+        if (finished := _begin(asked, out, chunks)) is not None:
+            return finished
+        numbers = range(-(-episodes // CHUNK))
         if workers == 1:
             for number in numbers:
                 _play_chunk(asked, chunks, number)
@@ -122,14 +121,12 @@ def make_robot_episodes(
         else:
             _in_processes(asked, chunks, min(workers, len(numbers)), progress)
         manifest = _write(asked, out, [_path(chunks, number) for number in numbers])
-    except OSError as error:
-        raise RecipeError(f"{out}: cannot be written: {error.strerror or error}") from None
-    shutil.rmtree(chunks)
-    return manifest
+        shutil.rmtree(chunks)
+        return manifest
 
 
 def _begin(asked: Asked, out: Path, chunks: Path) -> dict[str, Any] | None:
-    """Makes the folder, or looks at what there is in it: the manifest of a dataset that is finished."""
+    """Makes the folder of chunks, or looks at what there is: the manifest of a dataset that is finished."""
     from catzoo.agents.replay import Dataset
     from catzoo.agents.replay.dataset import MANIFEST
 
@@ -200,12 +197,7 @@ def _play_chunk(asked: Asked, chunks: Path, number: int) -> None:
     first = number * CHUNK
     played = [play(asked, env, one) for one in range(first, min(first + CHUNK, asked.episodes))]
     env.close()
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        np.savez(file, **{name: np.concatenate([one[name] for one in played]) for name in COLUMNS})
-        file.flush()
-        settle(file.fileno())
-    replace(temporary, path)
+    write_part(path, {name: np.concatenate([one[name] for one in played]) for name in COLUMNS})
 
 
 def play(asked: Asked, env: Any, number: int) -> Columns:
@@ -254,10 +246,7 @@ def _write(asked: Asked, out: Path, paths: Sequence[Path]) -> dict[str, Any]:
 
     from catzoo.agents.replay import write_dataset
 
-    parts = []
-    for path in paths:
-        with np.load(path) as file:
-            parts.append({name: file[name] for name in COLUMNS})
+    parts = [read_part(path) for path in paths]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
     lengths = np.bincount(columns["episode"], minlength=asked.episodes)
     succeeded = np.zeros(asked.episodes, bool)

@@ -17,6 +17,7 @@ import numpy as np
 
 from catzoo.hparams import RecipeError
 from catzoo.version import __version__
+from catzoo.zoo.datasets.held_folders import held_folder
 from catzoo.zoo.environments.protocols import protocol_of
 from catzoo.zoo.environments.wordle_rules import (
     CHOICES,
@@ -59,17 +60,25 @@ def write_wordle_games(
         What the manifest says of them: `success`, the share that was won, and `mean_return` among it.
 
     Raises:
-        RecipeError: a value that is out of range, another environment, or a folder with something else.
+        RecipeError: a value that is out of range, another environment, or a folder with something else,
+            that cannot be written, or that another process holds.
     """
-    from catzoo.agents.replay import write_dataset
-
     about = {"env": env, "quality": quality, "seed": seed, "games": games}
     words = _words_of(env)
     if games < 1 or not 0 <= quality <= 1:
         raise RecipeError(f"games={games} must be at least 1, and quality={quality:g} from 0 to 1")
-    found = _there(Path(out), about)
-    if found is not None:
-        return found
+    with held_folder(Path(out), "making this dataset"):
+        found = _there(Path(out), about)
+        return _made(words, Path(out), about, progress) if found is None else found
+
+
+def _made(
+    words: int, out: Path, about: dict[str, Any], progress: Callable[[int], None] | None
+) -> dict[str, Any]:
+    """Plays and writes them: the manifest."""
+    from catzoo.agents.replay import write_dataset
+
+    games, quality, seed = (about[key] for key in ("games", "quality", "seed"))
     random, done = np.random.default_rng([seed, words]), 0
     parts: list[dict[str, np.ndarray]] = []
     while done < games:
@@ -81,7 +90,7 @@ def write_wordle_games(
     columns = _columns(whole)
     about |= {
         "catzoo": __version__,
-        "protocol": protocol_of(env).to_dict(),
+        "protocol": protocol_of(about["env"]).to_dict(),
         "success": float(whole["won"].mean()),
         "mean_return": float(columns["reward"].sum(1).mean()),
         "mean_guesses": float(whole["played"].mean()),
@@ -146,7 +155,7 @@ def _there(out: Path, about: dict[str, Any]) -> dict[str, Any] | None:
     """
     from catzoo.agents.replay import Dataset, DatasetError
 
-    if not out.exists() or not any(out.iterdir()):
+    if not any(out.iterdir()):
         return None
     try:
         manifest = Dataset(out).manifest

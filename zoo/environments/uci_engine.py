@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import selectors
 import shutil
 import subprocess
@@ -98,7 +99,7 @@ class UCIEngine:
     def scores(self, position: str, depth: int) -> dict[str, Score]:
         """The scores of moves, by their UCI names, after a search to `depth`.
 
-        As many moves as `MultiPV` says. Bounds, which are no scores, are left out.
+        As many moves as `MultiPV` says. Bounds, which are no scores, and lines that are cut are left out.
 
         Args:
             position: as UCI has it, `fen …` or `startpos moves …`.
@@ -110,10 +111,10 @@ class UCIEngine:
         for line in self._until("bestmove"):
             words = line.split()
             if "pv" in words and "score" in words and not line.count("bound"):
-                at = words.index("score")
-                value = int(words[at + 2])
-                score = Score(None, value) if words[at + 1] == "mate" else Score(value)
-                found[words[words.index("pv") + 1]] = score
+                at, after = words.index("score"), words[words.index("pv") + 1 :]
+                kind, value = (*words[at + 1 : at + 3], "", "")[:2]
+                if kind in ("cp", "mate") and after and re.fullmatch(r"-?\d{1,9}", value):
+                    found[after[0]] = Score(None, int(value)) if kind == "mate" else Score(int(value))
         return found
 
     def best_move(self, position: str, depth: int) -> str:

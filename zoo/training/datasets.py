@@ -41,8 +41,8 @@ def make_recorder(recipe: Recipe, env: VectorEnv, protocol: Protocol, folder: Pa
     """
     if isinstance(env.single_action_space, gym.spaces.Box):
         raise RecipeError(
-            f"record={recipe.record:g}: {recipe.env} has continuous actions, and no agent learns from a "
-            "dataset of these yet"
+            f"record={recipe.record:g}: {recipe.env} has continuous actions, which are not recorded; "
+            "`catzoo data robots` makes datasets with such"
         )
     space = env.single_observation_space
     needed = int(recipe.record * recipe.steps) * transition_bytes(
@@ -95,6 +95,8 @@ def find_datasets(recipe: Recipe, protocol: Protocol) -> list[Dataset]:
             raise RecipeError(f"dataset: {error}") from None
         game, where = dataset.manifest.get("env"), f"dataset={folder}"
         if dataset.kind == "positions" and game == protocol.env.partition("/")[0]:
+            if len(folders) > 1:
+                raise RecipeError(f"dataset: {game} learns from one dataset, and {len(folders)} are named")
             return [dataset]  # of a game, whoever the opponent is
         if len(folders) == 1 and game == protocol.env:
             _check_protocol(dataset, protocol, where)

@@ -93,7 +93,9 @@ def test_wrong_columns_are_not_written(tmp_path, changes, words):
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize("ends", [[3, 4, 8, 10, 14], [3, 2, 8, 10, 15], [-1, 4, 8, 10, 15]])
+@pytest.mark.parametrize(
+    "ends", [[3, 4, 8, 10, 14], [3, 2, 8, 10, 15], [-1, 4, 8, 10, 15], [0, 4, 8, 10, 15], [3, 3, 8, 10, 15]]
+)
 def test_ends_must_fit_the_moves(tmp_path, ends):
     positions(tmp_path, offset=torch.tensor(ends))
     with pytest.raises(DatasetError, match=r"offset\.memmap does not fit the moves"):
@@ -132,3 +134,13 @@ def test_format_1_is_still_read(corridor, tmp_path):
     assert data.kind == "transitions"
     assert all(torch.equal(column, data.columns[name]) for name, column in before.items())
     assert len(OfflineReplay(data).sample(4)[1]) == 1
+
+
+def test_sequences_have_no_number_of_actions_to_check(tmp_path):
+    columns = {
+        "tokens": torch.zeros(2, 7, dtype=torch.uint8),
+        "action": torch.zeros(2, 3, dtype=torch.int8),
+        "reward": torch.zeros(2, 3),
+    }
+    write_dataset(tmp_path, "sequences", columns, {"num_actions": 26})
+    assert len(read_dataset(tmp_path)) == 2

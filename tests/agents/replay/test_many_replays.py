@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from catzoo.agents import Dataset, ManyReplays, OfflineReplay
-from datasets_for_tests import recorded
+from datasets_for_tests import recorded, swings
 
 SHAPE = (3,)
 
@@ -95,3 +95,10 @@ def test_other_datasets_are_refused(datasets):
     datasets[1].columns["observation"] = datasets[1].columns["observation"].double()
     with pytest.raises(ValueError, match=r"observations are of torch\.float32 and torch\.float64"):
         joined(datasets)
+
+
+def test_actions_of_several_numbers_are_not_filled_up(tmp_path):
+    data = swings(tmp_path)
+    batches, index = ManyReplays([OfflineReplay(data)] * 2, (5,)).sample(8, 3)
+    assert batches.observation.shape == (3, 8, 5)
+    assert torch.equal(batches.action, data.columns["action"][index % len(data)])

@@ -14,7 +14,7 @@ from catzoo.hparams import RecipeError
 from catzoo.zoo.datasets import chess_positions, chess_self_play
 from catzoo.zoo.datasets.chess_positions import make_chess_positions
 from catzoo.zoo.datasets.chess_self_play import SURE, is_held_out, win_probability
-from catzoo.zoo.environments.uci_engine import Score
+from catzoo.zoo.environments.uci_engine import EngineError, Score
 
 pytest.importorskip("chess")
 ENGINE = Path(__file__).parents[2] / "engine_for_tests.py"
@@ -120,6 +120,24 @@ def test_what_does_not_go_together_is_one_line(tmp_path, engine):
         make(data, games=7, depth=1, engine=engine)
     with pytest.raises(RecipeError, match="no such program"):
         make(data, games=10, engine=str(tmp_path / "nothing"))
+
+
+def test_folders_that_cannot_be_and_damaged_files_are_one_line(tmp_path, engine):
+    (tmp_path / "file").touch()
+    with pytest.raises(RecipeError, match="file/games: cannot be written"):
+        make(tmp_path / "file", games=10, depth=1, engine=engine)
+    make(tmp_path / "data", games=10, depth=1, engine=engine)
+    torn = tmp_path / "data" / "games" / "games-0000000.npz"
+    torn.write_bytes(torn.read_bytes()[:-30])
+    with pytest.raises(RecipeError, match=r"games-0000000\.npz: damaged: delete it, and the same command"):
+        make(tmp_path / "data", games=10, depth=1, engine=engine)
+
+
+def test_an_engine_that_scores_one_move_is_one_line(tmp_path, engine):
+    Path(engine).write_text(f"#!/bin/sh\nexec {sys.executable} {ENGINE} one\n")
+    with pytest.raises(EngineError, match=r"it scored 1 of 20 legal moves: .*MultiPV") as error:
+        make(tmp_path / "data", games=10, depth=1, engine=engine)
+    assert "\n" not in str(error.value)
 
 
 def test_chances_to_win():

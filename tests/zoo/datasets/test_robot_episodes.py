@@ -14,6 +14,7 @@ from catzoo.hparams import RecipeError
 from catzoo.zoo.cli.main import main
 from catzoo.zoo.datasets import robot_episodes
 from catzoo.zoo.datasets.robot_episodes import Asked, make_robot_episodes
+from catzoo.zoo.system.file_locks import held_path
 
 REACH = "FetchReach-v4"
 
@@ -169,6 +170,25 @@ def test_a_folder_that_cannot_be_is_one_line(toy, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RecipeError, match="file"):
         made(tmp_path / "file" / "out")
+
+
+def test_a_folder_that_another_process_holds_is_one_line(toy, tmp_path):
+    with held_path(tmp_path, "at work"), pytest.raises(RecipeError, match="another process is making this"):
+        made(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK torn", b"\x93NUMPY"])
+def test_a_damaged_chunk_is_one_line(toy, tmp_path, monkeypatch, content):
+    write = robot_episodes._write
+    monkeypatch.setattr(robot_episodes, "_write", None)
+    with pytest.raises(TypeError):
+        made(tmp_path)
+    (tmp_path / "chunks" / "000001.npz").write_bytes(content)
+    monkeypatch.setattr(robot_episodes, "_write", write)
+    with pytest.raises(RecipeError, match=r"000001\.npz: damaged: delete it, and the same command makes it"):
+        made(tmp_path)
+    (tmp_path / "chunks" / "000001.npz").unlink()
+    assert made(tmp_path)["episodes"] == 18
 
 
 def test_the_command_says_what_was_made(toy, tmp_path, capsys):

@@ -9,6 +9,7 @@ from catzoo.hparams import RecipeError
 from catzoo.zoo.datasets.wordle_games import play_mixture, write_wordle_games
 from catzoo.zoo.environments.making import make_env
 from catzoo.zoo.environments.wordle_rules import letters_of, words_of
+from catzoo.zoo.system.file_locks import held_path
 from catzoo.zoo.training.wordle_metrics import contradicts
 
 
@@ -56,6 +57,16 @@ def test_what_a_killed_start_left_is_written_over(tmp_path):
     (tmp_path / "data" / "manifest.json").unlink()
     assert write_wordle_games("wordle/40", 20, tmp_path / "data") == whole
     assert torch.equal(read_dataset(tmp_path / "data").columns["tokens"], before)
+
+
+def test_a_folder_that_cannot_be_or_is_held_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "data"):
+        with pytest.raises(RecipeError, match=r"file.*: cannot be written"):
+            write_wordle_games("wordle/40", 5, out)
+    (tmp_path / "data").mkdir()
+    with held_path(tmp_path / "data", "at work"), pytest.raises(RecipeError, match="is making this dataset"):
+        write_wordle_games("wordle/40", 5, tmp_path / "data")
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,11 @@ def test_scores_of_all_moves_without_bounds(tmp_path):
     assert process.poll() is not None
 
 
+def test_torn_scores_are_left_out(tmp_path):
+    with UCIEngine(program(tmp_path, "torn")) as engine:
+        assert engine.scores(START, depth=1) == {"a2a3": Score(0)}
+
+
 @pytest.mark.parametrize(("manner", "words"), [("dies", "ended before"), ("silent", "no bestmove within")])
 def test_an_engine_that_dies_or_is_silent(tmp_path, manner, words):
     with UCIEngine(program(tmp_path, manner), timeout=20.0) as engine:

@@ -11,7 +11,8 @@ from catzoo.zoo.environments.protocols import protocol_of
 from catzoo.zoo.training.build import build_trainer
 from catzoo.zoo.training.datasets import find_datasets, folders_in
 from catzoo.zoo.training.train import recipe_of, train
-from datasets_for_tests import OFFLINE, damaged
+from datasets_for_tests import OFFLINE, damaged, swings
+from positions_for_tests import written_positions
 from tiny_runs_for_tests import tiny
 
 TWO = "CartPole-v1+Acrobot-v1"
@@ -156,3 +157,26 @@ def test_folders_with_a_plus_in_their_names(tmp_path, monkeypatch):
         ("nul\0+" + "x" * 5000, ["nul\0", "x" * 5000]),
     ):
         assert folders_in(names) == folders
+
+
+def test_several_tasks_with_continuous_actions_are_one_line(tmp_path):
+    env = "Pendulum-v1+MountainCarContinuous-v0"
+    for name in env.split("+"):
+        swings(tmp_path / name, env=name)
+    overrides = [f"dataset={named(tmp_path, env)}", "compute.device=cpu"]
+    with pytest.raises(RecipeError, match="several datasets need an agent that learns discrete actions"):
+        build_trainer(recipe_of("q_transformer", env, overrides=overrides))
+
+
+def test_of_two_datasets_of_positions_none_is_left_out(tmp_path):
+    for name in ("one", "two"):
+        written_positions(tmp_path / name, 4)
+    own = recipe_of("chess", "chess/random", overrides=[f"dataset={named(tmp_path, 'one+two')}"])
+    with pytest.raises(RecipeError, match="chess learns from one dataset, and 2 are named"):
+        find_datasets(own, protocol_of(own.env, own.env_options))
+
+
+def test_continuous_actions_are_not_recorded(tmp_path):
+    own = recipe_of("ppo", "Pendulum-v1", overrides=["record=0.5", "compute.device=cpu"])
+    with pytest.raises(RecipeError, match=r"record=0\.5: Pendulum-v1 has continuous .* `catzoo data robots`"):
+        build_trainer(own, dataset=tmp_path / "data")
