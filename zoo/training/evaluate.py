@@ -108,7 +108,8 @@ def evaluate_trained(
         )  # fmt: skip
     finally:
         env.close()
-    scores.metrics = named_metrics(agent, recipe)
+    if found := named_metrics(agent, recipe):
+        scores.metrics = found
     return scores
 
 

@@ -182,7 +182,7 @@ def test_bad_input_writes_nothing(tmp_path, keywords, words):
 
 
 def test_an_unknown_agent(tmp_path):
-    with pytest.raises(RecipeError, match="the zoo has cql, dqn"):
+    with pytest.raises(RecipeError, match="the zoo has chess, cql, dqn"):
         train("dqm", "CartPole-v1", run_dir=tmp_path / "run")
 
 
