@@ -32,8 +32,6 @@ class ChessRecipe(FromDataset, Recipe):
     """What the weights that play keep of themselves at every update; the rest is of those that learn."""
     progress: float = bounded(0.02, at_least=0, at_most=1)
     """What captures and pawns' moves count more where a game is won; twice that ten half-moves later."""
-    gamma: float = bounded(1.0, at_least=1, at_most=1)
-    """There is nothing to discount: what is learned is what an engine says."""
     network: BoardNetworkConfig = field(default_factory=BoardNetworkConfig)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
