@@ -1,5 +1,7 @@
 """`catzoo play` for Wordle: a race for one word, or the agent at yours; mistakes are asked again."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from catzoo.zoo.environments.wordle_rules import letters_of, words_of
 from catzoo.zoo.watch import play_wordle
 from catzoo.zoo.watch.play import play
 from catzoo.zoo.watch.play_wordle import Guesser
+from played_for_tests import played
 
 RECIPE = WordleRecipe(env="wordle/40")
 
@@ -26,17 +29,8 @@ class Repeats:
 
 def game(agent, lines, **options):
     """What is shown in a game in which these lines are typed."""
-    said, typed = [], iter(lines)
-
-    def ask(prompt):
-        said.append(prompt)
-        try:
-            return next(typed)
-        except StopIteration:
-            raise EOFError from None
-
-    play_wordle.play(agent, RECIPE, ask=ask, say=said.append, **{"yours": False, "seed": 0} | options)
-    return "\n".join(said)
+    play_it = partial(play_wordle.play, agent, RECIPE, **{"yours": False, "seed": 0} | options)
+    return played(play_it, lines)
 
 
 ANSWER = words_of(40)[np.random.default_rng(0).integers(40)]

@@ -1,5 +1,7 @@
 """Chess in the terminal: your moves as they are written anywhere, the agent's with its chance to win."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,7 @@ from torch import nn
 from catzoo.agents.networks.board_transformer import is_move, split
 from catzoo.hparams import ChessRecipe
 from catzoo.zoo.watch import play_chess
+from played_for_tests import played
 
 chess = pytest.importorskip("chess")
 RECIPE = ChessRecipe(env="chess/random")
@@ -28,17 +31,8 @@ class First(nn.Module):
 
 
 def game(lines, seed=WHITE):
-    said, typed = [], iter(lines)
-
-    def ask(prompt):
-        said.append(prompt)
-        try:
-            return next(typed)
-        except StopIteration:
-            raise EOFError from None
-
-    play_chess.play(First(), RECIPE, yours=False, seed=seed, ask=ask, say=said.append)
-    return "\n".join(said)
+    play = partial(play_chess.play, First(), RECIPE, yours=False, seed=seed)
+    return played(play, lines)
 
 
 def test_moves_as_they_are_written():
