@@ -1,4 +1,4 @@
-"""Chess as a Gymnasium environment, against an opponent: `chess/random`, `chess/stockfish-0` … `-20`.
+"""Chess as a Gymnasium environment, against `chess/random`, `chess/greedy` or `chess/stockfish-0` … `-20`.
 
 The agent chooses from the list of legal moves that is part of what it sees, see `chess_board.py`. A game
 begins with a few random moves of both, and is played twice, once with each colour. The reward is 1 for a
@@ -6,15 +6,17 @@ win, 0 for a draw and -1 for a loss, at the end; a move that is not in the list 
 rules: the third time that a position is on the board, and 50 moves without a pawn's move or a capture, at
 once. One that takes too long is truncated.
 
-`random` plays any legal move. `stockfish-N` is Stockfish at its skill level N, which searches N + 1 plies
-deep and then chooses among its best moves by random numbers of its own, so that no seed repeats its games.
+`random` plays any legal move. `greedy` mates if it can, else takes the most valuable piece that it can, with
+the least valuable one of its own, else plays any move. `stockfish-N` is Stockfish at its skill level N, which
+searches N + 1 plies deep and then chooses among its best moves by random numbers of its own, so that no seed
+repeats its games.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
@@ -33,17 +35,24 @@ from catzoo.zoo.environments.chess_board import (
 from catzoo.zoo.environments.chess_picture import draw_board, write_board
 from catzoo.zoo.environments.uci_engine import UCIEngine, engine_name
 
+if TYPE_CHECKING:
+    import chess
+
+    Mover = Callable[[chess.Board], chess.Move]
+
 CHESS = {"max_plies": 400, "opening_plies": 4}
 """The protocol's settings."""
 STOCKFISH = re.compile(r"chess/stockfish-(\d|1\d|20)")
 DEEPEST = 12
 """Plies that a skill level searches at most."""
+KING = 6
+"""Kinds of pieces are 1 (a pawn) to 6."""
 
 
 def register_chess() -> None:
     """Registers the opponents; RecipeError where python-chess is not installed."""
     import_chess()
-    names = ["random", *(f"stockfish-{level}" for level in range(21))]
+    names = ["random", "greedy", *(f"stockfish-{level}" for level in range(21))]
     for name in names:
         if f"chess/{name}" not in gym.registry:
             entry = f"{__name__}:{ChessGames.__name__}"
@@ -60,7 +69,7 @@ class ChessGames(gym.Env):
     """Games against one opponent.
 
     Args:
-        opponent: `random`, or `stockfish-N`.
+        opponent: `random`, `greedy` or `stockfish-N`; or what chooses a move on a board.
         max_plies: half-moves after which a game is truncated.
         opening_plies: random half-moves at a game's beginning.
         engine: the engine's name and version that is expected; None: any.
@@ -75,7 +84,7 @@ class ChessGames(gym.Env):
 
     def __init__(
         self,
-        opponent: str = "random",
+        opponent: str | Mover = "random",
         max_plies: int = 400,
         opening_plies: int = 4,
         engine: str | None = None,
@@ -93,7 +102,11 @@ class ChessGames(gym.Env):
         self.opening: list[str] = []
         self.again = False
         """Whether the next game is this one with the other colour."""
+        movers = {"random": lambda _: self._any_move(), "greedy": lambda _: self._greedy_move()}
+        self.mover: Mover = opponent if callable(opponent) else movers.get(opponent, self._engine_move)
         level = STOCKFISH.fullmatch(f"chess/{opponent}")
+        if not (callable(opponent) or opponent in movers or level):
+            raise ValueError(f"opponent={opponent!r:.80} must be random, greedy or stockfish-0 … -20")
         self.engine: UCIEngine | None = None
         if level is not None:
             self.depth = min(int(level[1]) + 1, DEEPEST)
@@ -122,7 +135,11 @@ class ChessGames(gym.Env):
         moves = legal_moves(self.board, marked=False)[1]
         if not 0 <= action < len(moves):
             return self._seen(over=True), -1.0, True, False, {}
-        self.board.push(moves[action])
+        return self.play(moves[action])
+
+    def play(self, move: chess.Move) -> tuple[np.ndarray, float, bool, bool, dict]:
+        """As `step`, with a legal move."""
+        self.board.push(move)
         if not self._is_over():
             self._reply()
         if self.board.is_checkmate():
@@ -149,11 +166,27 @@ class ChessGames(gym.Env):
 
     def _reply(self) -> None:
         """The opponent moves."""
-        if self.engine is None:
-            self.board.push(self._any_move())
-            return
-        moves = " ".join(move.uci() for move in self.board.move_stack)
-        self.board.push_uci(self.engine.best_move(f"startpos moves {moves}", self.depth))
+        self.board.push(self.mover(self.board))
+
+    def _engine_move(self, board: chess.Board) -> chess.Move:
+        assert self.engine is not None
+        moves = " ".join(move.uci() for move in board.move_stack)
+        return board.parse_uci(self.engine.best_move(f"startpos moves {moves}", self.depth))
+
+    def _greedy_move(self) -> chess.Move:
+        moves = legal_moves(self.board, marked=False)[1]
+        worth = [self._worth(move) for move in moves]
+        return moves[self.np_random.choice([index for index, each in enumerate(worth) if each == max(worth)])]
+
+    def _worth(self, move: chess.Move) -> tuple[int, int]:
+        """The kind of piece that a move takes, a king where it mates; less that of the one it risks."""
+        self.board.push(move)
+        mates = self.board.is_checkmate()
+        self.board.pop()
+        if mates:
+            return KING, 0
+        taken = 1 if self.board.is_en_passant(move) else self.board.piece_type_at(move.to_square)
+        return (taken, -(self.board.piece_type_at(move.from_square) or 0)) if taken else (0, 0)
 
     def _any_move(self) -> Any:
         moves = legal_moves(self.board, marked=False)[1]

@@ -68,6 +68,34 @@ def test_what_a_pawn_becomes_is_what_was_chosen(piece):
     assert env.board.move_stack[0].uci() == f"a7a8{piece}"
 
 
+@pytest.mark.parametrize(
+    ("fen", "move"),
+    [
+        ("6k1/5ppp/8/8/8/q7/8/R3K3 w - - 0 1", "a1a3"),  # the queen, as there is no mate now
+        ("6k1/5ppp/8/8/8/8/q7/R3K2R w - - 0 1", "a1a2"),
+        ("6k1/5ppp/8/1q6/P7/8/8/R3K3 w - - 0 1", "a4b5"),
+        ("3r2k1/4Pppp/8/8/8/8/8/3RK3 w - - 0 1", "d1d8"),  # it mates, and takes the rook that a pawn may take
+        ("7k/8/3p4/4q3/3P1Q2/8/8/K7 w - - 0 1", "d4e5"),  # by the pawn rather than by the queen
+        ("7k/8/8/3pP3/8/8/8/K7 w - d6 0 1", "e5d6"),  # en passant
+    ],
+)
+def test_a_greedy_opponent_mates_or_takes_the_most_valuable(fen, move):
+    env = ChessGames("greedy")
+    env.reset(seed=0)
+    env.board = chess.Board(fen)
+    assert env.mover(env.board).uci() == move
+    assert env.board.fen() == chess.Board(fen).fen()
+
+
+def test_an_opponent_of_one_s_own():
+    env = ChessGames(lambda board: min(board.legal_moves, key=str))
+    set_up(env, chess.STARTING_FEN, True)
+    env.play(chess.Move.from_uci("e2e4"))
+    assert env.board.peek().uci() == "a7a5"
+    with pytest.raises(ValueError, match="must be random, greedy or stockfish"):
+        ChessGames("kasparov")
+
+
 def test_a_move_that_is_not_in_the_list_loses():
     env = ChessGames()
     env.reset(seed=0)

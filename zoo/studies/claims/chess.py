@@ -12,11 +12,12 @@ curves, not ends, since values come long before moves, and a small network on li
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from catzoo.zoo.studies.chess_ladder import OPPONENTS, ladder
+from catzoo.zoo.studies.chess_ladder import OPPONENTS, ladder, match
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
 from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known
 from catzoo.zoo.studies.value_errors import training_to
@@ -108,10 +109,15 @@ class Chess(Study):
             overrides=[ON_ONE_THREAD, {"dataset": str(data / "train"), "network": network}],
         )
         rows: list[Row] = []
+        halfway = settings.steps * (settings.points // 2) // settings.points
         for step, work in training_to(recipe, settings.points):
             rows.append({"step": step, **named_metrics(work.agent, recipe)})
+            if step == halfway:
+                earlier = deepcopy(work.agent)
             if step == settings.steps:
                 played = ladder(work.agent, recipe, settings.matches, opponents=settings.opponents)
+                if halfway:
+                    played.append(match(work.agent, earlier, settings.matches, name=f"itself at {halfway:,}"))
                 rows += [{"step": step, **row} for row in played]
         return rows
 
