@@ -16,10 +16,9 @@ taken over, since positions of one game are alike.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +28,8 @@ from catzoo.hparams import RecipeError
 from catzoo.hparams.json_text import from_json, to_json
 from catzoo.version import __version__
 from catzoo.zoo.datasets.chess_self_play import ENGINE_OPTIONS, Game, Plan, is_held_out, play, stacked
+from catzoo.zoo.datasets.chunk_pool import each_chunk
 from catzoo.zoo.datasets.held_folders import Columns, held_folder, read_part, write_part
-from catzoo.zoo.datasets.orphans import end_with_parent
 from catzoo.zoo.environments.uci_engine import UCIEngine, find_engine
 from catzoo.zoo.system.atomic_files import write_atomically
 
@@ -94,7 +93,7 @@ def make_chess_positions(
         chunks = range(games // CHUNK)
         missing = [chunk for chunk in chunks if not _file(task, chunk).is_file()]
         progress(games - len(missing) * CHUNK)
-        for done, _ in enumerate(_played(task, missing, workers), 1):
+        for done in each_chunk(partial(_play_chunk, task), missing, workers):
             progress(games - (len(missing) - done) * CHUNK)
         return _gather(task, chunks, out, {"env": ENV, "catzoo": __version__, **about, "games": games})
 
@@ -120,31 +119,11 @@ def _file(task: _Task, chunk: int) -> Path:
     return task.folder / f"games-{chunk * CHUNK:07d}.npz"
 
 
-def _played(task: _Task, chunks: list[int], workers: int) -> Iterable[int]:
-    """Plays what is missing; yields what is done."""
-    if workers == 1 or len(chunks) < 2:
-        yield from (_play_chunk(task, chunk) for chunk in chunks)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(chunks)), context, end_with_parent) as pool:
-        waiting = [pool.submit(_play_chunk, task, chunk) for chunk in chunks]
-        try:
-            for future in as_completed(waiting):
-                yield future.result()
-        except BaseException:
-            # A worker is at most a chunk from its end, and nobody waits for what it finds.
-            for process in multiprocessing.active_children():
-                process.kill()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _play_chunk(task: _Task, chunk: int) -> int:
-    """In a worker: plays a chunk's games and writes them, whole."""
+def _play_chunk(task: _Task, chunk: int) -> None:
+    """Plays a chunk's games and writes them, whole."""
     with UCIEngine(task.engine, ENGINE_OPTIONS) as engine:
         games = {game: play(engine, task.plan, game) for game in range(chunk * CHUNK, (chunk + 1) * CHUNK)}
     write_part(_file(task, chunk), _columns(games))
-    return chunk
 
 
 def _columns(games: dict[int, Game]) -> Columns:

@@ -17,18 +17,17 @@ Legend: M transitions, T steps of one episode, D numbers of an observation.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import shutil
-import signal
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from catzoo.hparams import RecipeError
+from catzoo.zoo.datasets.chunk_pool import each_chunk
 from catzoo.zoo.datasets.held_folders import Columns, held_folder, read_part, write_part
 from catzoo.zoo.datasets.robot_experts import EXPERTS
 from catzoo.zoo.environments.making import make_env, stream_seed
@@ -114,12 +113,9 @@ def make_robot_episodes(
         if (finished := _begin(asked, out, chunks)) is not None:
             return finished
         numbers = range(-(-episodes // CHUNK))
-        if workers == 1:
-            for number in numbers:
-                _play_chunk(asked, chunks, number)
-                progress(min((number + 1) * CHUNK, episodes), episodes)
-        else:
-            _in_processes(asked, chunks, min(workers, len(numbers)), progress)
+        missing = [number for number in numbers if not _path(chunks, number).exists()]
+        for done in each_chunk(partial(_play_chunk, asked, chunks), missing, workers):
+            progress(min((len(numbers) - len(missing) + done) * CHUNK, episodes), episodes)
         manifest = _write(asked, out, [_path(chunks, number) for number in numbers])
         shutil.rmtree(chunks)
         return manifest
@@ -159,45 +155,14 @@ def _path(chunks: Path, number: int) -> Path:
     return chunks / f"{number:06}.npz"
 
 
-def _in_processes(asked: Asked, chunks: Path, workers: int, progress: Callable[[int, int], None]) -> None:
-    """Every worker takes each `workers`th chunk; they end with this process, however that ends."""
-    context = multiprocessing.get_context("spawn")
-    shares = [(asked, chunks, first, workers) for first in range(workers)]
-    processes = [context.Process(target=_work, args=share, daemon=True) for share in shares]
-    for process in processes:
-        process.start()
-    try:
-        while any(process.is_alive() for process in processes):
-            progress(min(len(list(chunks.glob("*.npz"))) * CHUNK, asked.episodes), asked.episodes)
-            time.sleep(0.2)
-    finally:
-        for process in processes:
-            process.terminate()
-            process.join()
-    if bad := [process.exitcode for process in processes if process.exitcode]:
-        raise RecipeError(f"{chunks}: a worker ended with status {bad[0]}; the same command goes on")
-    progress(asked.episodes, asked.episodes)
-
-
-def _work(asked: Asked, chunks: Path, first: int, workers: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
-    parent = multiprocessing.parent_process()
-    for number in range(first, -(-asked.episodes // CHUNK), workers):
-        if parent is not None and not parent.is_alive():
-            return
-        _play_chunk(asked, chunks, number)
-
-
 def _play_chunk(asked: Asked, chunks: Path, number: int) -> None:
-    """Plays a chunk of episodes into its file, if that is not there."""
-    path = _path(chunks, number)
-    if path.exists():
-        return
+    """Plays a chunk of episodes into its file."""
     env = make_env(asked.env, 1)
     first = number * CHUNK
     played = [play(asked, env, one) for one in range(first, min(first + CHUNK, asked.episodes))]
     env.close()
-    write_part(path, {name: np.concatenate([one[name] for one in played]) for name in COLUMNS})
+    columns = {name: np.concatenate([one[name] for one in played]) for name in COLUMNS}
+    write_part(_path(chunks, number), columns)
 
 
 def play(asked: Asked, env: Any, number: int) -> Columns:
