@@ -26,12 +26,14 @@ demo: $(VENV)/.ready ## train DQN + HL-Gauss on CartPole-v1, evaluate it, film i
 test: $(VENV)/.ready ## the tests, without the slow and the GPU ones
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
 
+EXTRAS_robots := robots,metaworld
+
 # Simulators are beside what the main environment has, those that exclude each other apart.
 $(VENV)-%/.ready: $(VENV)/.ready
 	$(BIN)/python -m venv $(VENV)-$*
 	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > \
 		$$($(VENV)-$*/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/main.pth
-	$(VENV)-$*/bin/python -m pip install --quiet -e '.[$*]'
+	$(VENV)-$*/bin/python -m pip install --quiet -e '.[$(or $(EXTRAS_$*),$*)]'
 	touch $@
 
 simulators: $(VENV)-dmc/.ready $(VENV)-robots/.ready ## the tests that need MuJoCo, and what goes with it

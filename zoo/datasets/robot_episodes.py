@@ -1,4 +1,4 @@
-"""Episodes of the Fetch arm by scripted experts with noise of stated strength, as a dataset.
+"""Episodes of a robot by scripted experts with noise of stated strength, as a dataset.
 
 Every episode has levels of its own: sigma ~ U(0, s) of normal noise on each number of every action, and a
 chance ~ U(0, min(s, 1/2)) that a step begins a stretch of steps whose actions are uniformly random; s is one
@@ -29,8 +29,9 @@ import numpy as np
 from catzoo.hparams import RecipeError
 from catzoo.zoo.datasets.chunk_pool import each_chunk
 from catzoo.zoo.datasets.held_folders import Columns, held_folder, read_part, write_part
-from catzoo.zoo.datasets.robot_experts import EXPERTS
+from catzoo.zoo.datasets.robot_experts import EXPERTS, expert_of
 from catzoo.zoo.environments.making import make_env, stream_seed
+from catzoo.zoo.environments.meta_world import META_WORLD
 from catzoo.zoo.environments.protocols import protocol_of
 from catzoo.zoo.system.atomic_files import write_atomically
 from catzoo.zoo.system.provenance import versions
@@ -60,8 +61,8 @@ class Asked:
 
     def problem(self) -> str | None:
         """What of it cannot be."""
-        if self.env not in EXPERTS:
-            return f"--env {self.env!r:.80}: there are experts for {', '.join(EXPERTS)}"
+        if self.env not in EXPERTS and not self.env.startswith(META_WORLD):
+            return f"--env {self.env!r:.80}: there are experts for {', '.join(EXPERTS)} and {META_WORLD}*"
         if self.episodes < 1:
             return f"--episodes {self.episodes}: must be at least 1"
         if not self.noise or not all(0 <= level <= 1 for level in self.noise):
@@ -69,6 +70,8 @@ class Asked:
         for name in ("gamma", "wrong"):
             if not 0 <= getattr(self, name) <= 1:
                 return f"--{name} {getattr(self, name)}: must be from 0 to 1"
+        if self.wrong and self.env.startswith(META_WORLD):
+            return f"--wrong {self.wrong}: is for the Fetch arm: some experts of Meta-World look at no goal"
         return None
 
 
@@ -87,7 +90,7 @@ def make_robot_episodes(
     """Plays the episodes and writes them as a dataset of transitions; goes on where it was interrupted.
 
     Args:
-        env: one of `EXPERTS`.
+        env: of `EXPERTS`, or a task of Meta-World.
         out: the dataset's folder.
         episodes: how many.
         noise: levels s, from 0 to 1, which episodes take in turn.
@@ -170,6 +173,7 @@ def play(asked: Asked, env: Any, number: int) -> Columns:
     random = np.random.default_rng(stream_seed(asked.seed, f"robot noise {number}"))
     level = asked.noise[number % len(asked.noise)]
     sigma, chance = random.uniform(0, level), random.uniform(0, min(level, 0.5))
+    expert = expert_of(asked.env)
     observation, _ = env.reset(seed=stream_seed(asked.seed, f"robot episode {number}"))
     observations, actions, terminated, over = [observation[0]], [], False, False
     mistaken = asked.wrong > 0 and random.random() < asked.wrong
@@ -177,7 +181,7 @@ def play(asked: Asked, env: Any, number: int) -> Columns:
     while not over:
         stretch = STRETCH if stretch == 0 and random.random() < chance else max(stretch - 1, 0)
         seen = other_side(observation[0]) if mistaken else observation[0]
-        action = EXPERTS[asked.env](seen) + sigma * random.standard_normal(4)
+        action = expert(seen) + sigma * random.standard_normal(4)
         action = random.uniform(-1, 1, 4) if stretch else np.clip(action, -1, 1)
         actions.append(action.astype(np.float32))
         observation, _, terminal, truncated, info = env.step(actions[-1][None])

@@ -1,7 +1,7 @@
-"""Scripted experts for the Fetch arm: what each does follows from one observation.
+"""Scripted experts for robots: what each does follows from one observation. Meta-World brings its own.
 
-An observation [28] is of gripper, object and goal (`zoo/environments/robots.py`); a Reach has no object, and
-13 numbers. An action is a direction within ±1, of which 1 is 5 cm, and the gripper: 1 opens it.
+The Fetch arm: an observation [28] is of gripper, object and goal (`zoo/environments/robots.py`); a Reach has
+no object, and 13 numbers. An action is a direction within ±1, of which 1 is 5 cm, and the gripper: 1 opens.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+
+from catzoo.zoo.environments.meta_world import META_WORLD, scripted_policy
 
 GAIN = 15.0
 """Of the controller: directions for a metre of distance."""
@@ -99,3 +101,8 @@ EXPERTS: dict[str, Expert] = {
     "FetchSlide-v4": slide,
 }
 """By environment."""
+
+
+def expert_of(env: str) -> Expert:
+    """The expert for an environment, of `EXPERTS` or of Meta-World; RecipeError where that is missing."""
+    return scripted_policy(env) if env.startswith(META_WORLD) else EXPERTS[env]

@@ -14,6 +14,7 @@
   each random opening of 4 plies with both colours, at most 400 plies.
 * `FetchReach-v4`, `FetchPush-v4`, `FetchPickAndPlace-v4`, `FetchSlide-v4`: **fetch-50**. An episode ends at
   its first success, with the reward 1, or after 50 steps.
+* `metaworld/*`: **metaworld-200**. The same after 200 steps.
 * `wordle/*`: **wordle**. A letter a step, six guesses, the real game's colours.
 * `GAME+GAME`: **many-games**. Each under its own protocol, with the actions of its whole family.
 * the rest: **gymnasium**. As registered, with its own time limit.
@@ -131,7 +132,7 @@ def _problem_of_actions(space: gym.Space) -> str | None:
 
 def _make_gymnasium(protocol: Protocol, num_envs: int, render: dict[str, Any]) -> VectorEnv:
     spec, options = find_spec(protocol.env), dict(protocol.settings)
-    if protocol.name.startswith(("mujoco", "dmc", "fetch")):
+    if protocol.name.startswith(("mujoco", "dmc", "fetch", "metaworld")):
         prepare_mujoco(drawing=bool(render.get("render_mode")))
     cap = options.pop("max_episode_steps", None)
     alone = spec.entry_point is None  # as a vector only

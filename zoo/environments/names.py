@@ -12,6 +12,7 @@ as `ALE/*`. The sets:
   2 and 16 by 2), the game as it comes up among them. "Stop Regressing" (Farebrother et al. 2024) trains on 63
   and on 29 variants; which those are is not known here, so that no set is called so.
 * `fetch-4`: the four tasks of the Fetch arm (Plappert et al. 2018).
+* `metaworld-10`: the ten tasks of Meta-World's MT10 (Yu et al. 2019).
 * `mujoco-5`: the five locomotion tasks of MuJoCo that most papers report, in Gymnasium's version 5.
 
 Games with a `+` between them are one environment, which one network plays:
@@ -43,6 +44,10 @@ _ATARI_57 = """
     YarsRevenge Zaxxon
 """
 _MINATAR_5 = "Asterix Breakout Freeway Seaquest SpaceInvaders"
+_METAWORLD_10 = """
+    reach push pick-place door-open drawer-open drawer-close button-press-topdown peg-insert-side window-open
+    window-close
+"""
 _MUJOCO_5 = "HalfCheetah Hopper Walker2d Ant Humanoid"
 
 
@@ -59,6 +64,7 @@ SETS: dict[str, tuple[str, ...]] = {
     "asteroids-66": variants("Asteroids", (*range(32), 128), (0, 3)),
     "space-invaders-32": variants("SpaceInvaders", range(16), (0, 1)),
     "fetch-4": tuple(f"Fetch{task}-v4" for task in ("Reach", "Push", "PickAndPlace", "Slide")),
+    "metaworld-10": tuple(f"metaworld/{task}-v3" for task in _METAWORLD_10.split()),
     "mujoco-5": tuple(f"{task}-v5" for task in _MUJOCO_5.split()),
 }
 """Names that stand for several environments."""
@@ -72,7 +78,7 @@ LONGEST = 120
 
 def is_list(env: str) -> bool:
     """Whether the words after `--env` are anything but one plain id: `atari-7` is a mistaken set."""
-    families = r"(min)?atari?|mujoco|fetch|asteroids|space[-_]?invaders"
+    families = r"(min)?atari?|mujoco|fetch|metaworld|asteroids|space[-_]?invaders"
     like_a_set = re.fullmatch(rf"({families})[-_]?\d+k?", env.lower())
     return "," in env or bool(like_a_set) or is_pattern(env)
 

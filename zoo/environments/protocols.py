@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from catzoo.zoo.environments.chess_games import chess_settings
+from catzoo.zoo.environments.meta_world import META_WORLD, STEPS
 from catzoo.zoo.environments.names import TOGETHER, canonical, distinct_games
 from catzoo.zoo.environments.registry import find_spec
 from catzoo.zoo.environments.variants import game_of
@@ -81,6 +82,8 @@ def protocol_of(env: str, options: dict[str, Any] | None = None) -> Protocol:
         return Protocol("dmc", env, settings, frames_per_step=settings["action_repeat"])
     if FETCH.fullmatch(env):
         return Protocol("fetch-50", env, options)
+    if env.startswith(META_WORLD):
+        return Protocol(f"metaworld-{STEPS}", env, options)
     if env.startswith("wordle/"):
         return Protocol("wordle", env, options)
     mujoco = MUJOCO.fullmatch(env)

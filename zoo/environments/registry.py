@@ -13,6 +13,7 @@ import gymnasium as gym
 from catzoo.hparams import RecipeError, nearest
 from catzoo.zoo.environments.chess_games import register_chess
 from catzoo.zoo.environments.continuous import register_dmc
+from catzoo.zoo.environments.meta_world import META_WORLD, register_meta_world
 from catzoo.zoo.environments.names import canonical
 from catzoo.zoo.environments.robots import register_robots
 from catzoo.zoo.environments.variants import check_switches, game_of, switches_of
@@ -43,6 +44,8 @@ def _find(env: str) -> Any:
         register_dmc()
     if env.startswith("Fetch"):
         register_robots()
+    if env.startswith(META_WORLD):
+        register_meta_world()
     if env.startswith("wordle/"):
         register_wordle()
     if env.startswith("ALE/"):
@@ -72,7 +75,7 @@ def _find(env: str) -> Any:
 
 
 def _family(name: str) -> str | None:
-    families = ("ALE/", "chess/", "dmc/", "wordle/")
+    families = ("ALE/", "chess/", "dmc/", META_WORLD, "wordle/")
     return next((prefix for prefix in families if name.startswith(prefix)), None)
 
 

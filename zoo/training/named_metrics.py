@@ -12,6 +12,7 @@ from catzoo.zoo.environments.names import games_of
 WORLDS: Mapping[str, str] = {
     "chess/": "catzoo.zoo.training.chess_metrics",
     "Fetch": "catzoo.zoo.training.robot_metrics",
+    "metaworld/": "catzoo.zoo.training.robot_metrics",
     "wordle/": "catzoo.zoo.training.wordle_metrics",
 }
 """What the names of a world's environments begin with, and the module whose `metrics` measures an agent.

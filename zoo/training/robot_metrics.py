@@ -1,4 +1,4 @@
-"""How often an agent reaches the goal with the Fetch arm: always from the same starts, whatever its seed."""
+"""How often an agent succeeds with a robot, Fetch or Meta-World's: always from the same starts."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ AT_ONCE = 20
 
 
 def metrics(agent: Any, recipe: Recipe, starts: int = STARTS) -> dict[str, float]:
-    """`success`, the share of starts from which the goal is reached in time.
+    """`success`, the share of starts from which the task is done in time.
 
     `success_steps`: the mean number of steps of those. `data_success`: the same share in the dataset that it
     learned from, where that can be read. `starts`: at most 20, or a multiple of it.
     """
     protocol = protocol_of(recipe.env, recipe.env_options)
-    if not protocol.name.startswith("fetch"):  # other rewards, other ends
+    if not protocol.name.startswith(("fetch", "metaworld")):  # other rewards, other ends
         return {}
     side_by_side = min(starts, AT_ONCE)
     env = make_under(protocol, side_by_side)
