@@ -45,7 +45,7 @@ class Agent(nn.Module):
     family: ClassVar[type[Any]] = Transitions
     """Of its batches."""
     followers: ClassVar[dict[str, str]] = {"target.": "network."}
-    """By what the names begin with of parameters that only follow others: those that they follow."""
+    """By their names' beginnings, parameters that acting does without, and those that stand in for them."""
     network_class: ClassVar[type[nn.Module]] = QNetwork
     """What `from_recipe` builds for it."""
 

@@ -53,7 +53,7 @@ class Chess(Agent):
     family = Positions
     replay = PositionReplay
     network_class = BoardTransformer
-    followers: ClassVar = {"average.": "network."}
+    followers: ClassVar = {"network.": "average."}  # only learning takes the network itself
 
     def __init__(self, network: BoardTransformer, value_loss: ValueLoss, recipe: ChessRecipe) -> None:
         super().__init__(network, value_loss, recipe)

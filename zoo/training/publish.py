@@ -7,6 +7,8 @@ import shutil
 import sys
 from collections.abc import Sequence
 
+import yaml
+
 from catzoo.hparams import RecipeError
 from catzoo.zoo.catalogue.pretrained import PRETRAINED
 from catzoo.zoo.folders.run_folder import Run, default_folder, finished_result
@@ -34,13 +36,22 @@ def publish(runs: Sequence[str | os.PathLike[str]]) -> list[str]:
         new = Run(PRETRAINED / f".{name}")
         shutil.rmtree(new.path, ignore_errors=True)
         new.path.mkdir(parents=True)
-        shutil.copy(run.recipe_file, new.path)
+        _copy_recipe(run, new)
         new.save_result({key: value for key, value in result.items() if key != "run_dir"})
         _copy_weights(run, new, recipe.agent)
         shutil.rmtree(PRETRAINED / name, ignore_errors=True)
         new.path.rename(PRETRAINED / name)
         names.append(name)
     return names
+
+
+def _copy_recipe(run: Run, new: Run) -> None:
+    """Without the dataset, which lies where it was made and is for learning only."""
+    recipe = yaml.safe_load(run.recipe_file.read_text(encoding="utf-8"))
+    new.recipe_file.write_text(
+        yaml.safe_dump(recipe | ({"dataset": None} if "dataset" in recipe else {}), sort_keys=False),
+        encoding="utf-8",
+    )
 
 
 def _copy_weights(run: Run, new: Run, agent: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from catzoo.agents.networks.board_transformer import flat
 from catzoo.hparams import RecipeError
 from catzoo.zoo.catalogue import pretrained as room
 from catzoo.zoo.catalogue.pretrained import find_run, pretrained
@@ -15,6 +16,7 @@ from catzoo.zoo.training.evaluate import evaluate
 from catzoo.zoo.training.publish import publish
 from catzoo.zoo.training.train import train
 from catzoo.zoo.training.weights import load_agent
+from positions_for_tests import random_positions, written_positions
 from runs_for_tests import made
 
 TINY = ["num_envs=4", "rollout_length=4", "batch_size=8", "network.hidden=[16]", "replay.capacity=300",
@@ -106,13 +108,34 @@ def test_weights_that_do_not_fit_are_refused(run, zoo, tmp_path, change):
 def test_the_zoos_own():
     assert pretrained()
     sizes = [path.stat().st_size for path in room.PRETRAINED.rglob("*") if path.is_file()]
-    assert sum(sizes) < 8e6
+    assert sum(sizes) < 10e6
     for name, folder in pretrained().items():
         recipe = Run(folder).recipe()
         if not recipe.env.startswith("HalfCheetah") or find_spec("mujoco"):  # an extra
             load_agent(name)
         assert name.startswith(f"{recipe.agent}-")
+        assert getattr(recipe, "dataset", None) is None  # it lay where it was made
         assert Run(folder).result()["steps"] == recipe.steps
+
+
+def test_of_chess_what_is_published_plays_as_the_run_did(tmp_path, monkeypatch):
+    pytest.importorskip("chess")
+    written_positions(tmp_path / "data", 40)
+    tiny = ["batch_size=4", "network.size=16", "network.num_layers=1", "eval.episodes=1", "average=0.5",
+            f"dataset={tmp_path / 'data'}", "env_options.max_plies=6"]  # fmt: skip
+    run = train("chess", "chess/random", loss="mse", steps=3, run_dir=tmp_path / "run", overrides=tiny)
+    monkeypatch.setattr(room, "PRETRAINED", tmp_path / "zoo")
+    monkeypatch.setattr("catzoo.zoo.training.publish.PRETRAINED", tmp_path / "zoo")
+    (name,) = publish([run["run_dir"]])
+    board, move = (
+        random_positions(5)["board"],
+        torch.tensor([[[8, 16, 0], [9, 17, 0]]] * 5, dtype=torch.uint8),
+    )
+    ours, theirs = (load_agent(agent)[1].ranking(flat(board, move)) for agent in (name, run["run_dir"]))
+    assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+    assert not any(
+        key.startswith("network.") for key in load_file(tmp_path / "zoo" / name / "weights.safetensors")
+    )
 
 
 def test_every_network_that_only_follows_is_left_out_and_found_again(tmp_path, monkeypatch):
