@@ -6,7 +6,7 @@ OUT    ?= results-gpu
 DEMO   := runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test simulators slow faults lint types check gpu clean
+.PHONY: help demo test docs simulators slow faults lint types check gpu clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -27,6 +27,9 @@ test: $(VENV)/.ready ## the tests, without the slow and the GPU ones
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
 
 EXTRAS_robots := robots,metaworld
+
+docs: $(VENV)/.ready ## the documentation as a site, in site/; a broken link ends it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # Simulators are beside what the main environment has, those that exclude each other apart.
 $(VENV)-%/.ready: $(VENV)/.ready

@@ -1,40 +1,52 @@
-"""What the README shows runs as it stands."""
+"""What the README and the pages of the documentation show runs as it stands."""
 
 import re
 import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+}
+BLOCKS = [
+    pytest.param(page, block, id=f"{page}-{number}")
+    for page, text in PAGES.items()
+    for number, block in enumerate(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+]
 
 
-def test_its_python_runs(monkeypatch):
+@pytest.mark.parametrize(("page", "block"), BLOCKS)
+def test_python_runs(page, block, monkeypatch):
     import catzoo.losses
 
     monkeypatch.setattr(catzoo.losses, "LOSSES", dict(catzoo.losses.LOSSES))  # one block adds to it
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
+    exec(compile(block, page, "exec"), {})
 
 
-def test_its_pictures_are_there():
-    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)
-    assert pictures
-    for picture in pictures:
-        assert (ROOT / picture).stat().st_size > 1000
+@pytest.mark.parametrize("page", PAGES)
+def test_links_and_pictures_are_there(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
+        if "://" not in target and not target.startswith("#"):
+            file = ROOT / Path(page).parent / target.partition("#")[0]
+            assert file.exists(), target
+            assert file.suffix not in (".png", ".gif") or file.stat().st_size > 1000
 
 
 def commands():
-    return [
-        shlex.split(line)[1:] for line in re.findall(r"^(catzoo [^\n]*?)(?:   .*)?$", README, re.MULTILINE)
-    ]
+    lines = (
+        line
+        for text in PAGES.values()
+        for line in re.findall(r"^(catzoo [^\n]*?)(?:   .*)?$", text, re.MULTILINE)
+    )
+    return [shlex.split(line)[1:] for line in dict.fromkeys(lines)]
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
-def test_its_commands_parse(words):
+def test_commands_parse(words):
     from catzoo.hparams import parse_override
     from catzoo.zoo.cli.main import parse
     from catzoo.zoo.studies.reproduce import make_study
@@ -47,7 +59,15 @@ def test_its_commands_parse(words):
         parse_override(override)
 
 
-def test_its_make_targets_exist():
+def test_make_targets_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+    targets = {target for text in PAGES.values() for target in re.findall(r"^make (\w+)", text, re.MULTILINE)}
+    assert {"demo", "test"} <= targets
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_readme_is_short_and_the_site_has_every_page():
+    assert len(PAGES["README.md"].splitlines()) <= 150
+    listed = re.findall(r"[\w/]+\.md", yaml.dump(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]))
+    assert {f"docs/{page}" for page in listed} == PAGES.keys() - {"README.md"}

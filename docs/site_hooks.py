@@ -1,0 +1,137 @@
+"""What the site's build does to a page, so that the page also reads well where it lies in the repository.
+
+* A link out of `docs/`, such as `../zoo/results/scores.csv`, leads to a copy of that file within the site.
+* `$$x$$` becomes MathML, which browsers draw by themselves.
+* `<!-- rows FILE: COLUMN, COLUMN as TITLE, … | COLUMN=VALUE, … -->` becomes a table of the rows of a CSV file
+  that have these values (`VALUE or VALUE` for several).
+* `<!-- pivot FILE: ROW, COLUMN, VALUE | COLUMN=VALUE, … -->` becomes a table with a line for each ROW, or
+  A+B of several, and a column for each COLUMN: means of VALUE, and how many rows they are of.
+* `<!-- verdict STUDY -->` becomes the table of what a study found.
+
+So a number on a page is the one that is committed, and a file or a column that is not there ends the build.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import posixpath
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from latex2mathml.converter import convert
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parents[1]
+Row = dict[str, str]
+LINK = re.compile(r"(!?\[[^\]]*\])\(([^)#\s]+)(#[^)\s]*)?\)")
+FENCE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
+FOLDERS = ("zoo", "kernels", "losses", "agents", "hparams", "tests")
+"""Of the repository, beside `docs`."""
+COPIES = "files"
+"""Where in the site their files are."""
+
+
+def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> str:
+    """A page's text with its tables, formulas and links."""
+    parts = FENCE.split(markdown)  # code stays as it is
+    for index in range(0, len(parts), 2):
+        text = re.sub(
+            r"<!-- (rows|pivot|verdict) (.*?) -->", lambda found: _table(*found.groups()), parts[index]
+        )
+        text = re.sub(
+            r"\$\$(.+?)\$\$", lambda found: convert(found[1].strip(), display="block"), text, flags=re.S
+        )
+        parts[index] = LINK.sub(lambda found: _link(found, page, config, files), text)
+    return "".join(parts)
+
+
+def _link(found: re.Match[str], page: Any, config: Any, files: Files) -> str:
+    """A link to a file of the repository outside of `docs`, as one to its copy."""
+    words, target, _ = found.groups()
+    here = posixpath.dirname(page.file.src_uri)
+    path = posixpath.normpath(posixpath.join("docs", here, target))
+    if "://" in target or path.split("/")[0] == "docs":
+        return found[0]
+    if not (ROOT / path).exists():
+        raise PluginError(f"{page.file.src_uri}: {target} is not there")
+    if (ROOT / path).is_dir():
+        raise PluginError(f"{page.file.src_uri}: {target} is a folder; link a file")
+    copy = f"{COPIES}/{path}" + (".txt" if path.endswith((".md", ".py", ".yaml")) else "")
+    if files.get_file_from_path(copy) is None:
+        files.append(File.generated(config, copy, abs_src_path=str(ROOT / path)))
+    return f"{words}({posixpath.relpath(copy, here or '.')})"
+
+
+def _table(kind: str, asked: str) -> str:
+    if kind == "verdict":
+        return _verdict(asked)
+    file, _, asked = asked.partition(": ")
+    columns, _, where = asked.partition(" | ")
+    rows = list(_selected(_rows(file), where))
+    if not rows:
+        raise PluginError(f"{file}: no row has {where}")
+    named = [column.partition(" as ")[::2] for column in columns.split(", ")]
+    return (_pivot if kind == "pivot" else _plain)(rows, named)
+
+
+def _rows(file: str) -> list[Row]:
+    with (ROOT / file).open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def _selected(rows: list[Row], where: str) -> Iterator[Row]:
+    wanted = [condition.partition("=")[::2] for condition in where.split(", ") if condition]
+    for row in rows:
+        if all(row[column] in value.split(" or ") for column, value in wanted):
+            yield row
+
+
+def _plain(rows: list[Row], named: list[tuple[str, str]]) -> str:
+    lines = [[title or column.replace("_", " ") for column, title in named]]
+    lines += [[_short(row[column]) for column, _ in named] for row in rows]
+    return _markdown(lines)
+
+
+def _pivot(rows: list[Row], named: list[tuple[str, str]]) -> str:
+    (line, title), (across, _), (value, _) = named
+    rows = [{**row, line: " × ".join(row[part] for part in line.split("+"))} for row in rows if row[value]]
+    columns = list(dict.fromkeys(row[across] for row in rows))
+    lines = [[title or line, *columns]]
+    pooled = len({(row[line], row[across]) for row in rows}) < len(rows)
+    for key in dict.fromkeys(row[line] for row in rows):
+        cells = []
+        for column in columns:
+            found = [float(row[value]) for row in rows if (row[line], row[across]) == (key, column)]
+            mean = _short(str(sum(found) / len(found))) if found else ""
+            cells.append(f"{mean} ({len(found)})" if found and pooled else mean)
+        lines.append([key, *cells])
+    return _markdown(lines)
+
+
+def _verdict(study: str) -> str:
+    said = json.loads((ROOT / f"zoo/results/studies/{study}.json").read_text(encoding="utf-8"))
+    lines = [["statement", "came out as", "verdict"]]
+    for finding in said["findings"]:
+        low, high = (_short(str(end)) if end is not None else "" for end in (finding["low"], finding["high"]))
+        lines.append(
+            [finding["claim"], f"{_short(str(finding['value']))} [{low}, {high}]", finding["outcome"]]
+        )
+    return _markdown(lines)
+
+
+def _short(cell: str) -> str:
+    """Three digits, or more before the point."""
+    try:
+        number = float(cell)
+    except ValueError:
+        return cell
+    return f"{number:,.0f}" if abs(number) >= 100 or number == int(number) else f"{number:.3g}"
+
+
+def _markdown(lines: list[list[str]]) -> str:
+    head, *rest = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join(["", head, "|---" * len(lines[0]) + "|", *rest, ""])

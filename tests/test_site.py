@@ -1,0 +1,113 @@
+"""What the site's build makes of a page: tables of committed rows, formulas, links."""
+
+import csv
+import importlib.util
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+mkdocs = pytest.importorskip("mkdocs")
+pytest.importorskip("latex2mathml")
+from mkdocs.config.defaults import MkDocsConfig  # noqa: E402
+from mkdocs.exceptions import PluginError  # noqa: E402
+from mkdocs.structure.files import Files  # noqa: E402
+
+HOOKS = Path(__file__).resolve().parents[1] / "docs" / "site_hooks.py"
+
+
+@pytest.fixture
+def hooks(tmp_path):
+    spec = importlib.util.spec_from_file_location("site_hooks", HOOKS)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.ROOT = tmp_path
+    (tmp_path / "zoo" / "results" / "studies").mkdir(parents=True)
+    with (tmp_path / "zoo" / "rows.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([["env", "loss", "seed", "score"], ["Pong", "mse", 0, 1.5], ["Pong", "mse", 1, 2.5],
+                          ["Pong", "c51", 0, 1234.56], ["Breakout", "mse", 0, 7]])  # fmt: skip
+    return module
+
+
+def page(hooks, text, src="agents/dqn.md"):
+    config = MkDocsConfig()
+    config.load_dict({"site_name": "x", "docs_dir": str(hooks.ROOT), "site_dir": str(hooks.ROOT / "site")})
+    config.validate()
+    config.plugins._current_plugin = None
+    files = Files([])
+    where = SimpleNamespace(file=SimpleNamespace(src_uri=src))
+    return hooks.on_page_markdown(text, page=where, config=config, files=files), files
+
+
+def test_rows_of_a_file(hooks):
+    text, _ = page(hooks, "<!-- rows zoo/rows.csv: env as game, score | loss=mse or c51, env=Pong -->")
+    assert text.split() == [
+        "|",
+        "game",
+        "|",
+        "score",
+        "|",
+        "|---|---|",
+        "|",
+        "Pong",
+        "|",
+        "1.5",
+        "|",
+        "|",
+        "Pong",
+        "|",
+        "2.5",
+        "|",
+        "|",
+        "Pong",
+        "|",
+        "1,235",
+        "|",
+    ]
+
+
+def test_a_pivot_has_means_and_says_of_how_many(hooks):
+    text, _ = page(hooks, "<!-- pivot zoo/rows.csv: env as game, loss, score -->")
+    assert "| Pong | 2 (2) | 1,235 (1) |" in text
+    assert "| Breakout | 7 (1) |  |" in text
+    alone, _ = page(hooks, "<!-- pivot zoo/rows.csv: env+seed, loss, score -->")
+    assert "| Pong × 1 | 2.5 |  |" in alone
+
+
+def test_a_verdict(hooks):
+    finding = {"claim": "A above B", "value": 0.1234, "low": -0.5, "high": 1, "outcome": "not decided"}
+    file = hooks.ROOT / "zoo" / "results" / "studies" / "order.json"
+    file.write_text(json.dumps({"findings": [finding]}))
+    assert "| A above B | 0.123 [-0.5, 1] | not decided |" in page(hooks, "<!-- verdict order -->")[0]
+
+
+def test_links_out_of_the_pages_lead_to_copies(hooks):
+    text, files = page(hooks, "[rows](../../zoo/rows.csv), [page](../losses.md), `[code](../../no.py)`")
+    assert text == "[rows](../files/zoo/rows.csv), [page](../losses.md), `[code](../../no.py)`"
+    assert files.get_file_from_path("files/zoo/rows.csv") is not None
+
+
+def test_formulas_become_mathml(hooks):
+    text, _ = page(hooks, "so $$y = r$$ and\n```\n$$x$$\n```")
+    assert '<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">' in text
+    assert "$$x$$" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[x](../../zoo/none.csv)", "is not there"),
+        ("[x](../../zoo/results)", "is a folder"),
+        ("<!-- rows zoo/rows.csv: env | loss=huber -->", "no row has"),
+    ],
+)
+def test_what_is_missing_ends_the_build(hooks, text, words):
+    with pytest.raises(PluginError, match=words):
+        page(hooks, text)
+
+
+def test_so_does_a_column_that_is_not_there(hooks):
+    with pytest.raises(KeyError):
+        page(hooks, "<!-- rows zoo/rows.csv: speed -->")
