@@ -2,8 +2,8 @@
 
 catzoo starts those of one machine itself: this process is the first of them, and the others get its recipe.
 Under torchrun and Slurm each is the same command. Lightning's launcher would start the command line's script
-again, which a run from Python or a worker does not have, and its strategy would wrap the agent in a module that
-waits for `backward()`, where the learner takes gradients by `autograd.grad`.
+again, which a run from Python or a worker does not have, and its strategy would wrap the agent in a module
+that waits for `backward()`, where the learner takes gradients by `autograd.grad`.
 """
 
 from __future__ import annotations
