@@ -1,4 +1,4 @@
-"""Two learners in two processes: `python ranks_for_tests.py RANK FOLDER`, what they found as FOLDER/RANK.json."""
+"""Two learners in two processes: `python ranks_for_tests.py RANK FOLDER` writes what each found."""
 
 import copy
 import hashlib
