@@ -34,7 +34,7 @@ from torchrl.checkpoint import Checkpoint, CheckpointError, GlobalRNGState
 
 from catzoo.agents.at_work import SHARED, AtWork
 from catzoo.agents.checkpoints.journal import Journal
-from catzoo.agents.checkpoints.ranks import RANKS, Dealt, is_of_rank, of_rank, place_of
+from catzoo.agents.checkpoints.parts_of_ranks import RANKS, Dealt, is_of_rank, of_rank, place_of
 from catzoo.agents.checkpoints.seal import BrokenSealError, read_seal, seal, verify
 from catzoo.agents.checkpoints.state_files import StateFiles, read_state, write_state
 from catzoo.agents.collecting.simulators import check_mersenne_twister
