@@ -17,9 +17,9 @@ from catzoo.zoo.training.train import recipe_of
 
 COUNT = 2
 SMALL = [
-    "num_envs=4", "rollout_length=4", "batch_size=8", "network.hidden=[16]", "log_every=32", "steps=600",
-    "optimizer.max_grad_norm=0.1", f"compute.devices={COUNT}",
+    "batch_size=8", "log_every=32", "steps=600", "optimizer.max_grad_norm=0.1", f"compute.devices={COUNT}",
 ]  # fmt: skip
+PLAYING = ["num_envs=4", "rollout_length=4", "network.hidden=[16]"]
 REPLAY = ["learning_starts=32", "updates_per_step=0.25", "replay.capacity=300"]
 KINDS = {
     "dqn": ("dqn", "CartPole-v1", "hl_gauss", [*REPLAY, "normalize.reward=true", "value_loss.v_max=20"]),
@@ -27,15 +27,17 @@ KINDS = {
     "adaptive": ("dqn", "CartPole-v1", "two_hot", [*REPLAY, "support=adaptive", "updates_per_step=2"]),
     "ppo": ("ppo", "Pendulum-v1", "hl_gauss", ["normalize.observation=true"]),
     "impala": ("impala", "CartPole-v1", "mse", []),
+    "wordle": ("wordle", "wordle/40", "hl_gauss", ["network.size=16"]),
     "sac": ("sac", "Pendulum-v1", "c51", [*REPLAY, "policy_delay=1"]),
 }
 DRAWING = ("sac",)
 """Kinds whose losses draw noise, row by row."""
 
 
-def work_of(kind, ranks):
+def work_of(kind, ranks, data):
     agent, env, loss, more = KINDS[kind]
-    recipe = recipe_of(agent, env, loss=loss, seed=3, overrides=[*SMALL, *more])
+    own = [f"dataset={data}"] if kind == "wordle" else PLAYING
+    recipe = recipe_of(agent, env, loss=loss, seed=3, overrides=[*SMALL, *own, *more])
     return build_trainer(recipe, compute=Compute(ranks=ranks))
 
 
@@ -117,7 +119,7 @@ def main(rank, folder):
     ranks = Together()
     found = {"small": small_things(ranks)}
     for kind in KINDS:
-        work = work_of(kind, ranks)
+        work = work_of(kind, ranks, folder / "games")
         for _ in range(8):
             work.iterate()
         same = ranks.gathered(digest(work))

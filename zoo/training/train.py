@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from catzoo.hparams import LostLearnerError, Recipe, RecipeError, plain_overrides
+from catzoo.hparams import LostLearnerError, Recipe, RecipeError, plain_overrides, share_of
 from catzoo.hparams.paths import Typed
 from catzoo.hparams.schema import brief
 from catzoo.zoo.catalogue.recipe_files import find_recipe
@@ -110,7 +110,9 @@ def _asked(
         return found[0].recipe, found[0].suffix
     if agent is None or env is None:
         raise RecipeError("name an agent and an environment, or a recipe with --from")
-    return find_recipe(agent, in_one_run(env), loss, said, preset), ""
+    recipe = find_recipe(agent, in_one_run(env), loss, said, preset)
+    share_of(recipe)  # before anything is written
+    return recipe, ""
 
 
 def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None, place: Any = None) -> dict[str, Any]:
