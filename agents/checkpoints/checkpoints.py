@@ -230,6 +230,9 @@ class Checkpoints:
         """Loads this learner's part of a checkpoint of another number of learners."""
         if self.journal is not None:
             self.journal.clear()
+        if not self.ranks.rank:
+            for rank in range(self.ranks.count, dealt.before):
+                shutil.rmtree(self.folder / of_rank("journal", rank), ignore_errors=True)
         dealt.load("progress", self.parts["progress"], 0)
         for name in self.own_parts:
             dealt.load(name, self.parts[name], self.work.steps)

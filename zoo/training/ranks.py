@@ -82,7 +82,9 @@ def learners(recipe: Recipe, run: Run, place: Place | None = None) -> Iterator[R
         if place.rank:
             console.quiet = True
         try:
-            ranks = _meet(dist.PrefixStore("catzoo", store), place, _said(recipe, run), others)
+            # torchrun's store outlives its restarts.
+            name = f"catzoo {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
+            ranks = _meet(dist.PrefixStore(name, store), place, _said(recipe, run), others)
             stack.callback(dist.destroy_process_group)
             stack.enter_context(_sharing(ranks))
             yield ranks
