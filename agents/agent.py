@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from catzoo.agents.collecting.exploration import EpsilonGreedy, Exploration
 from catzoo.agents.learning.adaptive_support import adaptive_support
 from catzoo.agents.learning.batches import Transitions
+from catzoo.agents.learning.data_parallel import ALONE, Ranks
 from catzoo.agents.learning.learner import Step
 from catzoo.agents.learning.return_scale import ReturnScale
 from catzoo.agents.networks import QNetwork
@@ -48,6 +49,8 @@ class Agent(nn.Module):
     """By their names' beginnings, parameters that acting does without, and those that stand in for them."""
     network_class: ClassVar[type[nn.Module]] = QNetwork
     """What `from_recipe` builds for it."""
+    ranks: Ranks = ALONE
+    """The learners of the run that it learns in."""
 
     def __init__(self, network: nn.Module, value_loss: ValueLoss, recipe: Any) -> None:
         super().__init__()
@@ -70,6 +73,10 @@ class Agent(nn.Module):
         target minus value, detached. Where the batch has weights, the loss is multiplied by them here.
         """
         raise NotImplementedError  # pragma: no cover
+
+    def joined(self, batches: Any) -> Any:
+        """Batches [K, B, ...] with what depends on the other ranks' rows; asked for where there are many."""
+        return batches
 
     def steps(self) -> tuple[Step, ...]:
         """The gradient steps of an update, in order; what is frozen stays as it is."""

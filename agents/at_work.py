@@ -15,6 +15,7 @@ from torch import Tensor
 
 from catzoo.agents.agent import Agent
 from catzoo.agents.bookkeeping import Bookkeeping
+from catzoo.agents.learning.data_parallel import ALONE, Ranks
 from catzoo.agents.learning.learner import Learner
 from catzoo.agents.replay import Dataset, Recorder
 from catzoo.agents.support_mover import SupportMover
@@ -31,6 +32,8 @@ class Compute:
     """Whether rollouts are collected in a thread, one iteration ahead."""
     threads: int = 0
     """Of torch on the CPU."""
+    ranks: Ranks = ALONE
+    """The learners of the run."""
 
 
 def make_learner(agent: Agent, compute: Compute) -> Learner:
@@ -45,7 +48,12 @@ def make_learner(agent: Agent, compute: Compute) -> Learner:
         compile=recipe.compute.compile,
         cuda_graph=recipe.compute.cuda_graph,
         after=agent.follow,
+        ranks=compute.ranks,
     )
+
+
+SHARED = ("learner", "mover")
+"""Components that are the same for all learners of a run, as the agent is."""
 
 
 class AtWork(Bookkeeping):
@@ -76,6 +84,7 @@ class AtWork(Bookkeeping):
         datasets: Sequence[Dataset] = (),
     ) -> None:
         self.compute = compute or Compute()
+        self.ranks = agent.ranks = self.compute.ranks
         self.agent, self.recipe = agent.to(self.compute.device).train(), agent.recipe
         super().__init__(agent.family, self.compute.device, self.recipe.steps)
         self.learner = make_learner(agent, self.compute)
@@ -91,6 +100,9 @@ class AtWork(Bookkeeping):
         """Of an adaptive support."""
         self.loggers: Sequence[Any] = ()
         """Take the rows of metrics, see `bookkeeping`."""
+        self.equalize()
+        if self.ranks.rank:
+            torch.manual_seed(self.ranks.seed(self.recipe.seed))
 
     def iterate(self) -> None:
         """Collect and learn: one iteration."""
@@ -99,18 +111,28 @@ class AtWork(Bookkeeping):
         for batches in self.feed.batches(self):
             self.learn(batches)
         if self.since_row >= self.recipe.log_every:
-            self.log(self.row(self.feed.row(self)))
+            row = self.row(self.feed.row(self))
+            self.metrics = self.ranks.mean_row(row)
+            self.log(self.metrics)
 
     def learn(self, batches: Any) -> Tensor:
         """One update for each of K batches [K, B, ...], in order; returns the TD errors [K, B]."""
         self.check_losses()
+        if self.ranks.count > 1:
+            batches = self.agent.joined(batches)
         losses, td_error_KB = self.learner.learn(batches, self.updates)
         self.learned(batches, losses, td_error_KB)
         self.feed.learned(td_error_KB, self)
         if self.mover is not None and (ends := self.mover.look(batches, self)) is not None:
             self.rest()  # what plays in a thread decodes by the support
             self.mover.move(ends, batches)
+            self.equalize()  # each has fitted the heads to states of its own
         return td_error_KB
+
+    def equalize(self) -> None:
+        """All learners' parameters and moments become rank 0's."""
+        moments = [tensor for adam in self.learner.optimizers for tensor in (*adam.first, *adam.second)]
+        self.ranks.equalize([*self.agent.state_dict().values(), *moments])
 
     def log(self, row: dict[str, float]) -> None:
         """Sends a row of metrics to every logger."""

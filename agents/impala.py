@@ -72,7 +72,8 @@ class IMPALA(Agent):
 
     def steps(self) -> tuple[Step, ...]:
         """One, for policy and value."""
-        return (Step("critic", self.critic_loss, list(self.network.parameters()), self.recipe.optimizer.lr),)
+        parameters, lr = list(self.network.parameters()), self.recipe.optimizer.lr
+        return (Step("critic", self.critic_loss, parameters, lr, weigh=_valid_share),)
 
     def policy(self, space: gym.Space, *, seed: int = 0, network: nn.Module | None = None) -> SampledActions:
         """What plays: samples with their densities, and in evaluation mode the mode."""
@@ -108,3 +109,8 @@ class IMPALA(Agent):
             "train/entropy": policy.entropy().mean().item(),
             "train/kl": (apart.exp() - 1 - apart).mean().item(),
         }
+
+
+def _valid_share(batch: Segments) -> Tensor:
+    """The share [] of a batch's steps that are transitions."""
+    return batch.valid.float().mean()

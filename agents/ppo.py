@@ -45,6 +45,13 @@ class PPO(Agent):
         returns_NT = advantage_NT + value_NT
         return Advantages(rollout.observation, rollout.action, rollout.log_prob, advantage_NT, returns_NT)
 
+    def joined(self, batches: Advantages) -> Advantages:
+        """Advantages are standardised over all ranks' rows, as `_surrogate` does it over one rank's."""
+        advantage_KB = batches.advantage
+        mean_K1 = self.ranks.mean(advantage_KB.mean(1, keepdim=True))
+        deviation_K1 = self.ranks.mean((advantage_KB - mean_K1).square().mean(1, keepdim=True)).sqrt()
+        return batches._replace(advantage=(advantage_KB - mean_K1) / (deviation_K1 + 1e-8))
+
     def values(self, observation: Tensor) -> Tensor:
         """Values [B] of observations [B, ...]."""
         return self.value_loss.decode(self.network.outputs(observation))
@@ -63,7 +70,9 @@ class PPO(Agent):
 
     def _surrogate(self, policy: Policy, batch: Advantages) -> Tensor:
         ratio_B = (policy.log_prob(batch.action) - batch.log_prob).exp()
-        advantage_B = (batch.advantage - batch.advantage.mean()) / (batch.advantage.std(correction=0) + 1e-8)
+        advantage_B = batch.advantage
+        if self.ranks.count == 1:  # else see `joined`
+            advantage_B = (advantage_B - advantage_B.mean()) / (advantage_B.std(correction=0) + 1e-8)
         clipped_B = ratio_B.clamp(1 - self.recipe.clip, 1 + self.recipe.clip)
         gain_B = torch.minimum(ratio_B * advantage_B, clipped_B * advantage_B)
         return -gain_B - self.recipe.entropy_coef * policy.entropy()

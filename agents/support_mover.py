@@ -51,7 +51,8 @@ class SupportMover:
         if books.updates // EVERY == (books.updates - len(batches.action)) // EVERY:
             return None
         target_B = chosen_and_targets(self.agent, batches.at(-1))[1].float().cpu()
-        self.targets = torch.cat([self.targets, target_B[target_B.isfinite()]])[-SEEN:]
+        seen = self.learner.ranks.rows(target_B[target_B.isfinite()])
+        self.targets = torch.cat([self.targets, seen])[-SEEN:]
         now: Ends = tuple(self.agent.adaptive.ends.tolist())
         ends = self._wanted(now)
         return ends if ends != now and math.isfinite(sum(ends)) and max(map(abs, ends)) <= FARTHEST else None

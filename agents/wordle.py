@@ -22,6 +22,7 @@ from catzoo.agents.collecting.exploration import EpsilonGreedy
 from catzoo.agents.feeds.dataset_feed import DatasetFeed
 from catzoo.agents.learning.batches import Sequences
 from catzoo.agents.learning.conservative import check_strength, held_back
+from catzoo.agents.learning.learner import Step
 from catzoo.agents.learning.targets import follow_parameters, target_of
 from catzoo.agents.networks.token_q_network import TokenQNetwork
 from catzoo.agents.replay import SequenceReplay
@@ -58,6 +59,11 @@ class Wordle(Agent):
         # The learner takes the mean over all choices: those after a game's end weigh nothing in it.
         weight_BT = live_BT / live_BT.float().mean().clamp(min=1e-6)
         return torch.where(live_BT, loss_BT * weight_BT, 0.0), torch.where(live_BT, error_BT, 0.0)
+
+    def steps(self) -> tuple[Step, ...]:
+        """As `Agent.steps`; of many learners each weighs what it has of choices."""
+        (step,) = super().steps()
+        return (step._replace(weigh=lambda batch: (batch.action >= 0).float().mean()),)
 
     @torch.no_grad()
     def _following(

@@ -25,7 +25,8 @@ from catzoo.hparams.components import (
 from catzoo.hparams.overrides import merge, parse_override, plain_overrides
 from catzoo.hparams.recipe import ActionValues, Bootstrapping, Exploring, Playing, Recipe, Replaying
 from catzoo.hparams.resolve import resolve
-from catzoo.hparams.schema import NoRoomError, RecipeError, build, keys_of, nearest
+from catzoo.hparams.schema import LostLearnerError, NoRoomError, RecipeError, build, keys_of, nearest
+from catzoo.hparams.shares import share_of
 from catzoo.hparams.value_losses import VALUE_LOSSES, LossEntry, loss_name, loss_title
 from catzoo.hparams.yaml_files import read_yaml
 
@@ -45,6 +46,7 @@ __all__ = [
     "Exploring",
     "IMPALARecipe",
     "LossEntry",
+    "LostLearnerError",
     "NetworkConfig",
     "NoRoomError",
     "OptimizerConfig",
@@ -71,4 +73,5 @@ __all__ = [
     "plain_overrides",
     "read_yaml",
     "resolve",
+    "share_of",
 ]

@@ -211,7 +211,11 @@ class ComputeConfig:
     cuda_graph: bool = False
     """Replays the update as one CUDA graph (GPU only)."""
     threads: int = bounded(0, at_least=0, at_most=4096)
-    """Threads that torch may use on the CPU; 0: torch's own choice."""
+    """Threads that torch may use on the CPU; 0: torch's own choice. Of many learners, each one's."""
+    devices: int = bounded(1, at_least=1, at_most=4096)
+    """Learners, a process and a device each: they share batch_size, num_envs and replay.capacity."""
+    launcher: Literal["own", "torchrun", "slurm"] = "own"
+    """Who starts the processes of many learners: catzoo, on this machine, or one of these."""
 
 
 @dataclass(frozen=True, kw_only=True)

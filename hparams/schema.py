@@ -35,6 +35,10 @@ class NoRoomError(RecipeError):
     """Nothing is wrong with what was asked for: the disk is full or read-only, and later it may not be."""
 
 
+class LostLearnerError(RecipeError):
+    """Nothing is wrong with what was asked for: one of a run's learners has ended, and so the others do."""
+
+
 def bounded(
     default: Any, *, at_least: float | None = None, above: float | None = None, at_most: float | None = None
 ) -> Any:

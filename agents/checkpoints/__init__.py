@@ -6,6 +6,7 @@
 | `state_files.py` | nested state as JSON and safetensors |
 | `journal.py` | rings of rows, written incrementally |
 | `seal.py` | a folder that is whole, or not read |
+| `parts_of_ranks.py` | where each of many learners has its part, and how parts go to another number of them |
 """
 
 from catzoo.agents.checkpoints.checkpoints import Checkpoints

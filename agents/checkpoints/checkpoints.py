@@ -15,6 +15,9 @@
 State is two files (`state_files.py`), segments are what `journal.py` writes; TorchRL's `Checkpoint` puts them
 together, a seal (`seal.py`) goes over all, and a rename publishes. A checkpoint that is not whole is passed
 over for the one before it.
+
+Of many learners rank 0 saves what all have alike, and each its own part, the others' in `ranks/RANK`. Rank 0
+seals and publishes when all have written.
 """
 
 from __future__ import annotations
@@ -29,12 +32,14 @@ from typing import Any
 import torch
 from torchrl.checkpoint import Checkpoint, CheckpointError, GlobalRNGState
 
-from catzoo.agents.at_work import AtWork
+from catzoo.agents.at_work import SHARED, AtWork
 from catzoo.agents.checkpoints.journal import Journal
-from catzoo.agents.checkpoints.seal import BrokenSealError, seal, verify
+from catzoo.agents.checkpoints.parts_of_ranks import RANKS, Dealt, is_of_rank, of_rank, place_of
+from catzoo.agents.checkpoints.seal import BrokenSealError, read_seal, seal, verify
 from catzoo.agents.checkpoints.state_files import StateFiles, read_state, write_state
 from catzoo.agents.collecting.simulators import check_mersenne_twister
 from catzoo.agents.replay import Replay
+from catzoo.hparams import RecipeError
 from catzoo.hparams.published_files import IN_USE, replace, sync
 
 FORMAT = 3
@@ -71,17 +76,24 @@ class Checkpoints:
         """Why newer checkpoints were not the one restored."""
         self._unreadable: list[int] = []
         self._stands_for: tuple[int, int] | None = None
+        self.ranks = work.ranks
+        self.dealt_from = 0
+        """Of how many learners the checkpoint restored is, where that is another number."""
         self.checkpoint = Checkpoint()
+        self.own = Checkpoint() if self.ranks.rank else self.checkpoint
         self.journal: Journal | None = None
-        parts = {"agent": work.agent, "progress": _Progress(work), **work.components(), **(also or {})}
-        for name, part in parts.items():
+        alike = {"agent": work.agent, **(also or {})}
+        components = {**alike, "progress": _Progress(work), **work.components()}
+        self.own_parts = [name for name in components if name not in (*alike, *SHARED)]
+        self.shared_parts = [name for name in components if name not in self.own_parts]
+        self.parts = components
+        for name, part in components.items():
+            into, adapter = self.own if name in self.own_parts else self.checkpoint, StateFiles()
             if isinstance(part, Replay):
-                self.journal = Journal(folder / "journal", part.rings())
-                self.checkpoint.register(name, part, adapter=ReplayFiles(self.journal))
-            else:
-                self.checkpoint.register(name, part, adapter=StateFiles())
-        self.parts = list(parts)
-        self.checkpoint.register("random", _Streams(), adapter=StateFiles())
+                self.journal = Journal(folder / of_rank("journal", self.ranks.rank), part.rings())
+                adapter = ReplayFiles(self.journal)
+            into.register(name, part, adapter=adapter)
+        self.own.register("random", _Streams(), adapter=StateFiles())
 
     def spill(self) -> None:
         """Writes what the next checkpoint will need and is worth writing now."""
@@ -103,27 +115,41 @@ class Checkpoints:
             return target
         work.check_losses()
         work.rest()
-        stage = self.folder / ".saving"
+        stage = self.folder / of_rank(".saving", self.ranks.rank)
         try:
             self._write(stage)
         except BaseException:
             shutil.rmtree(stage, ignore_errors=True)
             raise
-        _replace(stage, target)
-        sync(self.folder)
         self._stands_for = (work.steps, work.updates)
-        self._prune()
+        if not self.ranks.rank:
+            _replace(stage, target)
+            sync(self.folder)
+            self._prune()
         return target
 
     def _write(self, stage: Path) -> None:
-        known = {}
+        digests = {}
         if self.journal is not None:
             self.journal.spill(everything=True)
-            known = {segment.name: segment.digest for segment in self.journal.all()}
+            digests = {segment.name: segment.digest for segment in self.journal.all()}
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.clear_leftovers()
-        self.checkpoint.save(stage)
-        seal(stage, {"format": FORMAT, "step": self.work.steps, "run": self.run}, known)
+        if not self.ranks.rank:
+            self.clear_leftovers()
+        self.ranks.gathered("cleared")
+        self.own.save(stage)
+        place, files = place_of(self.ranks.rank), (path for path in stage.rglob("*") if path.name in digests)
+        known_R = self.ranks.gathered(
+            {(place / path.relative_to(stage)).as_posix(): digests[path.name] for path in files}
+        )  # and all have written
+        if self.ranks.rank:
+            return
+        for rank in range(1, self.ranks.count):
+            (stage / RANKS).mkdir(exist_ok=True)
+            replace(self.folder / of_rank(".saving", rank), stage / place_of(rank))
+        about = {"format": FORMAT, "step": self.work.steps, "run": self.run}
+        about |= {"ranks": self.ranks.count} if self.ranks.count > 1 else {}
+        seal(stage, about, {name: found for known in known_R for name, found in known.items()})
 
     def _prune(self) -> None:
         """Removes old checkpoints, and those that could not be read."""
@@ -152,13 +178,18 @@ class Checkpoints:
             OSError, MemoryError: the system's trouble, and not the checkpoint's.
         """
         self.passed_over, self._unreadable = [], []
-        for step in reversed(self.steps()):
-            path = self.folder / f"step-{step:012d}"
+        for step in reversed(self.ranks.gathered(self.steps())[0]):
+            path, problem = self.folder / f"step-{step:012d}", None
             try:
                 self._load(path, step)
+            except RecipeError:  # nothing is wrong with it
+                raise
             except Exception as error:  # whatever is wrong with it, an older one may be right
                 _raise_if_passing(error)
-                self.passed_over.append(_on_one_line(error))
+                problem = _on_one_line(error)
+            problems = [found for found in self.ranks.gathered(problem) if found is not None]
+            if problems:
+                self.passed_over.append(problems[0])
                 self._unreadable.append(step)
                 continue
             self._stands_for = (self.work.steps, self.work.updates)
@@ -168,21 +199,45 @@ class Checkpoints:
         return None
 
     def _load(self, path: Path, step: int) -> None:
-        sealed = verify(path)
+        sealed = read_seal(path) if self.ranks.rank else verify(path)
         if sealed.get("format") != FORMAT:
             raise BrokenSealError(
                 f"{path.name}: of format {sealed.get('format')}, this version reads {FORMAT}"
             )
         if sealed.get("run") != self.run or sealed.get("step") != step:
             raise BrokenSealError(f"{path.name}: is another run's, or of another step")
+        self.checkpoint.load(path, components=self.shared_parts)
+        saved_by = sealed.get("ranks", 1)
+        self.dealt_from = saved_by if saved_by != self.ranks.count else 0
+        if self.dealt_from:
+            self._deal_out(Dealt(path, saved_by, self.ranks))
+            return
+        own = path / place_of(self.ranks.rank)
         if self.journal is not None:
-            self.journal.digests = {Path(name).name: found for name, found in sealed["files"].items()}
-        self.checkpoint.load(path, components=self.parts)
+            self.journal.digests = {
+                Path(name).name: found
+                for name, found in sealed["files"].items()
+                if is_of_rank(name, self.ranks.rank)
+            }
+        self.own.load(own, components=self.own_parts)
         if self.work.steps != step:
             raise BrokenSealError(f"{path.name}: is another run's, or of another step")
         if not self.work.resumed:
             self.work.cut()
-        self.checkpoint.load(path, components=["random"])  # last: nothing draws from it after that
+        self.own.load(own, components=["random"])  # last: nothing draws from it after that
+
+    def _deal_out(self, dealt: Dealt) -> None:
+        """Loads this learner's part of a checkpoint of another number of learners."""
+        if self.journal is not None:
+            self.journal.clear()
+        if not self.ranks.rank:
+            for rank in range(self.ranks.count, dealt.before):
+                shutil.rmtree(self.folder / of_rank("journal", rank), ignore_errors=True)
+        dealt.load("progress", self.parts["progress"], 0)
+        for name in self.own_parts:
+            dealt.load(name, self.parts[name], self.work.steps)
+        self.work.cut()
+        dealt.load("random", _Streams(), self.work.steps)
 
 
 class _Progress:

@@ -36,14 +36,15 @@ def seal(folder: Path, about: Mapping[str, Any], known: Mapping[str, tuple[int, 
     Args:
         folder: with files in it, at any depth.
         about: plain data to seal with it.
-        known: digests of files, by name, that need not be read again; those are on the disk already.
+        known: digests of files, by path in the folder, that need not be read again; those are on the disk.
     """
     known = known or {}
     files = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SEAL):
-        if path.name not in known:
+        name = path.relative_to(folder).as_posix()
+        if name not in known:
             sync(path)
-        files[path.relative_to(folder).as_posix()] = known.get(path.name) or digest(path)
+        files[name] = known.get(name) or digest(path)
     text = json.dumps({**about, "files": files})
     target = folder / SEAL
     target.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}\n", encoding="utf-8")

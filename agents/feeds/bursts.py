@@ -48,6 +48,7 @@ class Bursts:
         self.replay.update_priority(self._index_KB, td_error_KB)
         if self.reset_every and books.updates % self.reset_every == 0:
             reset_last_layers(self.agent.network, self.recipe.reset_keep)
+            self.learner.ranks.equalize(self.agent.network.parameters())
             self.learner.reset()
             self.agent.update_target()
         elif self.target_update_every and books.updates % self.target_update_every == 0:

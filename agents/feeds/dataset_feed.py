@@ -71,6 +71,9 @@ class DatasetFeed:
             agent.replay.from_recipe(dataset, recipe, device=learner.device, seed=seed + number)
             for number, dataset in enumerate(datasets)
         ]
+        if learner.ranks.rank:  # samples of its own, of data with the same noise
+            for number, part in enumerate(parts):
+                part.random.manual_seed(learner.ranks.seed(seed + number))
         self.replay = parts[0] if alone else ManyReplays(parts, env.single_observation_space.shape)
         self.bursts = Bursts(agent, learner, self.replay)
 

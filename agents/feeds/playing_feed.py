@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from tensordict import TensorDictBase
 from torch import Tensor
 
 from catzoo.agents.bookkeeping import Bookkeeping
+from catzoo.agents.collecting.collector import Episode
 from catzoo.agents.collecting.exploration import LinearSchedule
 from catzoo.agents.collecting.rollouts import make_rollouts
 from catzoo.agents.learning.learner import Learner
@@ -49,6 +51,7 @@ class PlayingFeed:
         **settings: Any,
     ) -> None:
         self.agent, self.learner, self.recorder = agent, learner, recorder
+        self.ranks, seed = learner.ranks, learner.ranks.seed(seed)
         recipe = agent.recipe
         self.exploration = _exploration(recipe)
         self.rollouts = make_rollouts(agent, env, seed=seed, device=learner.device, overlap=overlap)
@@ -60,17 +63,34 @@ class PlayingFeed:
     def collect(self, books: Bookkeeping) -> TensorDictBase:
         """The next rollout [N, T] in TorchRL's layout, booked and recorded."""
         rollout, episodes = self.rollouts.next(self.exploration(books.steps), books.updates)
-        books.played(int(rollout["collector", "mask"].sum()), episodes)
+        steps = int(rollout["collector", "mask"].sum())
+        books.played(*self._played(steps, episodes, books.steps))
         if self.running is not None:
-            self.agent.return_scale.update(self.running.add(rollout))
+            self.agent.return_scale.update(self.ranks.rows(self.running.add(rollout)))
         if self.recorder is not None:
             self.recorder.add(rollout, [episode.score for episode in episodes])
         return rollout
 
+    def _played(self, steps: int, episodes: list[Episode], before: int) -> tuple[int, list[Episode]]:
+        """All ranks' steps, and their episodes, in order of the steps that all had made by then."""
+        ranks, number = self.ranks, self.collector.num_envs
+        if ranks.count == 1:
+            return steps, episodes
+        total, found = ranks.total(steps), []
+        for episode in episodes:
+            step = min(max(episode.step * ranks.count, before + 1), before + total)
+            found.append(episode._replace(step=step, env=ranks.rank * number + episode.env))
+        rows = ranks.rows(torch.tensor(found, dtype=torch.float64).view(-1, len(Episode._fields)))
+        together = [
+            Episode(int(step), score, int(length), int(env), discounted)
+            for step, score, length, env, discounted in rows.tolist()
+        ]
+        return total, sorted(together, key=lambda episode: episode.step)
+
     def update_norm(self, rollout: TensorDictBase) -> None:
         """Observations of a rollout count in how others are scaled, where the network does that."""
         if (norm := getattr(self.agent.network, "normalize", None)) is not None:
-            norm.update(rollout["observation"][rollout["collector", "mask"]])
+            norm.update(self.ranks.rows(rollout["observation"][rollout["collector", "mask"]]))
 
     def scaled(self, reward: Tensor) -> Tensor:
         """Rewards as they are learned from: divided by the scale of returns, where the recipe wants it."""

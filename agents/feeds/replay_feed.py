@@ -44,6 +44,7 @@ class ReplayFeed(PlayingFeed):
             priorities=Priorities(alpha=replay.alpha, beta=replay.beta) if replay.prioritized else None,
             observation_shape=env.single_observation_space.shape,
             action_shape=env.single_action_space.shape,
+            ranks=learner.ranks,
         )
         self.bursts = Bursts(agent, learner, self.replay)
 

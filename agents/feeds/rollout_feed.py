@@ -58,14 +58,15 @@ class RolloutFeed(PlayingFeed):
 
     def minibatches(self, steps: Any, valid_NT: Tensor) -> Iterator[Any]:
         """Epochs of shuffled steps, of steps [N, T, ...]."""
-        size, device = self.agent.recipe.batch_size, valid_NT.device
+        size, device, ranks = self.agent.recipe.batch_size, valid_NT.device, self.learner.ranks
         # Time-major, as the collector wrote it: no copy. Reset steps are no transitions.
         steps = mapped(steps, lambda column: column.transpose(0, 1).flatten(0, 1))
         valid = valid_NT.T.flatten().nonzero().squeeze(-1)
+        # Reset steps leave a few too few for whole batches: some steps then come twice. All ranks have as
+        # many batches.
+        number = max(round(ranks.total(len(valid)) / (size * ranks.count)), 1)
         for _ in range(self.agent.recipe.epochs):
             order = valid[torch.randperm(len(valid), device=device)]
-            # Reset steps leave a few too few for whole batches: some steps then come twice.
-            number = max(round(len(order) / size), 1)
             index_KB = order[torch.arange(number * size, device=device) % len(order)].view(number, size)
             yield mapped(steps, lambda column, index_KB=index_KB: column[index_KB])
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from catzoo.agents.learning.adam import FusedAdam
 from catzoo.agents.learning.batches import mapped
+from catzoo.agents.learning.data_parallel import ALONE, Ranks
 from catzoo.agents.learning.denormals import denormals_are_zero
 
 Loss = Callable[[Any], tuple[Tensor, Tensor | None]]
@@ -39,6 +40,8 @@ class Step(NamedTuple):
     """Taken at each of so many updates."""
     decays: bool = True
     """Whether weight decay is for what it moves."""
+    weigh: Callable[[Any], Tensor] | None = None
+    """Batch to the share [] of its rows that the loss is a mean of, where some do not count; None: all do."""
 
 
 class Learner:
@@ -53,6 +56,7 @@ class Learner:
         compile: torch.compile for the losses.
         cuda_graph: capture the steps; the parameters must be on a GPU.
         after: called after every update, and captured with it: targets that follow.
+        ranks: the learners whose batches are parts of one; gradients are their mean before they are clipped.
 
     Raises:
         ValueError: `cuda_graph` without a GPU.
@@ -69,6 +73,7 @@ class Learner:
         compile: bool = False,
         cuda_graph: bool = False,
         after: Callable[[], None] | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.steps = [step._replace(parameters=list(step.parameters)) for step in steps]
         self.device = self.steps[0].parameters[0].device
@@ -84,7 +89,7 @@ class Learner:
             )
             for step in self.steps
         ]
-        self.max_grad_norm, self.after = max_grad_norm, after
+        self.max_grad_norm, self.after, self.ranks = max_grad_norm, after, ranks
         self.autocast = (
             contextlib.nullcontext() if autocast is None else torch.autocast(self.device.type, dtype=autocast)
         )
@@ -125,7 +130,10 @@ class Learner:
         with self.autocast:
             loss_B, td_error_B = self.losses[index](batch)
         loss = loss_B.mean()
-        gradients: Sequence[Tensor] = torch.autograd.grad(loss, self.steps[index].parameters)
+        step = self.steps[index]
+        gradients: Sequence[Tensor] = torch.autograd.grad(loss, step.parameters)
+        if self.ranks.count > 1:
+            gradients = self.ranks.averaged(gradients, step.weigh and step.weigh(batch))
         if self.max_grad_norm is not None:
             norm = nn.utils.get_total_norm(gradients)
             gradients = torch._foreach_mul(gradients, (self.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))

@@ -19,6 +19,7 @@ from torch import Tensor
 from torchrl.data import LazyMemmapStorage, LazyTensorStorage, ReplayBuffer
 
 from catzoo.agents.learning.batches import Transitions
+from catzoo.agents.learning.data_parallel import ALONE, Ranks
 from catzoo.agents.replay.frames import FrameStorage, FrameStore, ring_size
 from catzoo.agents.replay.n_step import NStep
 from catzoo.agents.replay.prioritized import Priorities, Prioritized
@@ -46,6 +47,7 @@ class Replay:
         folder: for `place="disk"`; what is in it is overwritten.
         priorities: None samples uniformly.
         observation_shape, action_shape: what a saved replay must hold; None takes any observation.
+        ranks: the learners of whose batches a sample is a part.
 
     Raises:
         ValueError: an argument that is not one of these.
@@ -65,6 +67,7 @@ class Replay:
         priorities: Priorities | None = None,
         observation_shape: tuple[int, ...] | None = None,
         action_shape: tuple[int, ...] = (),
+        ranks: Ranks = ALONE,
     ) -> None:
         if capacity < 1:
             raise ValueError(f"capacity={capacity} must be at least 1")
@@ -74,7 +77,7 @@ class Replay:
         if place == "disk" and folder is None:
             raise ValueError("place='disk' needs a folder")
         self.capacity, self.store, self.place = capacity, store, place
-        self.observation_shape = observation_shape
+        self.observation_shape, self.ranks = observation_shape, ranks
         self.device = torch.device(device if place == "device" else "cpu")
         self.n_step = NStep(n_step, gamma, reward_clip)
         self.window = Window(capacity)
@@ -139,7 +142,9 @@ class Replay:
     ) -> tuple[Transitions, Tensor]:
         """K = `count` batches in one call, which costs hardly more than one.
 
-        Importance weights are divided by the largest of their batch (Schaul et al. 2016, section 3.4).
+        Importance weights are divided by the largest of their batch (Schaul et al. 2016, section 3.4), which
+        of many learners is that of all ranks' parts: each draws by the priorities of its own n transitions,
+        w = (n P)^-beta, and with R replays of n that is the joint batch's (R n P / R)^-beta.
 
         Returns:
             a `Transitions` of [K, B, ...] on `device`, and the slots [K, B] for `update_priority`.
@@ -158,7 +163,7 @@ class Replay:
         weight = info.get("priority_weight")
         if weight is not None:
             weight_KB = weight.view(shape)
-            weight_KB = (weight_KB / weight_KB.amax(1, keepdim=True)).float()
+            weight_KB = (weight_KB / self.ranks.largest(weight_KB.amax(1, keepdim=True))).float()
             columns["weight"] = weight_KB.to(device, non_blocking=True)
         return Transitions(**columns), info["index"].view(shape)
 

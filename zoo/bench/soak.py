@@ -36,14 +36,13 @@ import psutil
 from catzoo.hparams import Playing, Recipe, RecipeError, Replaying
 from catzoo.zoo.bench.rows import Row, stamp, write_results
 from catzoo.zoo.folders.run_folder import Run
-from catzoo.zoo.launch.processes import last_words
-from catzoo.zoo.launch.worker import take_job
 from catzoo.zoo.pictures import style
 from catzoo.zoo.statistics.intervals import STUDENT
 from catzoo.zoo.system.atomic_files import write_atomically
 from catzoo.zoo.system.console import say
 from catzoo.zoo.system.csv_rows import newest_row, read_rows
-from catzoo.zoo.system.exit_status import exit_status
+from catzoo.zoo.system.exit_status import exit_status, last_words
+from catzoo.zoo.system.job_of_parent import take_job
 from catzoo.zoo.system.signals import stops_raise
 from catzoo.zoo.training.train import recipe_of, train_recipe
 

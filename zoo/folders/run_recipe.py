@@ -14,7 +14,8 @@ MAY_DIFFER = (
     "eval",
     "checkpoint_every",
     "log_every",
-    "compute.device",
+    "compute.device",  # and devices
+    "compute.launcher",
     "compute.threads",
     "compute.precision",
     "compute.overlap",
@@ -27,7 +28,8 @@ INCIDENTAL = (
     "checkpoint_every",
     "log_every",
     "record",
-    "compute.device",
+    "compute.device",  # and devices
+    "compute.launcher",
     "compute.threads",
 )
 """Keys that do not make another experiment: its result at so many steps is the same with any of them."""

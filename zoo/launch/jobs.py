@@ -72,6 +72,7 @@ class Job:
 
     def words(self, threads: int) -> dict[str, Any]:
         """See `Work`."""
+        threads = max(threads // self.recipe.compute.devices, 1)  # of each learner
         if 0 < self.recipe.compute.threads <= threads:
             return self.arguments
         overrides = [*self.arguments["overrides"], {"compute": {"threads": threads}}]

@@ -7,14 +7,13 @@ import datetime
 import json
 import math
 import os
-import re
 import signal
 import subprocess
 from dataclasses import dataclass
 from typing import Generic
 
 from catzoo.zoo.launch.jobs import AnyWork, Ending
-from catzoo.zoo.system.exit_status import NO_ROOM
+from catzoo.zoo.system.exit_status import NO_ROOM, last_words
 from catzoo.zoo.system.machine import WORKERS, usable_cores
 
 TAIL = 65_536
@@ -141,12 +140,3 @@ def processor_seconds(pid: int) -> float | None:
     except psutil.Error:
         return None
     return float(times.user + times.system)
-
-
-def last_words(text: str) -> str:
-    """The line of a process's output that says what went wrong, or the last one."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    # Libraries may have had something to say after the error.
-    named = [line for line in lines if re.match(r"catzoo: |[\w.]*(Error|Exception)\b", line)]
-    last = (named or lines or [""])[-1]
-    return last.removeprefix("catzoo: ").removeprefix("error: ")[:1_000]

@@ -22,11 +22,12 @@ from catzoo.zoo.folders.recipe_sources import Source, Sourced, recipes_from
 from catzoo.zoo.folders.run_folder import Run, default_folder, finished_result
 from catzoo.zoo.launch.job_loop import run_jobs
 from catzoo.zoo.launch.jobs import COMMAND, Ending, Job
-from catzoo.zoo.launch.processes import environment, last_words, threads_each
+from catzoo.zoo.launch.processes import environment, threads_each
 from catzoo.zoo.launch.progress_board import Board
 from catzoo.zoo.reporting.scores import print_scores
 from catzoo.zoo.system.console import say, waiting
 from catzoo.zoo.system.digits import with_interval
+from catzoo.zoo.system.exit_status import last_words
 from catzoo.zoo.system.signals import stops_raise
 from catzoo.zoo.training.loop import check_wandb
 from catzoo.zoo.training.train import said_of

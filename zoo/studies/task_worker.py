@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from catzoo.zoo.launch.worker import work_on
+from catzoo.zoo.system.job_of_parent import work_on
 
 
 def _work(study: str, settings: dict[str, Any], name: str, folder: str, threads: int) -> None:

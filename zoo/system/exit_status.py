@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 from collections.abc import Callable
 
@@ -40,3 +41,12 @@ def status_of(work: Callable[[], object]) -> int:
             print(f"catzoo: error: {error}", file=STDERR)
         return NO_ROOM
     return 0
+
+
+def last_words(text: str) -> str:
+    """The line of a process's output that says what went wrong, or the last one."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    # Libraries may have had something to say after the error.
+    named = [line for line in lines if re.match(r"catzoo: |[\w.]*(Error|Exception)\b", line)]
+    last = (named or lines or [""])[-1]
+    return last.removeprefix("catzoo: ").removeprefix("error: ")[:1_000]

@@ -11,11 +11,15 @@ WORKERS = "CATZOO_WORKERS"
 """Environment variable: runs that share the machine. Set for the processes of `train_many`."""
 
 
+def cores() -> int:
+    """Processor cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def usable_cores() -> int:
     """Processor cores for this process: those it may run on, at most `OMP_NUM_THREADS` if that is set."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = os.environ.get("OMP_NUM_THREADS", "")
-    return min(cores, int(threads)) if threads.isdigit() and int(threads) else cores
+    return min(cores(), int(threads)) if threads.isdigit() and int(threads) else cores()
 
 
 def has_bf16() -> bool:

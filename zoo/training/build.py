@@ -13,7 +13,7 @@ from gymnasium.vector import VectorEnv
 
 from catzoo.agents import AGENTS, Agent, AtWork, Compute, DatasetFeed, ReplayFeed
 from catzoo.agents.from_recipe import build_network, build_value_loss
-from catzoo.hparams import Recipe, RecipeError
+from catzoo.hparams import Recipe, RecipeError, share_of
 from catzoo.hparams.recipe import ADAPTIVE
 from catzoo.losses.base import says
 from catzoo.zoo.environments.making import make_under, stream_seed
@@ -123,13 +123,15 @@ def build_trainer(
         recipe: what to build.
         folder: for a replay on disk.
         dataset: where to record what the recipe wants recorded; None: nowhere.
-        compute, protocol: the recipe's, where they are known already.
+        compute, protocol: the recipe's, where they are known already; a learner among many has its share.
         prepare: changes the agent before its learner is made.
 
     Raises:
         RecipeError: anything that does not fit together, or a replay larger than the memory.
     """
     compute = compute or resolve_compute(recipe)
+    if compute.ranks.count > 1:
+        recipe = share_of(recipe)
     protocol = protocol or protocol_of(recipe.env, recipe.env_options)
     # Before an environment is made, which may go to another folder.
     datasets = find_datasets(recipe, protocol) if hasattr(recipe, "dataset") else []

@@ -7,27 +7,32 @@ from typing import Any
 import torch
 
 from catzoo.agents import Compute
+from catzoo.agents.learning.data_parallel import ALONE, Ranks
 from catzoo.hparams import CollectingComputeConfig, Recipe, RecipeError
 from catzoo.zoo.system.machine import has_bf16, usable_cores
 
 
-def resolve_compute(recipe: Recipe) -> Compute:
-    """What the recipe's `compute` comes to on this machine; torch's threads are set to it.
+def resolve_compute(recipe: Recipe, ranks: Ranks = ALONE) -> Compute:
+    """What the recipe's `compute` comes to here, for one of `ranks`; torch's threads are set to it.
 
     Raises:
         RecipeError: a device that is not there.
     """
     asked, device = recipe.compute, build_device(recipe.compute.device)
-    if asked.threads:
-        torch.set_num_threads(asked.threads)
+    threads = asked.threads
+    if ranks.count > 1:
+        threads = threads or max(usable_cores() // ranks.neighbours, 1)
+        device = build_device(f"cuda:{ranks.local}") if device.type == "cuda" else device
+    if threads:
+        torch.set_num_threads(threads)
     bf16 = asked.precision == "bf16" or (asked.precision == "auto" and device.type == "cpu" and has_bf16())
     overlap = asked.overlap if isinstance(asked, CollectingComputeConfig) else False
     if overlap is None:
         # A thread that collects on a core that the learner needs slows both: on two cores Pong made 237 steps
         # a second beside two threads of torch, and 365 in turn.
         cores = usable_cores()
-        overlap = device.type == "cuda" or cores > (asked.threads or cores)
-    return Compute(device, "bf16" if bf16 else "fp32", overlap, torch.get_num_threads())
+        overlap = device.type == "cuda" or cores > (threads or cores)
+    return Compute(device, "bf16" if bf16 else "fp32", overlap, torch.get_num_threads(), ranks)
 
 
 def build_device(name: str) -> torch.device:
@@ -55,4 +60,5 @@ def compute_words(compute: Compute) -> dict[str, Any]:
         "precision": compute.precision,
         "overlap": compute.overlap,
         "threads": compute.threads,
+        "devices": compute.ranks.count,
     }

@@ -39,6 +39,9 @@ def restore(checkpoints: Any, recipe: Recipe, run: Run) -> int:
         raise RecipeError(f"{run.path} has {step:,} steps already: ask for more than --steps {recipe.steps}")
     else:
         episodes = "" if checkpoints.work.resumed else ", with new episodes"
+        if checkpoints.dealt_from:
+            now = checkpoints.work.ranks.count
+            episodes += f", dealt out from {checkpoints.dealt_from} learners to {now}"
         say(f"{run.path}: going on from step {step:,}{episodes}")
     for rows, columns in ((run.metrics, ("step",)), (run.episodes, EPISODE)):
         damaged = put_aside(rows, columns)

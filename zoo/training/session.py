@@ -41,7 +41,9 @@ class Session:
             work.agent.value_loss, recipe.value_loss.sigma, could_be_auto, work.agent.adaptive is not None
         )
         self.best = BestWeights(recipe.checkpoint_every)
-        also = {"support": self.monitor, "best": self.best}
+        self.is_first = not work.ranks.rank
+        """Whether this learner watches and writes for all; the others only learn, and save their parts."""
+        also = {"support": self.monitor, "best": self.best} if self.is_first else {}
         self.checkpoints = Checkpoints(run.checkpoints, work, run=identity(recipe), also=also)
 
     def go_on(self) -> int:
@@ -50,6 +52,8 @@ class Session:
         Raises:
             RecipeError: see `restore`.
         """
+        if not self.is_first:
+            return self.checkpoints.restore() or 0
         with waiting("looking for a checkpoint"):
             restored = restore(self.checkpoints, self.recipe, self.run)
         # With what may differ from before, such as more steps.
@@ -59,12 +63,15 @@ class Session:
     def callbacks(self) -> list[Any]:
         """Lightning's, in this order: what is part of the checkpoints acts before they are written."""
         recipe = self.recipe
+        saving = Checkpointing(recipe.checkpoint_every, self.checkpoints, self.stopping.agreed)
+        if not self.is_first:
+            return [saving, self.stopping]
         return [
             EpisodeLog(self.run.episodes),
             self.monitor,
             self.best,
             Evaluation(recipe.eval.every, self._interim_scores),
-            Checkpointing(recipe.checkpoint_every, self.checkpoints, self.stopping),
+            saving,
             self.stopping,
             self.bar,
         ]

@@ -8,7 +8,9 @@ from types import FrameType, TracebackType
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 
+from catzoo.agents.learning.data_parallel import ALONE, Ranks
 from catzoo.zoo.system.signals import STOPPING, WARNINGS, Stopped, handling
 
 
@@ -20,9 +22,13 @@ class Stopping(pl.Callback):
 
     The block goes from before Lightning's loop to after the last checkpoint, so that no signal falls between.
     Signals reach the main thread only; elsewhere this does nothing.
+
+    Args:
+        ranks: the learners of the run, which stop together.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ranks: Ranks = ALONE) -> None:
+        self.ranks = ranks
         self.signum: int | None = None
         self._heard: set[int] = set()
         self._last: int | None = None
@@ -32,6 +38,12 @@ class Stopping(pl.Callback):
     def __call__(self) -> bool:
         """Whether training is to stop after this iteration."""
         return self.signum is not None
+
+    def agreed(self) -> bool:
+        """The same, of any of the learners: what one was told, all were."""
+        if self.ranks.count > 1:
+            self.signum = int(self.ranks.largest(torch.tensor(self.signum or 0))) or None
+        return self()
 
     def __enter__(self) -> Stopping:
         """Takes the signals over, but for those that this process was told to ignore."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from catzoo.hparams import Recipe, RecipeError, plain_overrides
+from catzoo.hparams import LostLearnerError, Recipe, RecipeError, plain_overrides, share_of
 from catzoo.hparams.paths import Typed
 from catzoo.hparams.schema import brief
 from catzoo.zoo.catalogue.recipe_files import find_recipe
@@ -18,6 +18,9 @@ from catzoo.zoo.system.disk_space import no_room_told
 from catzoo.zoo.training.loop import check_wandb, fit, quiet, run_loggers
 from catzoo.zoo.training.torch_state import own_torch
 from catzoo.zoo.training.weights import save_batch
+
+if TYPE_CHECKING:
+    from catzoo.agents.learning.data_parallel import Ranks
 
 
 def train(
@@ -107,20 +110,29 @@ def _asked(
         return found[0].recipe, found[0].suffix
     if agent is None or env is None:
         raise RecipeError("name an agent and an environment, or a recipe with --from")
-    return find_recipe(agent, in_one_run(env), loss, said, preset), ""
+    recipe = find_recipe(agent, in_one_run(env), loss, said, preset)
+    share_of(recipe)  # before anything is written
+    return recipe, ""
 
 
-def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[str, Any]:
-    """Trains a resolved recipe in a run folder; see `train`."""
+def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None, place: Any = None) -> dict[str, Any]:
+    """Trains a resolved recipe in a run folder; see `train`.
+
+    `place` is that of a learner among many (`training/ranks.py`), in a process that another one has started.
+    """
     with waiting("loading"):
         import torch
 
         from catzoo.agents import NotFiniteError
+        from catzoo.zoo.training.ranks import learners
 
     try:
         told = no_room_told("the same command goes on from the last checkpoint", run.folder)
-        with told, own_torch(), quiet():
-            return _train_recipe(run.as_begun(recipe), run, wandb)
+        recipe = run.as_begun(recipe)
+        with told, own_torch(), quiet(), learners(recipe, run, place) as ranks:
+            return _train_recipe(recipe, run, wandb, ranks)
+    except LostLearnerError as error:
+        raise LostLearnerError(f"{error}; the same command goes on from the last checkpoint") from None
     except torch.OutOfMemoryError:
         raise RecipeError(
             "the GPU is out of memory: lower batch_size, num_envs or network.width, or keep the replay in "
@@ -139,28 +151,38 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None) -> dict[
         ) from None
 
 
-def _train_recipe(recipe: Recipe, run: Run, wandb: str | None) -> dict[str, Any]:
+def _train_recipe(recipe: Recipe, run: Run, wandb: str | None, ranks: Ranks) -> dict[str, Any]:
     with waiting("loading"):
         from catzoo.zoo.environments.protocols import protocol_of
         from catzoo.zoo.system.signals import Stopped, stops_raise
         from catzoo.zoo.training.build import build_trainer
+        from catzoo.zoo.training.compute import resolve_compute
         from catzoo.zoo.training.session import Session
         from catzoo.zoo.training.stopping import Stopping
 
     check_wandb(wandb)
     if getattr(recipe, "learning_starts", 0) >= recipe.steps:
         say(f"learning_starts={recipe.learning_starts:,} of {recipe.steps:,} steps: nothing will be learned")
-    protocol, stopping = protocol_of(recipe.env, recipe.env_options), Stopping()
+    protocol, stopping = protocol_of(recipe.env, recipe.env_options), Stopping(ranks)
+    compute, scratch = resolve_compute(recipe, ranks), run.scratch
+    if ranks.rank:
+        scratch /= f"rank-{ranks.rank}"
     with waiting("making the environments and the agent"):
-        work = build_trainer(recipe, run.scratch, run.dataset, protocol=protocol)
-    with stops_raise(), contextlib.closing(work), run.training(recipe, protocol):
+        work = build_trainer(recipe, scratch, run.dataset, compute=compute, protocol=protocol)
+    # Rank 0 holds the folder for all.
+    folder = contextlib.nullcontext() if ranks.rank else run.training(recipe, protocol)
+    with stops_raise(), contextlib.closing(work), folder:
         session = Session(run, recipe, work, protocol, stopping)
         restored = session.go_on()
         with stopping:
-            fit(work, callbacks=session.callbacks(), loggers=run_loggers(run, wandb, restored))
+            loggers = False if ranks.rank else run_loggers(run, wandb, restored)
+            fit(work, callbacks=session.callbacks(), loggers=loggers)
             session.save()
-        if stopping.signum is not None:
+        if stopping.agreed():
             raise Stopped(stopping.signum, work.steps)
-        result = session.finish()
+        result = session.finish() if not ranks.rank else None
+        ranks.gathered("finished")
+    if result is None:
+        return run.result() or {}
     run.drop_scratch()
     return result
