@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -216,6 +217,31 @@ class ComputeConfig:
     """Learners, a process and a device each: they share batch_size, num_envs and replay.capacity."""
     launcher: Literal["own", "torchrun", "slurm"] = "own"
     """Who starts the processes of many learners: catzoo, on this machine, or one of these."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectConfig:
+    """Where environments are played."""
+
+    workers: int | str = bounded(1, at_least=1, at_most=4096)
+    """Collectors, which share num_envs: 1 is the learner's own process, more are a process each; ray:N is N on
+    Ray."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.workers, str) and not re.fullmatch(r"ray:[1-9]\d{0,3}", self.workers):
+            raise RecipeError(
+                f"collect.workers={self.workers}: must be a number of processes, or ray:N for N collectors on Ray"
+            )
+
+    @property
+    def number(self) -> int:
+        """How many."""
+        return int(str(self.workers).removeprefix("ray:"))
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether they are outside of the learner's process."""
+        return self.workers != 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from catzoo.hparams.components import (
+    CollectConfig,
     CollectingComputeConfig,
     ComputeConfig,
     EvalConfig,
@@ -99,9 +100,12 @@ class Playing:
     """`set`: as v_min and v_max say; `auto`: ±10, as returns are scaled (`normalize.reward`) to fit;
     `adaptive`: begins at ±1 around the initial value, and its ends follow the targets."""
     normalize: NormalizeConfig = field(default_factory=NormalizeConfig)
+    collect: CollectConfig = field(default_factory=CollectConfig)
     compute: CollectingComputeConfig = field(default_factory=CollectingComputeConfig)
 
     def __post_init__(self) -> None:
+        if self.support == ADAPTIVE and self.collect.elsewhere:
+            raise RecipeError("support=adaptive changes how values are read: collect.workers=1 goes with it")
         loss: ValueLossConfig = self.value_loss  # type: ignore[attr-defined]  # of `Recipe`, which stands beside
         if self.support == ADAPTIVE and "v_min" in VALUE_LOSSES[loss.name].keys:
             self._check_adaptive(loss)

@@ -154,8 +154,9 @@ def convert(value: Any, kind: Any, metadata: Mapping[str, Any], key: str, where:
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        kind = next(argument for argument in arguments if argument is not type(None))
-        return convert(value, kind, metadata, key, where)
+        kinds = [argument for argument in arguments if argument is not type(None)]
+        word = str in kinds and isinstance(value, str) and not _is_number(value)
+        return convert(value, str if word else kinds[0], metadata, key, where)
     if origin is typing.Literal:
         if value not in arguments:
             hint = nearest(shown(value), [str(argument) for argument in arguments])
@@ -184,6 +185,14 @@ def convert(value: Any, kind: Any, metadata: Mapping[str, Any], key: str, where:
             for name, item in value.items()
         }
     return _convert_scalar(value, kind, metadata, key, where)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _convert_scalar(value: Any, kind: Any, metadata: Mapping[str, Any], key: str, where: str) -> Any:

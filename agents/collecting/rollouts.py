@@ -21,6 +21,7 @@ from tensordict import TensorDict
 from torch import nn
 
 from catzoo.agents.collecting.collector import Episode, VectorCollector
+from catzoo.agents.collecting.collector_pool import CollectorPool, PlayedElsewhere
 from catzoo.agents.networks import set_noise_generator
 from catzoo.agents.replay import flat_tensors, nested_tensors
 
@@ -39,7 +40,7 @@ class OnDemand:
         network: the one that learns.
     """
 
-    def __init__(self, collector: VectorCollector, network: nn.Module) -> None:
+    def __init__(self, collector: VectorCollector | CollectorPool, network: nn.Module) -> None:
         self.collector = collector
         self.network = network
         self.epsilon = 1.0
@@ -109,6 +110,9 @@ def make_rollouts(agent: Agent, env: Any, *, seed: int, device: torch.device, ov
     """
     recipe, space = agent.recipe, env.single_action_space
     acting = copy.deepcopy(agent.network) if overlap else agent.network
+    if isinstance(env, PlayedElsewhere):
+        pool = CollectorPool(env, agent, acting, rollout_length=recipe.rollout_length, seed=seed)
+        return (Ahead if overlap else OnDemand)(pool, agent.network)
     policy = agent.policy(space, seed=seed, network=acting)
     if overlap:  # its own stream: two threads must not share one
         policy.noise = torch.Generator(device).manual_seed(seed)
@@ -163,7 +167,7 @@ class Ahead(OnDemand):
     `collector.policy.network` must be a copy of `network`; it is brought up to date before each rollout.
     """
 
-    def __init__(self, collector: VectorCollector, network: nn.Module) -> None:
+    def __init__(self, collector: VectorCollector | CollectorPool, network: nn.Module) -> None:
         super().__init__(collector, network)
         self.thread = Helper("collector")
         self.under_way: Future[Rollout] | None = None

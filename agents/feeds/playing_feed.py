@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from catzoo.agents.bookkeeping import Bookkeeping
 from catzoo.agents.collecting.collector import Episode
+from catzoo.agents.collecting.collector_pool import ANEW, CollectorPool
 from catzoo.agents.collecting.exploration import LinearSchedule
 from catzoo.agents.collecting.rollouts import make_rollouts
 from catzoo.agents.learning.learner import Learner
@@ -56,13 +58,19 @@ class PlayingFeed:
         self.exploration = _exploration(recipe)
         self.rollouts = make_rollouts(agent, env, seed=seed, device=learner.device, overlap=overlap)
         self.collector = self.rollouts.collector
+        self.waited, self.row_at = 0.0, time.perf_counter()
+        """Seconds that the learner has waited for rollouts since its last row of metrics, and when that was."""
         self.running = None
         if agent.return_scale is not None:
             self.running = RunningReturns(env.num_envs, recipe.gamma, recipe.reward_clip)
 
     def collect(self, books: Bookkeeping) -> TensorDictBase:
         """The next rollout [N, T] in TorchRL's layout, booked and recorded."""
+        began = time.perf_counter()
         rollout, episodes = self.rollouts.next(self.exploration(books.steps), books.updates)
+        self.waited += time.perf_counter() - began
+        if (anew := rollout["collector"].pop(ANEW[1], None)) is not None and anew.any():
+            self.begin_anew()
         steps = int(rollout["collector", "mask"].sum())
         books.played(*self._played(steps, episodes, books.steps))
         if self.running is not None:
@@ -107,6 +115,11 @@ class PlayingFeed:
         playing["train/policy_age"] = self.rollouts.policy_age
         if self.running is not None:
             playing["train/return_scale"] = self.agent.unit
+        if isinstance(self.collector, CollectorPool):
+            now = time.perf_counter()
+            playing["time/waiting"] = self.waited / max(now - self.row_at, 1e-9)
+            playing["train/lost_collectors"] = self.collector.lost
+            self.waited, self.row_at = 0.0, now
         return {"train/episodes": books.num_episodes, **playing, **own, **books.recent_scores()}
 
     def components(self) -> dict[str, Any]:
@@ -126,8 +139,17 @@ class PlayingFeed:
 
     def cut(self) -> None:
         """Called when a continued run opens new episodes: those that were open end, as truncated."""
-        if not self.rollouts.cut():
-            self.cut_waiting()
+        if self.rollouts.cut():
+            self._forget_returns()
+        else:
+            self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """What follows are new episodes, though those before had no end."""
+        self.cut_waiting()
+        self._forget_returns()
+
+    def _forget_returns(self) -> None:
         if self.running is not None:
             self.running.begin()
 

@@ -13,7 +13,7 @@ from gymnasium.vector import VectorEnv
 
 from catzoo.agents import AGENTS, Agent, AtWork, Compute, DatasetFeed, ReplayFeed
 from catzoo.agents.from_recipe import build_network, build_value_loss
-from catzoo.hparams import Recipe, RecipeError, share_of
+from catzoo.hparams import Playing, Recipe, RecipeError, share_of
 from catzoo.hparams.recipe import ADAPTIVE
 from catzoo.losses.base import says
 from catzoo.zoo.environments.making import make_under, stream_seed
@@ -31,6 +31,7 @@ from catzoo.zoo.training.memory_checks import (
     check_replay,
     check_rollout,
 )
+from catzoo.zoo.training.remote_collectors import played_elsewhere
 
 KINDS = {gym.spaces.Discrete: "discrete", gym.spaces.Box: "continuous"}
 """What an action space is called that is the only kind that an agent takes."""
@@ -61,6 +62,8 @@ def build_training_env(recipe: Recipe, protocol: Protocol | None = None) -> Vect
         if not recipe.env.startswith("ALE/"):
             raise RecipeError(f"life_loss_ends=true: {recipe.env} has no lives to lose, only ALE/ has")
         protocol = dataclasses.replace(protocol, settings={**protocol.settings, "life_loss_info": True})
+    if isinstance(recipe, Playing) and recipe.collect.elsewhere:
+        return played_elsewhere(recipe, protocol)
     return make_under(protocol, getattr(recipe, "num_envs", len(games_of(recipe.env))))
 
 

@@ -1,0 +1,79 @@
+"""Environments of a run that are played outside of its process: by processes of this machine, or on Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from catzoo.agents.collecting.collector_pool import PlayedElsewhere
+from catzoo.agents.collecting.players import LostPlayerError, Player, Share
+from catzoo.hparams import RecipeError
+from catzoo.zoo.environments.making import make_under
+from catzoo.zoo.environments.names import games_of
+from catzoo.zoo.environments.protocols import Protocol
+
+
+def played_elsewhere(recipe: Any, protocol: Protocol) -> PlayedElsewhere:
+    """The recipe's environments, shared out to its collectors.
+
+    Args:
+        recipe: of an agent that plays.
+        protocol: the environment's, as it is trained on.
+
+    Raises:
+        RecipeError: environments that cannot be shared evenly, or no Ray.
+    """
+    workers, games = recipe.collect.number, len(games_of(recipe.env))
+    if recipe.num_envs % (workers * games):
+        each = f", each with all {games} games" if games > 1 else ""
+        raise RecipeError(f"num_envs={recipe.num_envs} cannot be shared evenly by {workers} collectors{each}")
+    where = {} if isinstance(recipe.collect.workers, int) else on_ray()
+    return PlayedElsewhere(
+        make_under(protocol, games), recipe.num_envs, workers, partial(make_under, protocol), **where
+    )
+
+
+def on_ray() -> dict[str, Any]:
+    """How players are started on Ray, and weights taken to them; starts one here, if none is joined."""
+    try:
+        import ray
+    except ImportError:
+        raise RecipeError("collect.workers=ray:N: Ray is not installed: pip install 'catzoo[ray]'") from None
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False, include_dashboard=False, logging_level="error")
+
+    def put(weights: Sequence[Tensor]) -> Any:
+        return ray.put([tensor.clone() for tensor in weights])
+
+    return {"start": RayPlayer, "put": put}
+
+
+class RayPlayer:
+    """A player as an actor on Ray; arguments as `Player`. See `agents.collecting.players.Asked`."""
+
+    def __init__(self, share: Share) -> None:
+        import ray
+
+        self.ray = ray
+        self.actor = ray.remote(num_cpus=1, max_restarts=0)(Player).remote(share)
+        self.reference: Any = None
+
+    def ask(self, what: str, *arguments: Any) -> None:
+        """Has something done."""
+        self.reference = getattr(self.actor, what).remote(*arguments)
+
+    def answer(self) -> Any:
+        """What came of it."""
+        try:
+            return self.ray.get(self.reference)
+        except self.ray.exceptions.RayActorError as error:
+            raise LostPlayerError(f"a collector has ended: {str(error).splitlines()[0]}") from None
+        except self.ray.exceptions.RayTaskError as error:
+            raise error.cause if isinstance(error.cause, Exception) else error from None
+
+    def close(self) -> None:
+        """Ends it."""
+        self.ray.kill(self.actor)
