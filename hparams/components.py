@@ -211,7 +211,15 @@ class ComputeConfig:
     cuda_graph: bool = False
     """Replays the update as one CUDA graph (GPU only)."""
     threads: int = bounded(0, at_least=0, at_most=4096)
-    """Threads that torch may use on the CPU; 0: torch's own choice."""
+    """Threads that torch may use on the CPU; 0: torch's own choice. On a cluster also cores; 0: one."""
+    gpus: float | None = bounded(None, at_least=0, at_most=1024)
+    """GPUs that a run asks a cluster for, or 0.25 of one; null: one for cuda, for auto if there is any."""
+    memory: float | None = bounded(None, above=0, at_most=1e6)
+    """GB of main memory that a run asks a cluster for; null: it does not ask."""
+
+    def __post_init__(self) -> None:
+        if self.gpus is not None and self.gpus > 1 and self.gpus != int(self.gpus):
+            raise RecipeError(f"compute.gpus={self.gpus:g}: must be a share of one GPU, or a whole number")
 
 
 @dataclass(frozen=True, kw_only=True)

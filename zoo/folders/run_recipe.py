@@ -16,6 +16,8 @@ MAY_DIFFER = (
     "log_every",
     "compute.device",
     "compute.threads",
+    "compute.gpus",
+    "compute.memory",
     "compute.precision",
     "compute.overlap",
 )
@@ -29,6 +31,8 @@ INCIDENTAL = (
     "record",
     "compute.device",
     "compute.threads",
+    "compute.gpus",
+    "compute.memory",
 )
 """Keys that do not make another experiment: its result at so many steps is the same with any of them."""
 

@@ -39,10 +39,15 @@ def _end_with(descriptor: int) -> None:
     os._exit(1)
 
 
+def hear_ctrl_c() -> None:
+    """Has SIGINT interrupt this process: a shell may have told it to ignore that, and Ray blocks it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def work_on(do: Callable[..., object], command: str) -> int:
     """Does the job that it takes; returns the exit status that `catzoo COMMAND` would, or `NO_ROOM`."""
-    # A shell may have told the parent's children to ignore it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    hear_ctrl_c()
     job = take_job()
     return exit_status(lambda: status_of(lambda: do(**job)), command)
 
@@ -51,7 +56,7 @@ def main() -> int:
     """Trains, or checks; returns the exit status that `catzoo train` would."""
     if sys.argv[1:] != ["check"]:
         return work_on(_train, "train")
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    hear_ctrl_c()
     return exit_status(lambda: _check(json.loads(sys.stdin.readline())), "train")
 
 
