@@ -34,8 +34,8 @@ def joined(address: str) -> Iterator[None]:
 
     Args:
         address: `host:port` of its head node, `ray://host:port` of its server for clients, or `auto`: the one
-            that runs on this machine (or that RAY_ADDRESS names), else one that is started here and ends with
-            the block. A process that is connected already stays with its own.
+            that RAY_ADDRESS names, else the last that `ray start` started here, else one that is started now
+            and ends with the block. A process that is connected already stays with its own.
 
     Raises:
         RecipeError: Ray is not installed, does not answer there, or is of another version.
@@ -67,19 +67,39 @@ def joined(address: str) -> Iterator[None]:
 
 def _connect(ray: Any, address: str) -> None:
     quiet = {"logging_level": logging.CRITICAL, "log_to_driver": False}
-    named = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
-    if named and named not in ("auto", "local"):
-        _answers(named)
+    named = _running(address)
     try:
-        try:
-            ray.init(address, **quiet)
-        except ConnectionError:
-            if named:
-                raise
+        if named is not None:
+            ray.init(named, **quiet)
+        else:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody asked for reports to Ray's makers
             ray.init("local", include_dashboard=False, **quiet)
     except (ConnectionError, ValueError, RuntimeError, AssertionError) as error:
+        ray.shutdown()  # of what was begun
         raise RecipeError(f"--cluster {address}: {_said(error)}") from None
+
+
+def _running(address: str) -> str | None:
+    """Where Ray answers; None: nowhere, and one is to be started.
+
+    Ray's own `auto` is not asked: it joins any Ray of this machine, which may be another command's and end
+    with it, and with 2.60 no actor of a process that joined so ever ran.
+    """
+    if address != "auto":
+        _answers(address)
+        return address
+    if named := os.environ.get("RAY_ADDRESS", ""):
+        _answers(named)
+        return named
+    from ray._private.services import find_bootstrap_address
+
+    started: str | None = find_bootstrap_address(None)  # what `ray start` wrote
+    try:
+        if started:
+            _answers(started)
+    except RecipeError:  # it ended since
+        return None
+    return started or None
 
 
 def _answers(address: str) -> None:

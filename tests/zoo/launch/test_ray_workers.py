@@ -1,5 +1,6 @@
 """Jobs on a Ray cluster of two nodes: done, lost and done again, interrupted, brought back, refused."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from catzoo.hparams import RecipeError
 from catzoo.zoo.launch import job_loop, ray_cluster, ray_workers
@@ -55,6 +58,7 @@ except KeyboardInterrupt:
 @pytest.fixture(scope="module")
 def cluster():
     """Two nodes of a core each on this machine, whose processes find the tests' modules."""
+    import ray
     from ray.cluster_utils import Cluster
 
     with (
@@ -71,6 +75,7 @@ def cluster():
         )
         made.add_node(num_cpus=1)
         yield made
+        ray.shutdown()
         made.shutdown()
 
 
@@ -100,30 +105,40 @@ def run(cluster, told, *, bring_back=False, workers=None, **more):
     return told.said
 
 
+def read(file):
+    return file.read_text() if file.exists() else ""
+
+
 def pids(log):
     return [int(line.split()[5]) for line in log.read_text().splitlines() if line.startswith("goes on")]
 
 
 def test_runs_on_a_cluster_are_those_of_processes_bit_for_bit(cluster, tmp_path, monkeypatch):
-    asked = {"agent": "dqn", "envs": "CartPole-v1", "losses": "mse", "steps": 400, "seeds": 2}
-    made = {}
-    with jobs_here():
-        train_many(**asked, run_dir=tmp_path / "here", overrides=[*TINY, "compute.threads=1"], progress=None)
+    asked = {"agent": "dqn", "envs": "CartPole-v1", "losses": "mse", "steps": 400, "progress": None}
     monkeypatch.chdir(tmp_path)
-    train_many(**asked, run_dir="there", overrides=TINY, cluster=cluster.address, progress=None)
     monkeypatch.setattr("catzoo.zoo.launch.train_many.check_jobs", lambda *_: None)
-    more = {"cluster": cluster.address, "bring_back": True, "workers": 2}
-    train_many(**asked, run_dir="back", overrides=TINY, progress=None, **more)
-    for name in ("here", "there", "back"):
-        runs = sorted((tmp_path / name).glob("dqn-*"))
-        made[name] = [
-            (run / file).read_bytes() for run in runs for file in ("weights.safetensors", "episodes.csv")
-        ]
-        assert [(run / "result.json").exists() for run in runs] == [True, True]
-    assert made["here"] == made["there"] == made["back"]
-    logs = sorted((tmp_path / "back" / "logs").iterdir())
-    assert [log.read_text().count("--- ") for log in logs] == [1, 1]
-    assert {path.name for path in (tmp_path / "back").iterdir()} == {run.name for run in runs} | {"logs"}
+    with jobs_here():
+        train_many(**asked, run_dir="here", overrides=[*TINY, "compute.threads=1"])
+    train_many(**asked, run_dir="there", overrides=TINY, cluster=cluster.address)
+    train_many(**asked, run_dir="back", overrides=TINY, cluster="auto", bring_back=True)
+    runs = [tmp_path / name / "dqn-CartPole-v1-mse-s0" for name in ("here", "there", "back")]
+    made = [[(run / file).read_bytes() for file in ("episodes.csv", "recipe.yaml")] for run in runs]
+    assert made[0] == made[1] == made[2]
+    first, *others = (load_file(run / "weights.safetensors") for run in runs)
+    assert all(torch.equal(other[key], value) for key, value in first.items() for other in others)
+    assert [json.loads((run / "result.json").read_text())["steps"] for run in runs] == [403] * 3
+    (log,) = (tmp_path / "back" / "logs").iterdir()
+    assert log.read_text().count("--- ") == 1
+    assert len(list((tmp_path / "back").iterdir())) == 2
+
+
+def test_what_cannot_be_trained_is_found_on_the_cluster(cluster, tmp_path):
+    with pytest.raises(RecipeError, match=r"^CartPole-v1: network\.experts=2 does not fit[^\n]*$"):
+        train_many(
+            "dqn", "CartPole-v1", run_dir=tmp_path / "runs", overrides=["network.experts=2"],
+            cluster=cluster.address,
+        )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_node_that_dies_loses_no_job_and_doubles_none(cluster, tmp_path):
@@ -176,7 +191,7 @@ def test_a_signal_lets_jobs_save_wherever_they_are(cluster, tmp_path):
     told = Told(tmp_path, a=COUNTING, b=COUNTING, c="")
 
     def stop(job):
-        if all((tmp_path / name / "rows").exists() for name in "ab"):
+        if all("1" in read(tmp_path / name / "rows") for name in "ab"):
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(Stopped):
