@@ -126,7 +126,7 @@ def test_runs_on_a_cluster_are_those_of_processes_bit_for_bit(cluster, tmp_path,
     assert made[0] == made[1] == made[2]
     first, *others = (load_file(run / "weights.safetensors") for run in runs)
     assert all(torch.equal(other[key], value) for key, value in first.items() for other in others)
-    assert [json.loads((run / "result.json").read_text())["steps"] for run in runs] == [403] * 3
+    assert [json.loads((run / "result.json").read_text())["steps"] for run in runs] == [400] * 3
     (log,) = (tmp_path / "back" / "logs").iterdir()
     assert log.read_text().count("--- ") == 1
     assert len(list((tmp_path / "back").iterdir())) == 2
