@@ -214,7 +214,7 @@ class ComputeConfig:
     """Threads that torch may use on the CPU; 0: torch's own choice. Of many learners each one's; on a
     cluster also cores, and 0: one."""
     devices: int = bounded(1, at_least=1, at_most=4096)
-    """Learners, a process and a device each: they share batch_size, num_envs and replay.capacity."""
+    """Learners, a process and a device each: they share the batch, the environments and the replay."""
     launcher: Literal["own", "torchrun", "slurm"] = "own"
     """Who starts the processes of many learners: catzoo, on this machine, or one of these."""
     gpus: float | None = bounded(None, at_least=0, at_most=1024)
