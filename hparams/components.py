@@ -212,11 +212,20 @@ class ComputeConfig:
     cuda_graph: bool = False
     """Replays the update as one CUDA graph (GPU only)."""
     threads: int = bounded(0, at_least=0, at_most=4096)
-    """Threads that torch may use on the CPU; 0: torch's own choice. Of many learners, each one's."""
+    """Threads that torch may use on the CPU; 0: torch's own choice. Of many learners each one's; on a
+    cluster also cores, and 0: one."""
     devices: int = bounded(1, at_least=1, at_most=4096)
-    """Learners, a process and a device each: they share batch_size, num_envs and replay.capacity."""
+    """Learners, a process and a device each: they share the batch, the environments and the replay."""
     launcher: Literal["own", "torchrun", "slurm"] = "own"
     """Who starts the processes of many learners: catzoo, on this machine, or one of these."""
+    gpus: float | None = bounded(None, at_least=0, at_most=1024)
+    """GPUs that a run asks a cluster for, or 0.25 of one; null: one for cuda, for auto if there is any."""
+    memory: float | None = bounded(None, above=0, at_most=1e6)
+    """GB of main memory that a run asks a cluster for; null: it does not ask."""
+
+    def __post_init__(self) -> None:
+        if self.gpus is not None and self.gpus > 1 and self.gpus != int(self.gpus):
+            raise RecipeError(f"compute.gpus={self.gpus:g}: must be a share of one GPU, or a whole number")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,10 @@
 """Jobs of many runs, each done to its end in this process when it is started: no process, the same runs."""
 
-import json
-import subprocess
 from contextlib import contextmanager, redirect_stdout
-from types import SimpleNamespace
 
 import pytest
 
-from catzoo.zoo.launch import job_loop, train_many, worker
+from catzoo.zoo.launch import processes, worker
 from catzoo.zoo.launch.jobs import Ending
 from catzoo.zoo.training.train import train
 
@@ -29,24 +26,22 @@ class Done:
 
 
 def start_here(job, threads, workers):
-    """In the place of `job_loop.start`; an error of the run is raised."""
+    """In the place of `processes.start`; an error of the run is raised."""
     with job.log.open("a", encoding="utf-8") as log, redirect_stdout(log):
         train(**job.words(threads))
     return Done(job)
 
 
-def run_check_here(command, *, input, **options):
-    """In the place of the process that checks what can be trained."""
-    assert command[-1] == "check"
-    worker._check(json.loads(input))
-    return subprocess.CompletedProcess(command, 0, stdout="", stderr="")
+def check_here(words, threads, workers):
+    """In the place of `processes.check`; an error is raised."""
+    worker._check(list(words))
 
 
 @contextmanager
 def checks_here():
     """What can be trained is checked in this process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_many, "subprocess", SimpleNamespace(run=run_check_here))
+        patch.setattr(processes, "check", check_here)
         yield
 
 
@@ -54,5 +49,5 @@ def checks_here():
 def jobs_here():
     """So are runs trained."""
     with checks_here(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job_loop, "start", start_here)
+        patch.setattr(processes, "start", start_here)
         yield

@@ -83,6 +83,21 @@ def command_of(module: str) -> ModuleType:
     return import_module(f"catzoo.zoo.cli.{module}")
 
 
+def add_cluster(parser: argparse.ArgumentParser, what: str) -> None:
+    """The words of a command that can have its work done on a cluster."""
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help=f"{what} on a Ray cluster: 10.0.0.1:6379, ray://host:10001, or auto (the one of this machine); "
+        "see docs/scale.md",
+    )
+    parser.add_argument(
+        "--bring-back",
+        action="store_true",
+        help="with --cluster: nodes share no folder; each works in its own, and sends it when a job ends",
+    )
+
+
 def path(text: str) -> Path:
     """A file or a folder, see `path_of`."""
     try:

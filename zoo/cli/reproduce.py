@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from catzoo.zoo.cli.parser import path, positive
+from catzoo.zoo.cli.parser import add_cluster, path, positive
 
 EXAMPLES = """\
   catzoo list --studies                          the claims, and what each study does
@@ -12,6 +12,7 @@ EXAMPLES = """\
   catzoo reproduce reward-noise --workers 2      small budget: minutes
   catzoo reproduce sigma-bins --budget full --seeds 5 --workers 8
   catzoo reproduce sigma-bins --budget full env=MinAtar/Asterix --out sigma-bins-asterix
+  catzoo reproduce sigma-bins --budget full --cluster 10.0.0.1:6379
   catzoo reproduce plasticity data=fashion-mnist images=10000
 the same command goes on with the study
 """
@@ -27,7 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tiny (it runs), small (default: minutes), full (hours)",
     )
     parser.add_argument("--seeds", metavar="N", type=positive, help="default: the budget's own")
-    parser.add_argument("--workers", metavar="N", type=positive, default=1, help="tasks at a time; default 1")
+    parser.add_argument(
+        "--workers", metavar="N", type=positive, help="tasks at a time; default 1, on a cluster its room"
+    )
+    add_cluster(parser, "tasks")
     parser.add_argument("--out", metavar="DIR", type=path, help="default reproduced/STUDY-BUDGET")
     parser.add_argument(
         "overrides",

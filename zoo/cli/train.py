@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from catzoo.hparams import VALUE_LOSSES, RecipeError
-from catzoo.zoo.cli.parser import path, positive, whole
+from catzoo.zoo.cli.parser import add_cluster, path, positive, whole
 from catzoo.zoo.environments.names import SETS, is_list
 
 EXAMPLES = f"""\
@@ -18,8 +18,14 @@ many runs, each in a folder of its own; finished ones are skipped:
   catzoo train dqn --env "ALE/*" --seeds 3 --workers 4
   catzoo train dqn --env atari-5 --loss hl_gauss,mse --seeds 3 --workers 2 --steps 100k
   catzoo train dqn --env CartPole-v1,Acrobot-v1 --run-dir runs/classic
+the same on a Ray cluster, four runs to a GPU:
+  catzoo train dqn --env "ALE/*" --seeds 3 --cluster 10.0.0.1:6379 compute.gpus=0.25
 sets: {", ".join(SETS)}
 """
+
+
+SPREAD = ("workers", "cluster", "bring_back")
+"""Words that make it a command of many runs."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,8 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers",
         metavar="N",
         type=positive,
-        help="runs at a time, each in a process with its share of the cores; default 1",
+        help="runs at a time, each in a process with its share of the cores; default 1, on a cluster all",
     )
+    add_cluster(parser, "runs")
     parser.add_argument(
         "--run-dir",
         metavar="DIR",
@@ -72,13 +79,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     _settle_agent(arguments)
     settings = vars(arguments)
-    seeds, workers = settings.pop("seeds"), settings.pop("workers")
-    if seeds or workers or is_list(arguments.env or "") or "," in (arguments.loss or ""):
+    seeds, spread = settings.pop("seeds"), {key: settings.pop(key) for key in SPREAD}
+    if seeds or any(spread.values()) or is_list(arguments.env or "") or "," in (arguments.loss or ""):
         with waiting("loading"):
             from catzoo.zoo.launch.train_many import train_many
 
         envs, losses = settings.pop("env"), settings.pop("loss")
-        outcomes = train_many(envs=envs, losses=losses, seeds=seeds or 1, workers=workers or 1, **settings)
+        outcomes = train_many(envs=envs, losses=losses, seeds=seeds or 1, **spread, **settings)
         return int(any("error" in outcome for outcome in outcomes))
     with waiting("loading"):
         from catzoo.zoo.reporting.result_table import print_result

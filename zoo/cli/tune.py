@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from catzoo.zoo.cli.parser import natural, path, positive
+from catzoo.zoo.cli.parser import add_cluster, natural, path, positive
 
 EXAMPLES = """\
   catzoo tune dqn --env CartPole-v1 --loss hl_gauss --trials 20 --seeds 3 --workers 2
@@ -12,6 +12,8 @@ EXAMPLES = """\
   catzoo tune pqn --env minatar-5 --steps 100k --aggregate iqm --space my_space.yaml
 on several machines at once:
   catzoo tune dqn --env ALE/Pong-v5 --storage postgresql+psycopg://me@host/studies
+on a Ray cluster, with one command:
+  catzoo tune dqn --env ALE/Pong-v5 --cluster 10.0.0.1:6379 compute.gpus=0.25
 the same command goes on with the study; then:
   catzoo train --from studies/dqn-CartPole-v1-hl_gauss/best.yaml --seed 7
   catzoo train --from studies/dqn-CartPole-v1-hl_gauss:0        trial 0: the recipe as it is
@@ -35,8 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", metavar="N", type=positive, default=3, help="runs of a trial; default 3")
     parser.add_argument("--seed", metavar="N", type=natural, default=0, help="the first of them; default 0")
     parser.add_argument(
-        "--workers", metavar="N", type=positive, default=1, help="trials at a time; default 1"
+        "--workers", metavar="N", type=positive, help="trials at a time; default 1, on a cluster its room"
     )
+    add_cluster(parser, "runs")
     parser.add_argument(
         "--space", metavar="NAME|FILE", help="fair (default), bins, grid, support, wide, or a YAML file"
     )

@@ -17,6 +17,8 @@ MAY_DIFFER = (
     "compute.device",  # and devices
     "compute.launcher",
     "compute.threads",
+    "compute.gpus",
+    "compute.memory",
     "compute.precision",
     "compute.overlap",
 )
@@ -31,6 +33,8 @@ INCIDENTAL = (
     "compute.device",  # and devices
     "compute.launcher",
     "compute.threads",
+    "compute.gpus",
+    "compute.memory",
 )
 """Keys that do not make another experiment: its result at so many steps is the same with any of them."""
 

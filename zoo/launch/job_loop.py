@@ -1,6 +1,6 @@
 """The one loop that does jobs, so many at a time: starts them, looks at them, starts again what crashed.
 
-Of what does a job it knows `start` and the methods of a `Worker`, no more.
+Of what does a job it knows the methods of a `Backend` and of what that starts, no more.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+from catzoo.zoo.launch.backends import AtWork, Backend
 from catzoo.zoo.launch.jobs import AnyWork, Ending
-from catzoo.zoo.launch.processes import Worker, start, threads_each
 from catzoo.zoo.system.signals import stops_raise
 
 POLL = 0.1
@@ -28,7 +27,7 @@ RESTARTS = 2
 
 def run_jobs(
     jobs: Iterator[AnyWork | None],
-    workers: int,
+    backend: Backend,
     *,
     begin: Callable[[AnyWork, bool], None] = lambda *_: None,
     look: Callable[[AnyWork], bool | None] = lambda *_: None,
@@ -40,7 +39,7 @@ def run_jobs(
     Args:
         jobs: asked for one when a worker is free, so that they may be decided on late; None: there is none
             before another has ended.
-        workers: how many jobs at a time; the cores are shared out among them.
+        backend: does them, so many at a time as it has places.
         begin: hears of a job before it starts, and whether it does so again, after a crash.
         look: looks how far a job is, every `LOOK` seconds; true: it is to be ended, as nobody wants it.
         end: hears how a job ended, and whether it will be started again.
@@ -49,16 +48,15 @@ def run_jobs(
     Raises:
         KeyboardInterrupt: after the workers have saved and ended; so is what the callbacks raise.
     """
-    threads = threads_each(workers)
     again: list[AnyWork] = []
     attempts: Counter[Path] = Counter()
     with crew_of_workers() as crew:
         while True:
-            while len(crew) < workers and (job := again.pop() if again else next(jobs, None)):
+            while len(crew) < backend.places() and (job := again.pop() if again else next(jobs, None)):
                 attempts[job.log] += 1
                 begin(job, attempts[job.log] > 1)
                 try:
-                    crew.append(start(job, threads, workers))
+                    crew.append(backend.start(job))
                 except OSError as error:  # such as a full disk
                     if refused is None:
                         raise
@@ -74,9 +72,9 @@ def run_jobs(
 
 
 @contextlib.contextmanager
-def crew_of_workers() -> Iterator[list[Worker[Any]]]:
+def crew_of_workers() -> Iterator[list[AtWork]]:
     """A list of workers; none of them outlives the block. An error that ends it lets them save first."""
-    crew: list[Worker[Any]] = []
+    crew: list[AtWork] = []
     with stops_raise():
         try:
             yield crew
@@ -90,12 +88,11 @@ def crew_of_workers() -> Iterator[list[Worker[Any]]]:
         finally:
             for worker in crew:
                 worker.kill()
+            for worker in crew:
                 worker.wait()
 
 
-def wait_for(
-    crew: Sequence[Worker[AnyWork]], look: Callable[[AnyWork], bool | None]
-) -> list[tuple[Worker[AnyWork], Ending]]:
+def wait_for(crew: Sequence[AtWork], look: Callable[[AnyWork], bool | None]) -> list[tuple[AtWork, Ending]]:
     """Waits until some workers have ended, and returns them; looks at each of the others meanwhile."""
     looked = 0.0
     while True:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.zoo.folders.run_folder import Run
@@ -14,6 +16,18 @@ from catzoo.zoo.folders.run_folder import Run
 PYTHON = [sys.executable, "-P", "-m"]
 """-P: the working directory is for the user's packages, and hides none of the library's."""
 COMMAND = [*PYTHON, "catzoo.zoo.launch.worker"]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a job asks a cluster for, and has for itself."""
+
+    cpus: int = 1
+    """Cores, and as many threads."""
+    gpus: float | None = 0.0
+    """Shares of one, or whole ones; None: one if a node has any."""
+    memory: float = 0.0
+    """GB."""
 
 
 class Work(Protocol):
@@ -35,6 +49,29 @@ class Work(Protocol):
 
     def has_result(self) -> bool:
         """Whether it is done."""
+
+    @property
+    def needs(self) -> Needs:
+        """What it asks a cluster for."""
+
+    @property
+    def root(self) -> Path:
+        """The folder below which all is that it reads or writes of its own."""
+
+    @property
+    def makes(self) -> Path:
+        """The folder there that it makes, and no other job writes to."""
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """Folders there, of those that exist, that it goes on from."""
+
+    @property
+    def holds(self) -> Path:
+        """The folder that its process holds while it writes there, see `held_path`."""
+
+    def moved(self, root: Path) -> Self:
+        """The same job below another folder."""
 
 
 AnyWork = TypeVar("AnyWork", bound=Work)
@@ -84,3 +121,40 @@ class Job:
             return "interval_95" in (self.run.result() or {})
         except RecipeError:
             return False
+
+    @property
+    def needs(self) -> Needs:
+        """See `Work`."""
+        asked, device = self.recipe.compute, self.recipe.compute.device
+        gpus: float | None = asked.gpus
+        if gpus is None and device != "auto":
+            gpus = float(device.startswith("cuda"))
+        return Needs(max(asked.threads, 1), gpus, asked.memory or 0.0)
+
+    @property
+    def root(self) -> Path:
+        """See `Work`."""
+        return self.run.folder.parent
+
+    @property
+    def makes(self) -> Path:
+        """See `Work`."""
+        return self.run.folder
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """See `Work`."""
+        return (self.makes,)
+
+    @property
+    def holds(self) -> Path:
+        """See `Work`."""
+        return self.makes
+
+    def moved(self, root: Path) -> Job:
+        """See `Work`."""
+        run = Run(root / self.makes.name)
+        arguments = {**self.arguments, "run_dir": str(run.path)}
+        return dataclasses.replace(
+            self, run=run, log=root / self.log.parent.name / self.log.name, arguments=arguments
+        )

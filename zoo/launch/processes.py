@@ -1,4 +1,4 @@
-"""A job in a process of its own: started, looked at, interrupted, killed."""
+"""The backend of this machine: a job in a process of its own, started, looked at, interrupted, killed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import math
 import os
 import signal
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic
+from typing import Any, Generic
 
-from catzoo.zoo.launch.jobs import AnyWork, Ending
+from catzoo.zoo.launch.jobs import COMMAND, AnyWork, Ending, Needs
 from catzoo.zoo.system.exit_status import NO_ROOM, last_words
 from catzoo.zoo.system.machine import WORKERS, usable_cores
 
@@ -20,6 +21,29 @@ TAIL = 65_536
 """Bytes at a log's end that are searched for what went wrong."""
 PATIENCE = 600.0
 """Seconds without processor time after which a worker hangs: on a lock, or an environment that waits."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """A process for each job, so many at a time; the cores are shared out among them. See `Backend`."""
+
+    workers: int
+
+    def places(self) -> int:
+        """See `Backend`."""
+        return self.workers
+
+    def limited(self, jobs: int) -> Processes:
+        """See `Backend`."""
+        return Processes(min(self.workers, jobs))
+
+    def start(self, job: AnyWork) -> Worker[AnyWork]:
+        """See `Backend`."""
+        return start(job, threads_each(self.workers), self.workers)
+
+    def check(self, words: Sequence[Mapping[str, Any]], needs: Needs) -> str | None:
+        """See `Backend`."""
+        return check(words, threads_each(self.workers), self.workers)
 
 
 @dataclass
@@ -129,6 +153,22 @@ def start(job: AnyWork, threads: int, workers: int) -> Worker[AnyWork]:
         process.stdin.write(json.dumps(job.words(threads)).encode() + b"\n")
         process.stdin.flush()  # and left open: its end is the parent's
     return Worker(job, process, start)
+
+
+def check(words: Sequence[Mapping[str, Any]], threads: int, workers: int) -> str | None:
+    """Builds runs in a process, see `worker`; why one cannot be built, None if all can."""
+    done = subprocess.run(
+        [*COMMAND, "check"],
+        input=json.dumps(words) + "\n",
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        env=environment(threads, workers),
+        check=False,
+    )
+    if not done.returncode:
+        return None
+    return last_words(done.stderr) or f"a check ended with status {done.returncode}"
 
 
 def processor_seconds(pid: int) -> float | None:

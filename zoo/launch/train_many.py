@@ -1,4 +1,5 @@
-"""`train_many`: a list of games, losses and seeds, each run in a worker process and a folder of its own.
+"""`train_many`: a list of games, losses and seeds, each run in a worker process and a folder of its own, here
+or on a cluster.
 
 Nothing is kept about the whole: what is done is what the run folders say, so the same command goes on after
 any interruption. Seeds are outermost, so that an interrupted benchmark has whole first seeds.
@@ -7,9 +8,7 @@ any interruption. Seeds are outermost, so that an interrupted benchmark has whol
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,13 @@ from catzoo.zoo.catalogue.recipe_files import find_recipe, know_losses, recipe_s
 from catzoo.zoo.environments.selection import expand
 from catzoo.zoo.folders.recipe_sources import Source, Sourced, recipes_from
 from catzoo.zoo.folders.run_folder import Run, default_folder, finished_result
+from catzoo.zoo.launch.backends import Backend, opened
 from catzoo.zoo.launch.job_loop import run_jobs
-from catzoo.zoo.launch.jobs import COMMAND, Ending, Job
-from catzoo.zoo.launch.processes import environment, threads_each
+from catzoo.zoo.launch.jobs import Ending, Job, Needs
 from catzoo.zoo.launch.progress_board import Board
 from catzoo.zoo.reporting.scores import print_scores
 from catzoo.zoo.system.console import say, waiting
 from catzoo.zoo.system.digits import with_interval
-from catzoo.zoo.system.exit_status import last_words
 from catzoo.zoo.system.signals import stops_raise
 from catzoo.zoo.training.loop import check_wandb
 from catzoo.zoo.training.train import said_of
@@ -45,7 +43,9 @@ def train_many(
     steps: int | None = None,
     seeds: int = 1,
     seed: int | None = None,
-    workers: int = 1,
+    workers: int | None = None,
+    cluster: str | None = None,
+    bring_back: bool = False,
     run_dir: Typed | None = None,
     overrides: Overrides = (),
     wandb: str | None = None,
@@ -67,7 +67,12 @@ def train_many(
         steps: agent steps of each run; the recipe's own by default.
         seeds: how many.
         seed: the first of them; 0 by default.
-        workers: runs at a time; the processor's cores are shared out among them.
+        workers: runs at a time; the processor's cores are shared out among them. 1 by default, on a cluster
+            as many as it has room for.
+        cluster: a Ray cluster that runs them, `10.0.0.1:6379` or `ray://host:10001`; `auto`: the one that
+            runs here, or else one that is started here for this call. See docs/scale.md.
+        bring_back: runs on the cluster work in folders of their nodes, and are brought back when they end;
+            without it `run_dir` is to be on a file system that all nodes share.
         run_dir: the folder that the run folders are in; `runs` by default.
         overrides: `key=value` strings or nested mappings over the recipes.
         wandb: a Weights & Biases project to log to as well.
@@ -82,7 +87,7 @@ def train_many(
         KeyboardInterrupt: after the workers have ended.
     """
     for name, count in (("seeds", seeds), ("workers", workers)):
-        if count < 1:
+        if count is not None and count < 1:
             raise RecipeError(f"{name}={count}: must be at least 1")
     check_wandb(wandb)
     overrides = plain_overrides(overrides)
@@ -96,9 +101,10 @@ def train_many(
     said = {"overrides": overrides, "wandb": wandb, "source": None if source is None else os.fspath(source)}
     jobs = [_job(one, parent, said) for one in recipes]
     todo = _unfinished(jobs, parent)
-    check_jobs(todo, workers, progress)
-    _make_logs(parent, todo)
-    failures = train_jobs(jobs, todo, workers, progress)
+    with opened(workers, cluster, todo, bring_back=bring_back, tell=progress) as backend:
+        check_jobs(todo, backend, progress)
+        _make_logs(parent, todo)
+        failures = train_jobs(jobs, todo, backend, progress)
     if progress is not None:
         _report(jobs, failures, progress)
     return [_outcome(job, failures.get(job.run.path)) for job in jobs]
@@ -193,34 +199,28 @@ def _unfinished(jobs: Sequence[Job], parent: Path) -> list[Job]:
     return [job for job in jobs if finished_result(job.run, job.recipe) is None]
 
 
-def check_jobs(jobs: Sequence[Job], workers: int, tell: Callable[[str], None] | None) -> None:
-    """Builds the first run of each family in a worker, so that what cannot work is refused now, and once.
+def check_jobs(jobs: Sequence[Job], backend: Backend, tell: Callable[[str], None] | None) -> None:
+    """Builds the first run of each family where it would be trained: what cannot work is refused, and once.
 
     Games of one family take the same options and have the same kinds of spaces. A bar is shown if `tell` is.
     """
     from catzoo.zoo.environments.protocols import protocol_of
 
-    first: dict[tuple[str, str], Job] = {}
+    first: dict[tuple[str, str, Needs], Job] = {}
     for job in jobs:
         env, protocol = job.recipe.env, protocol_of(job.recipe.env, job.recipe.env_options).name
         family = protocol if protocol.startswith(("atari", "minatar")) else env
-        first.setdefault((family, job.recipe.value_loss.name), job)
+        first.setdefault((family, job.recipe.value_loss.name, job.needs), job)
     if not first:
         return
-    words = [{**job.arguments, "wandb": None} for job in first.values()]
-    workers = min(workers, len(jobs))
+    words: dict[Needs, list[dict[str, Any]]] = {}
+    for (_, _, needs), job in first.items():
+        words.setdefault(needs, []).append({**job.arguments, "wandb": None})
+    backend = backend.limited(len(jobs))
     with stops_raise(), waiting("checking what can be trained", shown=tell is not None):
-        done = subprocess.run(
-            [*COMMAND, "check"],
-            input=json.dumps(words) + "\n",
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            env=environment(threads_each(workers), workers),
-            check=False,
-        )
-    if done.returncode:
-        raise RecipeError(last_words(done.stderr) or f"a check ended with status {done.returncode}")
+        for needs, some in words.items():
+            if problem := backend.check(some, needs):
+                raise RecipeError(problem)
 
 
 def _make_logs(parent: Path, todo: Sequence[Job]) -> None:
@@ -232,7 +232,7 @@ def _make_logs(parent: Path, todo: Sequence[Job]) -> None:
 
 
 def train_jobs(
-    jobs: Sequence[Job], todo: Sequence[Job], workers: int, tell: Callable[[str], None] | None
+    jobs: Sequence[Job], todo: Sequence[Job], backend: Backend, tell: Callable[[str], None] | None
 ) -> dict[Path, str]:
     """Trains what is to do; returns why the runs that failed did, by folder."""
     done = len(jobs) - len(todo)
@@ -252,9 +252,8 @@ def train_jobs(
         def refused(job: Job, error: OSError) -> None:  # this run's trouble, not the others'
             end(job, Ending(f"cannot be started: {error}"), False)
 
-        run_jobs(
-            iter(todo), min(workers, len(todo)), begin=board.begin, look=board.look, end=end, refused=refused
-        )
+        some = backend.limited(len(todo))
+        run_jobs(iter(todo), some, begin=board.begin, look=board.look, end=end, refused=refused)
     return failures
 
 

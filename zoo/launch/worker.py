@@ -8,19 +8,18 @@ parent did, this process has nothing to live for.
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from typing import Any
 
 from catzoo.zoo.system.exit_status import exit_status
-from catzoo.zoo.system.job_of_parent import work_on
+from catzoo.zoo.system.job_of_parent import hear_ctrl_c, work_on
 
 
 def main() -> int:
     """Trains, or checks; returns the exit status that `catzoo train` would."""
     if sys.argv[1:] != ["check"]:
         return work_on(_train, "train")
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    hear_ctrl_c()
     return exit_status(lambda: _check(json.loads(sys.stdin.readline())), "train")
 
 

@@ -13,9 +13,10 @@ from typing import Any
 from catzoo.hparams import VALUE_LOSSES, RecipeError, build, parse_override
 from catzoo.hparams.json_text import to_json
 from catzoo.hparams.schema import check_name
+from catzoo.zoo.launch.backends import opened
 from catzoo.zoo.studies.results_folder import ResultsFolder, save_rows
 from catzoo.zoo.studies.study import Row, Study, Verdict, find_study
-from catzoo.zoo.studies.task_runner import GOES_ON, run_tasks
+from catzoo.zoo.studies.task_runner import GOES_ON, TaskJob, run_tasks, unfinished
 from catzoo.zoo.system.atomic_files import write_atomically
 from catzoo.zoo.system.console import say, waiting
 from catzoo.zoo.system.disk_space import no_room_told
@@ -30,7 +31,9 @@ def reproduce(
     budget: str = "small",
     seeds: int | None = None,
     overrides: Sequence[str] = (),
-    workers: int = 1,
+    workers: int | None = None,
+    cluster: str | None = None,
+    bring_back: bool = False,
     out: str | os.PathLike[str] | None = None,
     progress: Callable[[str], None] | None = say,
 ) -> dict[str, Any]:
@@ -41,7 +44,9 @@ def reproduce(
         budget: `tiny` (shows that it runs), `small` (minutes) or `full` (hours; decides).
         seeds: how many; the budget's own by default.
         overrides: `key=value` for other settings than the budget's, such as `env=MinAtar/Asterix`.
-        workers: tasks at a time, each in a process of its own; 1: all in this process.
+        workers: tasks at a time, each in a process of its own; 1, the default: all in this process. On a
+            cluster as many as it has room for.
+        cluster, bring_back: a Ray cluster that does the tasks, see `train_many`.
         out: the folder; `reproduced/STUDY-BUDGET` by default.
         progress: prints a line; None: nothing is shown.
 
@@ -55,16 +60,18 @@ def reproduce(
         KeyboardInterrupt: after the processes have ended.
     """
     made = make_study(study, budget, seeds, overrides)
-    if workers < 1:
-        raise RecipeError(f"workers={workers}: must be at least 1")
     folder = ResultsFolder(out if out is not None else Path("reproduced") / f"{study}-{budget}")
-    folder.make(made)
+    folder.check(made)
     tell = progress or (lambda line: None)
-    tell(f"{folder.path}: {len(made.tasks())} tasks, {made.settings.seeds} seeds: {made.claim}")
-    with folder.held(), no_room_told(GOES_ON):
-        failures = run_tasks(made, folder, workers, progress)
-        with waiting("concluding", shown=progress is not None):
-            said = publish(made, folder, failures)
+    jobs = [TaskJob(made, task, folder) for task in unfinished(made, folder)]
+    with opened(workers, cluster, jobs, bring_back=bring_back, tell=progress) as backend:
+        folder.make(made)
+        tell(f"{folder.path}: {len(made.tasks())} tasks, {made.settings.seeds} seeds: {made.claim}")
+        here = cluster is None and (workers or 1) == 1
+        with folder.held(), no_room_told(GOES_ON):
+            failures = run_tasks(made, folder, None if here else backend, progress)
+            with waiting("concluding", shown=progress is not None):
+                said = publish(made, folder, failures)
     for line in words_of(said):
         tell(line)
     if budget == "tiny":

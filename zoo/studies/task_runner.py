@@ -6,14 +6,16 @@ checkpoint. A process that crashes is started again twice.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from catzoo.hparams import NoRoomError, RecipeError
+from catzoo.zoo.launch.backends import Backend
 from catzoo.zoo.launch.job_loop import run_jobs
-from catzoo.zoo.launch.jobs import PYTHON, Ending
+from catzoo.zoo.launch.jobs import PYTHON, Ending, Needs
 from catzoo.zoo.studies.results_folder import ResultsFolder, described, save_rows
 from catzoo.zoo.studies.study import Study, Task
 from catzoo.zoo.system.console import has_bars, progress_bar
@@ -61,6 +63,35 @@ class TaskJob:
         """See `Work`."""
         return self.folder.rows_file(self.task).exists()
 
+    @property
+    def needs(self) -> Needs:
+        """See `Work`."""
+        return Needs()
+
+    @property
+    def root(self) -> Path:
+        """See `Work`."""
+        return self.folder.path.absolute()
+
+    @property
+    def makes(self) -> Path:
+        """See `Work`."""
+        return self.folder.tasks / self.task.name
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """See `Work`."""
+        return (self.folder.tasks,) if self.task.stage else (self.makes,)
+
+    @property
+    def holds(self) -> Path:
+        """See `Work`."""
+        return self.makes / "run"
+
+    def moved(self, root: Path) -> TaskJob:
+        """See `Work`."""
+        return dataclasses.replace(self, folder=ResultsFolder(root))
+
 
 def do_task(study: Study, task: Task, folder: ResultsFolder) -> None:
     """Does a task in this process, and writes its rows.
@@ -75,18 +106,17 @@ def do_task(study: Study, task: Task, folder: ResultsFolder) -> None:
 
 
 def run_tasks(
-    study: Study, folder: ResultsFolder, workers: int, tell: Callable[[str], None] | None
+    study: Study, folder: ResultsFolder, backend: Backend | None, tell: Callable[[str], None] | None
 ) -> dict[str, str]:
     """Does what is to do, stage by stage; returns why the tasks that failed did, by name.
 
-    With one worker everything happens in this process.
+    Without a backend everything happens in this process.
 
     Raises:
         NoRoomError: the disk is full.
         KeyboardInterrupt: after the workers have ended.
     """
-    tasks = study.tasks()
-    todo = [task for task in tasks if not folder.rows_file(task).exists()]
+    tasks, todo = study.tasks(), unfinished(study, folder)
     done, tell = len(tasks) - len(todo), tell or (lambda line: None)
     if done:
         tell(f"{done} of {len(tasks)} tasks are done already")
@@ -105,13 +135,18 @@ def run_tasks(
 
         for stage in sorted({task.stage for task in todo}):
             now = [task for task in todo if task.stage == stage]
-            if workers == 1:
+            if backend is None:
                 _one_by_one(study, now, folder, ended)
             else:
-                _side_by_side([TaskJob(study, task, folder) for task in now], workers, ended)
+                _side_by_side([TaskJob(study, task, folder) for task in now], backend, ended)
             if failures:  # later stages need the earlier ones
                 break
     return failures
+
+
+def unfinished(study: Study, folder: ResultsFolder) -> list[Task]:
+    """The tasks that are left to do."""
+    return [task for task in study.tasks() if not folder.rows_file(task).exists()]
 
 
 def _one_by_one(
@@ -128,7 +163,9 @@ def _one_by_one(
             ended(task, None)
 
 
-def _side_by_side(jobs: Sequence[TaskJob], workers: int, ended: Callable[[Task, str | None], None]) -> None:
+def _side_by_side(
+    jobs: Sequence[TaskJob], backend: Backend, ended: Callable[[Task, str | None], None]
+) -> None:
     def end(job: TaskJob, ending: Ending, again: bool) -> None:
         if ending.no_room:
             raise NoRoomError(f"{job.task.name}: {ending.problem}")
@@ -136,4 +173,4 @@ def _side_by_side(jobs: Sequence[TaskJob], workers: int, ended: Callable[[Task, 
             ended(job.task, ending.problem and f"{ending.problem}; see {job.log}")
 
     with no_room_told(GOES_ON):
-        run_jobs(iter(jobs), min(workers, len(jobs)), end=end)
+        run_jobs(iter(jobs), backend.limited(len(jobs)), end=end)

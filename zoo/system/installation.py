@@ -22,6 +22,7 @@ EXTRAS = {
     "metaworld": "Meta-World's fifty tasks",
     "chess": "chess, with Stockfish for data and opponents",
     "tune": "CMA-ES, and studies in PostgreSQL",
+    "ray": "a Ray cluster for many runs",
     "wandb": "Weights & Biases",
     "bench": "the peers that `catzoo bench` runs beside ours",
     "docs": "the documentation as a site",

@@ -33,9 +33,14 @@ def _end_with(descriptor: int) -> None:
     os._exit(1)
 
 
+def hear_ctrl_c() -> None:
+    """Has SIGINT interrupt this process: a shell may have told it to ignore that, and Ray blocks it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def work_on(do: Callable[..., object], command: str) -> int:
     """Does the job that it takes; returns the exit status that `catzoo COMMAND` would, or `NO_ROOM`."""
-    # A shell may have told the parent's children to ignore it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    hear_ctrl_c()
     job = take_job()
     return exit_status(lambda: status_of(lambda: do(**job)), command)

@@ -15,6 +15,7 @@ import numpy as np
 from catzoo.hparams.json_text import from_json, to_json
 from catzoo.zoo.folders.run_folder import finished_result
 from catzoo.zoo.folders.study_folder import StudyFolder
+from catzoo.zoo.launch.backends import Backend
 from catzoo.zoo.launch.jobs import Job
 from catzoo.zoo.launch.train_many import train_jobs
 from catzoo.zoo.statistics.aggregates import resampled
@@ -34,7 +35,7 @@ def confirm_best(
     found: Mapping[str, Any],
     folder: StudyFolder,
     seeds: int,
-    workers: int,
+    backend: Backend,
     progress: Callable[[str], None] | None,
 ) -> dict[str, Any]:
     """Trains both sides again; runs that are there already are not made twice.
@@ -64,7 +65,7 @@ def confirm_best(
     if todo:
         tell(f"training trial {number} and the default again, on {seeds} fresh seeds")
         (folder.confirmation / "logs").mkdir(parents=True, exist_ok=True)
-    failures = train_jobs(every, todo, workers, progress)
+    failures = train_jobs(every, todo, backend, progress)
     if failures:
         run, problem = next(iter(failures.items()))
         words = f"not known: {run.name}: {problem}; the same command tries again"

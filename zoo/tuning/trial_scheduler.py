@@ -1,8 +1,8 @@
 """Trials at work: so many at a time, each of them one run after another, in processes of their own.
 
-This process is the only one that speaks to Optuna; the runs are those of `catzoo train`, in folders of the
-trial. A process that is killed is started again from its run's last checkpoint, and whoever kills this one
-finds the trial going on with the runs that it has.
+This process is the only one that speaks to Optuna, also where a cluster makes the runs. They are those of
+`catzoo train`, in folders of the trial. A process that is killed is started again from its run's last
+checkpoint, and whoever kills this one finds the trial going on with the runs that it has.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.zoo.folders.run_folder import finished_result
 from catzoo.zoo.folders.study_folder import StudyFolder
+from catzoo.zoo.launch.backends import Backend
 from catzoo.zoo.launch.job_loop import run_jobs
 from catzoo.zoo.launch.jobs import Ending, Job
 from catzoo.zoo.launch.progress_board import Board
@@ -73,7 +74,7 @@ class Scheduler:
         trials: its trials.
         folder: where the runs go.
         wanted: how many trials there shall be.
-        workers: how many are at work at a time.
+        backend: makes the runs, so many trials at a time as it has places.
         tell: prints a line; None: nothing is shown.
     """
 
@@ -83,11 +84,11 @@ class Scheduler:
         trials: Trials,
         folder: StudyFolder,
         wanted: int,
-        workers: int,
+        backend: Backend,
         tell: Callable[[str], None] | None,
     ) -> None:
         self.plan, self.trials, self.folder = plan, trials, folder
-        self.wanted, self.workers = wanted, workers
+        self.wanted, self.backend = wanted, backend
         self.tell = tell or (lambda line: None)
         self.active: list[Active] = []
         self.interrupted: list[Trial] = []
@@ -113,7 +114,7 @@ class Scheduler:
             self.trials.alive(lambda: [*(active.trial for active in self.active), *self.interrupted]),
             self.board,
         ):
-            run_jobs(self._runs(), self.workers, begin=self._begin, look=self._look, end=self._end)
+            run_jobs(self._runs(), self.backend, begin=self._begin, look=self._look, end=self._end)
 
     def _runs(self) -> Iterator[Job | None]:
         """The next run of a trial at work, or else of another trial; None: one of them has to end before."""

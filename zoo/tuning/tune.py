@@ -12,6 +12,7 @@ from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.hparams.paths import Typed, path_of
 from catzoo.zoo.environments.names import in_file_names
 from catzoo.zoo.folders.study_folder import StudyFolder, differing
+from catzoo.zoo.launch.backends import Backend, opened
 from catzoo.zoo.launch.train_many import check_jobs
 from catzoo.zoo.system.console import pasteable, say, waiting
 from catzoo.zoo.system.disk_space import check_writable
@@ -32,7 +33,9 @@ def tune(
     trials: int = 20,
     seeds: int = 3,
     seed: int = 0,
-    workers: int = 1,
+    workers: int | None = None,
+    cluster: str | None = None,
+    bring_back: bool = False,
     space: Typed | Mapping[str, Any] | None = None,
     sampler: str = "tpe",
     pruner: str = "wilcoxon",
@@ -59,7 +62,9 @@ def tune(
         trials: how many there shall be in the end, with those of earlier commands.
         seeds: runs of a trial on each environment.
         seed: the first of them, which also seeds the study.
-        workers: trials at a time.
+        workers: trials at a time; 1 by default, on a cluster as many as it has room for.
+        cluster, bring_back: a Ray cluster that makes the runs, see `train_many`. This process alone speaks to
+            the storage.
         space: name of one of the zoo's search spaces, a YAML file, or a mapping; see `hparams.tuning.space`.
         sampler: `tpe`, `random`, `grid` or `cmaes`.
         pruner: `wilcoxon` (ends a trial whose seeds lose to the best one's), `median` or `hyperband` (end it
@@ -89,7 +94,7 @@ def tune(
         ("workers", workers, 1),
         ("confirm", confirm, 0),
     ):
-        if count < least:
+        if count is not None and count < least:
             raise RecipeError(f"{name}={count}: must be at least {least}")
     plan = make_plan(
         agent,
@@ -108,10 +113,31 @@ def tune(
     )
     folder = StudyFolder(study_dir if study_dir is not None else default_folder(plan))
     folder.check(plan.settings())
-    check_jobs(plan.jobs(folder.trial(0), 0, {}), workers, progress)
+    if bring_back and plan.prunes_within:
+        raise RecipeError(
+            f"--pruner {pruner} looks at runs while they train, and with --bring-back they are elsewhere: "
+            "take --pruner wilcoxon, or a folder that all nodes share"
+        )
     out = None if out is None else path_of(out)
     if out is not None:
         check_writable(out)
+    first = plan.jobs(folder.trial(0), 0, {})
+    with opened(workers, cluster, first, bring_back=bring_back, tell=progress) as backend:
+        check_jobs(first, backend, progress)
+        return _tune(plan, folder, storage, backend, trials, confirm, out, progress)
+
+
+def _tune(
+    plan: Plan,
+    folder: StudyFolder,
+    storage: Typed | None,
+    backend: Backend,
+    trials: int,
+    confirm: int,
+    out: Path | None,
+    progress: Callable[[str], None] | None,
+) -> dict[str, Any]:
+    """The trials, what they found, and whether it holds."""
     where = _where(folder.journal if storage is None else storage)
     from catzoo.hparams.tuning.optuna_study import quiet
 
@@ -120,7 +146,7 @@ def tune(
         folder.save(plan.settings())
         tell = progress or (lambda line: None)
         tell(_opening(plan, folder, len(study.finished()), study.at_most(trials)))
-        _work(plan, study, folder, trials, workers, progress)
+        _work(plan, study, folder, trials, backend, progress)
         trials_made = study.all()
         write_trials(plan, trials_made, folder)
         found = found_by(plan, trials_made, folder)
@@ -131,7 +157,7 @@ def tune(
         if progress is not None:
             print_trials(plan, trials_made)
         if confirm:
-            found["verdict"] = confirm_best(plan, found, folder, confirm, workers, progress)
+            found["verdict"] = confirm_best(plan, found, folder, confirm, backend, progress)
             write_best(plan, found, folder, out)
         tell(_closing(folder, study, out, where))
     return found
@@ -237,11 +263,11 @@ def _work(
     study: Any,
     folder: StudyFolder,
     wanted: int,
-    workers: int,
+    backend: Backend,
     progress: Callable[[str], None] | None,
 ) -> None:
     from catzoo.zoo.tuning.trial_scheduler import Scheduler
 
     wanted = study.at_most(wanted)
     if len(study.finished()) < wanted or study.interrupted():
-        Scheduler(plan, study, folder, wanted, workers, progress).run()
+        Scheduler(plan, study, folder, wanted, backend, progress).run()

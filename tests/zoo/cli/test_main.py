@@ -118,7 +118,7 @@ DOORS = [
 @pytest.mark.parametrize("words", DOORS, ids=" ".join)
 def test_what_is_no_name_is_refused_at_every_door(capsys, tmp_path, monkeypatch, words, name):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("catzoo.zoo.launch.train_many.subprocess", None)  # it would check what can be trained
+    monkeypatch.setattr("catzoo.zoo.launch.processes.check", None)  # of what can be trained
     monkeypatch.setattr("catzoo.zoo.tuning.tune.check_jobs", lambda *_: None)
     assert "name" in failing(capsys, *words, name)
     assert list(tmp_path.iterdir()) == []

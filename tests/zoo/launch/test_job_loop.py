@@ -2,65 +2,26 @@
 
 import os
 import signal
-import sys
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
+import scripts_for_tests
 from catzoo.zoo.launch import job_loop
 from catzoo.zoo.launch.job_loop import RESTARTS, run_jobs
 from catzoo.zoo.launch.jobs import Ending
+from catzoo.zoo.launch.processes import Processes
 from catzoo.zoo.system.exit_status import NO_ROOM
 from catzoo.zoo.system.signals import Stopped
+from scripts_for_tests import Script
 
 
-@dataclass(frozen=True)
-class Script:
-    """A job that is a line of Python; it has a result if it ends well."""
-
-    name: str
-    script: str
-    folder: Path
-
-    @property
-    def log(self):
-        return self.folder / f"{self.name}.log"
-
-    @property
-    def command(self):
-        return [sys.executable, "-c", self.script]
-
-    def title(self):
-        return self.name
-
-    def words(self, threads):
-        return {"threads": threads}
-
-    def has_result(self):
-        return True
-
-
-class Told:
-    """Hears of jobs, and writes it down."""
-
-    def __init__(self, folder, **scripts):
-        self.waiting = [Script(name, script, folder) for name, script in scripts.items()]
-        self.said, self.at_work, self.most = [], set(), 0
+class Told(scripts_for_tests.Told):
+    """Has them done by processes."""
 
     def run(self, workers, **more):
         heard = {"begin": self.begin, "end": self.end} | more
-        run_jobs(iter(self.waiting), workers, **heard)
+        run_jobs(iter(self.waiting), Processes(workers), **heard)
         return self.said
-
-    def begin(self, job, again):
-        self.said.append((job.name, "again" if again else "begins"))
-        self.at_work.add(job.name)
-        self.most = max(self.most, len(self.at_work))
-
-    def end(self, job, ending, again):
-        self.said.append((job.name, ending, again))
-        self.at_work.remove(job.name)
 
 
 def begun(said):
@@ -97,7 +58,7 @@ def test_what_comes_next_may_be_decided_late(tmp_path):
             yield None
         yield second
 
-    run_jobs(jobs(), 4, begin=told.begin, end=told.end)
+    run_jobs(jobs(), Processes(4), begin=told.begin, end=told.end)
     assert told.said == [
         ("a", "begins"), ("a", Ending(None), False), ("b", "begins"), ("b", Ending(None), False)
     ]  # fmt: skip

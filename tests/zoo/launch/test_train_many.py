@@ -19,7 +19,8 @@ from catzoo.zoo.cli.main import main
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.launch import job_loop, processes, progress_board
 from catzoo.zoo.launch.jobs import Ending, Job
-from catzoo.zoo.launch.train_many import threads_each, train_many
+from catzoo.zoo.launch.processes import threads_each
+from catzoo.zoo.launch.train_many import train_many
 from catzoo.zoo.reporting.finished_runs import gather
 from catzoo.zoo.system.csv_rows import read_rows
 from catzoo.zoo.system.machine import usable_cores
@@ -173,7 +174,7 @@ def test_workers_share_the_cores(history):
 
 def test_finished_runs_are_only_counted(history, monkeypatch, capsys):
     monkeypatch.chdir(history["folder"])
-    monkeypatch.setattr("catzoo.zoo.launch.job_loop.start", lambda *_: pytest.fail("a run began again"))
+    monkeypatch.setattr("catzoo.zoo.launch.processes.start", lambda *_: pytest.fail("a run began again"))
     envs = ["games_for_many:Slow-v0", "CartPole-v1"]
     done = train_many("dqn", envs, losses=["MSE"], steps=600, overrides=TINY)
     said = capsys.readouterr().out
@@ -188,7 +189,7 @@ def test_finished_runs_are_only_counted(history, monkeypatch, capsys):
 @pytest.fixture
 def refusing(monkeypatch):
     """Nothing may be trained; what can be is checked in this process."""
-    monkeypatch.setattr("catzoo.zoo.launch.job_loop.start", lambda *_: pytest.fail("a run began"))
+    monkeypatch.setattr("catzoo.zoo.launch.processes.start", lambda *_: pytest.fail("a run began"))
     with checks_here():
         yield
 
@@ -417,7 +418,7 @@ def test_a_run_that_cannot_be_started_is_one_failure(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("catzoo.zoo.launch.job_loop.start", full)
+    monkeypatch.setattr("catzoo.zoo.launch.processes.start", full)
     monkeypatch.setattr("catzoo.zoo.launch.train_many.check_jobs", lambda *_: None)
     runs = train_many("dqn", "CartPole-v1,Acrobot-v1", run_dir=tmp_path, progress=None)
     assert len(runs) == 2

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from catzoo.hparams.tuning.storage import open_storage
-from catzoo.zoo.launch import job_loop
+from catzoo.zoo.launch import processes
 from catzoo.zoo.tuning import trial_scheduler
 from catzoo.zoo.tuning.tune import tune
 from faults.runs_for_tests import LONG
@@ -84,8 +84,8 @@ def test_a_run_that_loses_is_ended_in_its_middle(tmp_path, monkeypatch):
         """The last one alone is to be seen at work."""
         return (start if job.run.path.name.startswith("0004") else start_here)(job, *more)
 
-    start = job_loop.start
-    monkeypatch.setattr(job_loop, "start", begin)
+    start = processes.start
+    monkeypatch.setattr(processes, "start", begin)
     monkeypatch.setattr(trial_scheduler, "progress_at", progress)
     asked = TINY_STUDY | {"seeds": 1, "overrides": [*TINY, "log_every=16"]}
     with checks_here():
