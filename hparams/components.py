@@ -233,13 +233,13 @@ class CollectConfig:
     """Where environments are played."""
 
     workers: int | str = bounded(1, at_least=1, at_most=4096)
-    """Collectors, which share num_envs: 1 is the learner's own process, more are a process each; ray:N is N on
+    """Collectors, which share num_envs: 1 is the learner itself, N processes of their own, ray:N as many on
     Ray."""
 
     def __post_init__(self) -> None:
         if isinstance(self.workers, str) and not re.fullmatch(r"ray:[1-9]\d{0,3}", self.workers):
             raise RecipeError(
-                f"collect.workers={self.workers}: must be a number of processes, or ray:N for N collectors on Ray"
+                f"collect.workers={self.workers}: must be a number of processes, or ray:N, collectors on Ray"
             )
 
     @property

@@ -21,7 +21,7 @@ from tensordict import TensorDict
 from torch import Tensor, nn
 
 from catzoo.agents.collecting.collector import Episode
-from catzoo.agents.collecting.players import Asked, LostPlayerError, Played, ProcessPlayer, Share
+from catzoo.agents.collecting.players import Asked, LostPlayerError, Played, Share
 from catzoo.agents.learning.data_parallel import ALONE
 from catzoo.agents.replay import nested_tensors
 
@@ -55,7 +55,7 @@ class PlayedElsewhere(VectorEnv):
         num_envs: int,
         workers: int,
         make: Callable[[int], VectorEnv],
-        start: Callable[[Share], Asked] = ProcessPlayer,
+        start: Callable[[Share], Asked],
         put: Callable[[Sequence[Tensor]], Any] | None = None,
     ) -> None:
         if num_envs % workers:
@@ -198,7 +198,8 @@ class CollectorPool:
             self.lost = state["lost"]
             for number, player in enumerate(self.players):
                 player.ask("load", states[str(number)])
-            self.resumed = all([player.answer() for player in self.players])
+            answers = [player.answer() for player in self.players]  # each, whatever the others said
+            self.resumed = all(answers)
             self.counts = [states[str(number)]["frames"] for number in range(len(self.players))]
         else:
             self._start_over()

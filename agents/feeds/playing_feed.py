@@ -59,7 +59,7 @@ class PlayingFeed:
         self.rollouts = make_rollouts(agent, env, seed=seed, device=learner.device, overlap=overlap)
         self.collector = self.rollouts.collector
         self.waited, self.row_at = 0.0, time.perf_counter()
-        """Seconds that the learner has waited for rollouts since its last row of metrics, and when that was."""
+        """Seconds of waiting for rollouts since the last row of metrics, and when that was."""
         self.running = None
         if agent.return_scale is not None:
             self.running = RunningReturns(env.num_envs, recipe.gamma, recipe.reward_clip)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from catzoo.agents.collecting.collector_pool import PlayedElsewhere
-from catzoo.agents.collecting.players import LostPlayerError, Player, Share
+from catzoo.agents.collecting.players import LostPlayerError, Player, ProcessPlayer, Share
 from catzoo.hparams import RecipeError
 from catzoo.zoo.environments.making import make_under
 from catzoo.zoo.environments.names import games_of
@@ -30,20 +31,31 @@ def played_elsewhere(recipe: Any, protocol: Protocol) -> PlayedElsewhere:
     if recipe.num_envs % (workers * games):
         each = f", each with all {games} games" if games > 1 else ""
         raise RecipeError(f"num_envs={recipe.num_envs} cannot be shared evenly by {workers} collectors{each}")
-    where = {} if isinstance(recipe.collect.workers, int) else on_ray()
+    where = {"start": ProcessPlayer} if isinstance(recipe.collect.workers, int) else on_ray()
     return PlayedElsewhere(
         make_under(protocol, games), recipe.num_envs, workers, partial(make_under, protocol), **where
     )
 
 
 def on_ray() -> dict[str, Any]:
-    """How players are started on Ray, and weights taken to them; starts one here, if none is joined."""
+    """How players are started on Ray, and weights taken to them.
+
+    On the Ray that this process has joined, else on that of `RAY_ADDRESS`, else on one that starts here.
+
+    Raises:
+        RecipeError: Ray is not installed, or does not answer.
+    """
     try:
         import ray
     except ImportError:
         raise RecipeError("collect.workers=ray:N: Ray is not installed: pip install 'catzoo[ray]'") from None
     if not ray.is_initialized():
-        ray.init(log_to_driver=False, include_dashboard=False, logging_level="error")
+        address = os.environ.get("RAY_ADDRESS") or "local"
+        try:
+            ray.init(address, log_to_driver=False, logging_level="error")
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise RecipeError(f"collect.workers: no Ray at {address}: {reason}") from None
 
     def put(weights: Sequence[Tensor]) -> Any:
         return ray.put([tensor.clone() for tensor in weights])

@@ -13,15 +13,21 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from catzoo.agents.collecting.collector_pool import ANEW, CollectorPool
 from catzoo.hparams import RecipeError
+from catzoo.zoo.environments.protocols import protocol_of
 from catzoo.zoo.launch import job_loop, ray_cluster, ray_workers
 from catzoo.zoo.launch.backends import opened
 from catzoo.zoo.launch.job_loop import run_jobs
 from catzoo.zoo.launch.jobs import Ending, Needs
 from catzoo.zoo.launch.train_many import train_many
 from catzoo.zoo.system.signals import Stopped
+from catzoo.zoo.training.build import build_agent
+from catzoo.zoo.training.remote_collectors import on_ray, played_elsewhere
+from catzoo.zoo.training.train import recipe_of
 from catzoo.zoo.tuning.tune import tune
 from jobs_for_tests import jobs_here
+from players_for_tests import LocalPlayer
 from scripts_for_tests import Script, Told
 from tiny_runs_for_tests import TINY
 
@@ -348,3 +354,23 @@ def test_a_job_waits_for_the_folder_of_a_lost_one(tmp_path):
     process.stdin.close()
     ray_workers.wait_for_the_lost(tmp_path, 60)
     assert process.wait(60) == 0
+
+
+def test_collectors_play_there_what_they_play_here(cluster):
+    import ray
+
+    recipe = recipe_of("dqn", "CartPole-v1", overrides=["num_envs=4", "collect.workers=2"])
+    with ray_cluster.joined(cluster.address):
+        pools = []
+        for where in (on_ray(), {"start": LocalPlayer}):
+            env = played_elsewhere(recipe, protocol_of("CartPole-v1"))
+            env.start, env.put = where["start"], where.get("put")
+            agent = build_agent(recipe, env)
+            pools.append(CollectorPool(env, agent, agent.network, rollout_length=5, seed=3))
+        there, here = (pool.rollout() for pool in pools)
+        assert torch.equal(there["observation"], here["observation"])
+        assert torch.equal(there["action"], here["action"])
+        ray.kill(pools[0].players[1].actor)
+        assert pools[0].rollout()[ANEW].any(1).tolist() == [False, False, True, True]
+        for pool in pools:
+            pool.shutdown()
