@@ -49,7 +49,7 @@ WORKLOADS = (
     Costs("5 ms a step, a small network", 5e-3, 2e-4, 1.9e-3, 1.0e-3, 0.1),
     Costs("Pong, Nature CNN on one core", 6.5e-4, 5e-3, 4.1e-2, 1.2e-2, 0.25),
 )
-"""Of `collectors.csv`; of `training-ALE-Pong-v5.csv`, its all-reduce of 1.7M numbers by the time of 150,000."""
+"""Of `collectors.csv`, and of `training-ALE-Pong-v5.csv`, with 1.7M numbers by the time of 150,000."""
 
 
 def rate(costs: Costs, collectors: int, learners: int, *, ahead: bool = True, envs: int = ENVS) -> float:
