@@ -1,0 +1,226 @@
+"""The losses once more, in as few lines as they can be read in, for `catzoo export losses`.
+
+Each class stands on torch alone and can be copied out; a test holds it equal to the loss of its name. What
+they leave out: kernels, uneven bins, padding, checks.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+HEAD = '''"""{title}, from Catzoo (MIT licence): value losses that classify (arXiv 2403.03950).
+
+Shapes: B batch, A actions, K outputs per value; ... any leading dimensions. Losses are one number per sample.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+'''
+
+
+class ValueLoss(nn.Module):
+    """How K numbers represent a value, and how they are scored against a target."""
+
+    num_outputs = 1
+
+    def decode(self, outputs: Tensor) -> Tensor:
+        """Outputs [..., K] to values [...]."""
+        return outputs.squeeze(-1)
+
+    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """The loss [...] of outputs [..., K] against targets [...]."""
+        raise NotImplementedError
+
+    def backup(
+        self, outputs: Tensor, next_outputs: Tensor, reward: Tensor, discount: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """A Bellman step between outputs [..., K] that are chosen already: loss [...] and TD error [...]."""
+        with torch.no_grad():
+            target = reward + discount * self.decode(next_outputs)
+            error = target - self.decode(outputs)
+        return self(outputs, target), error
+
+    def td(
+        self, outputs: Tensor, action: Tensor, next_outputs: Tensor, reward: Tensor, discount: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The Bellman step of Q-learning: outputs [B, A, K], the rest [B]; loss and TD error [B]."""
+        rows = torch.arange(len(action), device=action.device)
+        best = self.decode(next_outputs).argmax(-1)
+        return self.backup(outputs[rows, action], next_outputs[rows, best].detach(), reward, discount)
+
+
+class MSE(ValueLoss):
+    """Squared error."""
+
+    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """See `ValueLoss`."""
+        return (outputs.squeeze(-1) - target) ** 2
+
+
+class Huber(ValueLoss):
+    """Squared near zero, linear beyond `delta`."""
+
+    def __init__(self, delta: float = 1.0) -> None:
+        super().__init__()
+        self.delta = delta
+
+    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """See `ValueLoss`."""
+        return F.huber_loss(outputs.squeeze(-1), target, reduction="none", delta=self.delta)
+
+
+class Categorical(ValueLoss):
+    """Logits over bins of equal width; a value is their mean, the loss cross-entropy to a label."""
+
+    edges: Tensor
+    centers: Tensor
+
+    def __init__(self, v_min: float, v_max: float, num_bins: int, centers_on_ends: bool) -> None:
+        super().__init__()
+        self.num_outputs, self.v_min, self.v_max = num_bins, v_min, v_max
+        self.width = (v_max - v_min) / (num_bins - 1 if centers_on_ends else num_bins)
+        first = v_min - self.width / 2 if centers_on_ends else v_min
+        edges = first + self.width * torch.arange(num_bins + 1, dtype=torch.float64)
+        self.register_buffer("edges", edges.float())
+        self.register_buffer("centers", (edges[1:] - self.width / 2).float())
+
+    def decode(self, outputs: Tensor) -> Tensor:
+        """See `ValueLoss`."""
+        return (outputs.softmax(-1) * self.centers).sum(-1)
+
+    def encode(self, value: Tensor) -> Tensor:
+        """The label [..., K] of values [...]."""
+        raise NotImplementedError
+
+    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """See `ValueLoss`."""
+        return -(self.encode(target) * outputs.log_softmax(-1)).sum(-1)
+
+
+class HLGauss(Categorical):
+    """A Gaussian around the target, its mass in each bin (Imani & White 2018; arXiv 2403.03950, eq. 3.1)."""
+
+    def __init__(
+        self, v_min: float = -10.0, v_max: float = 10.0, num_bins: int = 51, sigma: float | None = None
+    ) -> None:
+        super().__init__(v_min, v_max, num_bins, centers_on_ends=False)
+        self.sigma = 0.75 * self.width if sigma is None else sigma
+
+    def encode(self, value: Tensor) -> Tensor:
+        """See `Categorical`."""
+        value = value.clamp(self.v_min, self.v_max).unsqueeze(-1)
+        below: Tensor = torch.special.ndtr((self.edges - value) / self.sigma)
+        return (below[..., 1:] - below[..., :-1]) / (below[..., -1:] - below[..., :1])
+
+
+class TwoHot(Categorical):
+    """The two nearest bins, so that their mean is the target."""
+
+    def __init__(self, v_min: float = -10.0, v_max: float = 10.0, num_bins: int = 51) -> None:
+        super().__init__(v_min, v_max, num_bins, centers_on_ends=True)
+
+    def encode(self, value: Tensor) -> Tensor:
+        """See `Categorical`."""
+        value = value.clamp(self.v_min, self.v_max).unsqueeze(-1)
+        return (1 - (value - self.centers).abs() / self.width).clamp(min=0)
+
+
+class C51(TwoHot):
+    """The next distribution, moved and projected (Bellemare et al. 2017)."""
+
+    def backup(
+        self, outputs: Tensor, next_outputs: Tensor, reward: Tensor, discount: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """See `ValueLoss`."""
+        with torch.no_grad():
+            moved = reward.unsqueeze(-1) + discount.unsqueeze(-1) * self.centers
+            label = (next_outputs.softmax(-1).unsqueeze(-1) * self.encode(moved)).sum(-2)
+            error = reward + discount * self.decode(next_outputs) - self.decode(outputs)
+        return -(label * outputs.log_softmax(-1)).sum(-1), error
+
+
+class OneHot(Categorical):
+    """The nearest bin: the plainest label, biased by up to half a bin."""
+
+    def __init__(self, v_min: float = -10.0, v_max: float = 10.0, num_bins: int = 51) -> None:
+        super().__init__(v_min, v_max, num_bins, centers_on_ends=True)
+
+    def encode(self, value: Tensor) -> Tensor:
+        """See `Categorical`."""
+        place = ((value - self.v_min) / self.width).round().long().clamp(0, self.num_outputs - 1)
+        return F.one_hot(place, self.num_outputs).to(value.dtype)
+
+
+class SoftmaxMSE(Categorical):
+    """Squared error of the mean of a softmax: the paper's ablation."""
+
+    def __init__(self, v_min: float = -10.0, v_max: float = 10.0, num_bins: int = 51) -> None:
+        super().__init__(v_min, v_max, num_bins, centers_on_ends=True)
+
+    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """See `ValueLoss`."""
+        return (self.decode(outputs) - target) ** 2
+
+
+class QuantileRegression(ValueLoss):
+    """Quantiles of the return by their Huber loss (Dabney et al. 2018)."""
+
+    levels: Tensor
+
+    def __init__(self, num_quantiles: int = 51, kappa: float = 1.0) -> None:
+        super().__init__()
+        self.num_outputs, self.kappa = num_quantiles, kappa
+        self.register_buffer("levels", (torch.arange(num_quantiles) + 0.5) / num_quantiles)
+
+    def decode(self, outputs: Tensor) -> Tensor:
+        """See `ValueLoss`."""
+        return outputs.mean(-1)
+
+    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """See `ValueLoss`."""
+        return self._loss(outputs, target.unsqueeze(-1))
+
+    def _loss(self, outputs: Tensor, points: Tensor) -> Tensor:
+        error = points.unsqueeze(-2) - outputs.unsqueeze(-1)  # [..., K, J]
+        huber = F.huber_loss(error, torch.zeros_like(error), reduction="none", delta=self.kappa) / self.kappa
+        return ((self.levels.unsqueeze(-1) - (error < 0).float()).abs() * huber).mean(-1).sum(-1)
+
+    def backup(
+        self, outputs: Tensor, next_outputs: Tensor, reward: Tensor, discount: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """See `ValueLoss`."""
+        with torch.no_grad():
+            points = reward.unsqueeze(-1) + discount.unsqueeze(-1) * next_outputs
+            error = points.mean(-1) - self.decode(outputs)
+        return self._loss(outputs, points), error
+
+
+SINGLE: dict[str, type[ValueLoss]] = {
+    "mse": MSE,
+    "huber": Huber,
+    "one_hot": OneHot,
+    "two_hot": TwoHot,
+    "hl_gauss": HLGauss,
+    "c51": C51,
+    "softmax_mse": SoftmaxMSE,
+    "quantile": QuantileRegression,
+}
+"""By the names of `catzoo.losses.LOSSES`."""
+
+
+def source_of(names: Sequence[str]) -> str:
+    """The text of a file with these losses, which needs nothing but torch.
+
+    Args:
+        names: of `SINGLE`.
+    """
+    wanted = [kind for name in names for kind in SINGLE[name].__mro__ if kind.__module__ == __name__]
+    ordered = sorted(set(wanted), key=lambda kind: inspect.getsourcelines(kind)[1])
+    title = ", ".join(SINGLE[name].__name__ for name in names)
+    return "\n\n".join([HEAD.format(title=title), *(inspect.getsource(kind) for kind in ordered)])

@@ -1,0 +1,96 @@
+"""The losses in one file: equal to ours, and a file that stands on torch alone."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from catzoo.losses import LOSSES
+from catzoo.losses.single_file import SINGLE, source_of
+from catzoo.zoo.cli.main import main
+
+BINS = ("one_hot", "two_hot", "hl_gauss", "c51", "softmax_mse")
+
+
+def both(name):
+    arguments = {"v_min": -3.0, "v_max": 5.0, "num_bins": 17} if name in BINS else {}
+    return LOSSES[name](**arguments), SINGLE[name](**arguments)
+
+
+def close(one, other):
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_every_loss_has_one():
+    assert SINGLE.keys() == LOSSES.keys()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_and_gradients_are_ours(name):
+    ours, theirs = both(name)
+    torch.manual_seed(0)
+    logits = torch.randn(64, ours.num_outputs)
+    target = torch.linspace(-4, 6, 64)
+    if name == "softmax_mse":
+        target = target.clamp(-3, 5)
+    found = []
+    for loss in (ours, theirs):
+        outputs = logits.clone().requires_grad_()
+        value = loss(outputs, target)
+        value.sum().backward()
+        found.append((value.detach(), outputs.grad, loss.decode(logits)))
+    for one, other in zip(*found, strict=True):
+        close(one, other)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_so_are_bellman_steps(name):
+    ours, theirs = both(name)
+    torch.manual_seed(1)
+    outputs, following = torch.randn(2, 32, 3, ours.num_outputs).unbind()
+    action, reward = torch.randint(3, (32,)), torch.randn(32)
+    discount = 0.9 * (torch.rand(32) > 0.2)
+    for one, other in zip(
+        ours.td(outputs, action, following, reward, discount),
+        theirs.td(outputs, action, following, reward, discount), strict=True,
+    ):  # fmt: skip
+        close(one, other)
+
+
+@pytest.mark.parametrize("name", ["one_hot", "two_hot", "hl_gauss", "c51"])
+def test_so_are_labels(name):
+    ours, theirs = both(name)
+    value = torch.linspace(-4, 6, 101)
+    close(ours.encode(value), theirs.encode(value))
+
+
+def test_the_file_needs_nothing_but_torch(tmp_path):
+    assert main(["export", "losses", "c51", "hl_gauss", "--out", str(tmp_path / "mine.py")]) == 0
+    text = (tmp_path / "mine.py").read_text()
+    tree = ast.parse(text)
+    imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.partition(".")[0] for name in imported} == {"torch"}
+    assert "class MSE" not in text
+    script = """
+import sys
+sys.modules["catzoo"] = None
+import torch, mine
+outputs = torch.zeros(4, 11, requires_grad=True)
+mine.HLGauss(0, 1, 11)(outputs, torch.rand(4)).mean().backward()
+print(mine.C51().num_outputs, outputs.grad.shape[1])
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["51", "11"]
+
+
+def test_all_of_them_in_one_file_are_python():
+    ast.parse(source_of(list(SINGLE)))
+
+
+def test_an_unknown_loss_is_one_line(capsys):
+    assert main(["export", "losses", "hlgauss"]) == 2
+    assert "unknown value loss 'hlgauss'" in capsys.readouterr().err
