@@ -4,6 +4,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= results-gpu
 DEMO   := runs/demo
+# Many processes start here, and Python that may not keep what it compiled takes two seconds more for each.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test docs simulators slow faults lint types check gpu clean

@@ -10,7 +10,7 @@ import pytest
 from faults.runs_for_tests import LONG, assert_same_runs, command, run_here
 
 pytestmark = pytest.mark.early
-CONFIGURATION = ("rainbow", "CartPole-v1", "c51", 2000)
+CONFIGURATION = ("rainbow", "CartPole-v1", "c51", 1400)
 SIZES = 12 if LONG else 2
 SCRIPT = """
 mount -t tmpfs -o size={size} tmpfs {disk} || exit 77

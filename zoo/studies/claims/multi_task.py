@@ -53,7 +53,7 @@ class MultiTask(Study):
         "0.1, normalised by game (0: random play, 1: the best of the zoo's first agents)."
     )
     budgets: ClassVar = {
-        "tiny": Settings(seeds=1, games=("Breakout", "Freeway"), widths=(0.2, 0.4), steps=800, points=1,
+        "tiny": Settings(seeds=1, games=("Breakout", "Freeway"), widths=(0.2, 0.4), steps=320, points=1,
                          episodes=1),
         "small": Settings(seeds=1, games=("Breakout", "Freeway"), widths=(1.0, 2.0), steps=200_000),
         "full": Settings(seeds=5),
