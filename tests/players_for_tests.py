@@ -32,6 +32,10 @@ class LocalPlayer:
             raise error
         return value
 
-    def close(self):
+    def dismiss(self):
+        self.dismissed = True
+
+    def close(self, deadline):
+        assert deadline > 0
         self.closed = True
         self.player.close()

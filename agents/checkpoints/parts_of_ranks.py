@@ -75,11 +75,9 @@ class Dealt:
         if name == "progress":
             part.load_state_dict(self.state(name))
         elif name == "collector":
-            exploration = part.policy.get_extra_state()
-            if self.mine is not None:
-                exploration = self.state(name, self.mine)["exploration"]
-            frames = steps // self.ranks.count
-            part.load_state_dict({"frames": frames, "exploration": exploration, "open": None})  # type: ignore[arg-type]
+            mine = {} if self.mine is None else self.state(name, self.mine)
+            kept = {key: mine[key] for key in ("exploration",) if key in mine}
+            part.load_state_dict({"frames": steps // self.ranks.count, **kept})  # type: ignore[arg-type]
         elif name == "rollouts":
             part.load_state_dict({**self.state(name), "rollout": None})
         elif isinstance(part, Replay):

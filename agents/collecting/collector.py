@@ -234,8 +234,9 @@ class VectorCollector(BaseCollector):
     def load_state_dict(self, state_dict: OrderedDict) -> None:
         """Restores them; where episodes were not saved, new ones begin, with seeds not used before."""
         self.frames = state_dict["frames"]
-        self.policy.set_extra_state(state_dict["exploration"])
-        saved = state_dict["open"]
+        if "exploration" in state_dict:  # else other collectors saved it
+            self.policy.set_extra_state(state_dict["exploration"])
+        saved = state_dict.get("open")
         self.resumed = saved is not None
         self.reset(self._seed + self.num_envs + self.frames)
         if saved is None:

@@ -10,6 +10,7 @@ Legend: N environments, T steps.
 from __future__ import annotations
 
 import copy
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -21,7 +22,7 @@ from tensordict import TensorDict
 from torch import Tensor, nn
 
 from catzoo.agents.collecting.collector import Episode
-from catzoo.agents.collecting.players import Asked, LostPlayerError, Played, Share
+from catzoo.agents.collecting.players import PATIENCE, Asked, LostPlayerError, Played, Share
 from catzoo.agents.learning.data_parallel import ALONE
 from catzoo.agents.replay import nested_tensors
 
@@ -44,6 +45,7 @@ class PlayedElsewhere(VectorEnv):
         make: makes so many environments, where they are played; it can be pickled.
         start: starts a player.
         put: takes weights to where all players find them; None: the players share this machine's memory.
+        leave: called when they are not needed any more.
 
     Raises:
         ValueError: environments that cannot be shared evenly.
@@ -57,11 +59,12 @@ class PlayedElsewhere(VectorEnv):
         make: Callable[[int], VectorEnv],
         start: Callable[[Share], Asked],
         put: Callable[[Sequence[Tensor]], Any] | None = None,
+        leave: Callable[[], None] = lambda: None,
     ) -> None:
         if num_envs % workers:
             raise ValueError(f"num_envs={num_envs} cannot be shared evenly by {workers} collectors")
         self.sample, self.num_envs, self.workers = sample, num_envs, workers
-        self.make, self.start, self.put = make, start, put
+        self.make, self.start, self.put, self.leave = make, start, put, leave
         self.single_observation_space = sample.single_observation_space
         self.single_action_space = sample.single_action_space
         self.metadata, self.spec = sample.metadata, sample.spec
@@ -72,8 +75,9 @@ class PlayedElsewhere(VectorEnv):
         return self.sample.unwrapped
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Closes the sample."""
+        """Closes the sample, and leaves where the others were played."""
         self.sample.close()
+        self.leave()
 
 
 class Lead(nn.Module):
@@ -106,12 +110,15 @@ class CollectorPool:
         own = env.num_envs // env.workers
         copied = on_cpu(agent)
         self.shares = [
-            Share(copied, env.make, own, number * own, rollout_length, seed) for number in range(env.workers)
+            Share(copied, env.make, own, number * own, rollout_length, seed, env.num_envs)
+            for number in range(env.workers)
         ]
         self.players = [env.start(share) for share in self.shares]
         self.weights = [tensor.detach().to("cpu", copy=True) for tensor in network.state_dict().values()]
         for tensor in self.weights:
             tensor.share_memory_()
+        self.begun: set[int] = set()
+        """Players that took a dead one's place since the last rollout."""
         self.handed: set[int] = set()
         """Players that have the memory of the weights."""
         self.frames, self.resumed, self.lost = 0, False, 0
@@ -138,7 +145,6 @@ class CollectorPool:
 
     def _answer(self, number: int, elsewhere: Any) -> Played:
         """A player's rollout, or that of the one that takes its place."""
-        anew = False
         while True:
             try:
                 steps, episodes, frames = self.players[number].answer()
@@ -146,9 +152,9 @@ class CollectorPool:
             except LostPlayerError as error:
                 self._replace(number, error)
                 self._ask(number, elsewhere)
-                anew = True
         steps[".".join(ANEW)] = torch.zeros_like(steps["collector.mask"])
-        steps[".".join(ANEW)][:, 0] = anew
+        steps[".".join(ANEW)][:, 0] = number in self.begun
+        self.begun.discard(number)
         return steps, episodes, frames
 
     def _replace(self, number: int, error: LostPlayerError) -> None:
@@ -156,10 +162,11 @@ class CollectorPool:
         if self.lost > REPLACEMENTS:
             raise RuntimeError(f"{error}, the {self.lost}th of this run") from None
         self._start(number, self.shares[number].again())
+        self.begun.add(number)
 
     def _start(self, number: int, share: Share) -> None:
         """Another player in a player's place."""
-        self.players[number].close()
+        self.players[number].close(time.monotonic() + PATIENCE)
         self.shares[number], self.players[number] = share, self.env.start(share)
         self.counts[number] = 0
         self.handed.discard(number)
@@ -186,11 +193,21 @@ class CollectorPool:
 
     def state_dict(self) -> OrderedDict[str, Any]:
         """The counts, and every player's state."""
-        states = {str(number): state for number, state in enumerate(self._all("state"))}
+        for player in self.players:
+            player.ask("state")
+        states = {str(number): self._state(number) for number in range(len(self.players))}
         return OrderedDict(frames=self.frames, lost=self.lost, players=states)
 
+    def _state(self, number: int) -> dict[str, Any]:
+        while True:
+            try:
+                return self.players[number].answer()  # type: ignore[no-any-return]
+            except LostPlayerError as error:
+                self._replace(number, error)
+                self.players[number].ask("state")
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores them; of another number of players only the count of frames, and new episodes begin."""
+        """Restores them; of other collectors only the count of frames, and new episodes begin."""
         self.frames = state["frames"]
         states = state.get("players", {})
         self.resumed = len(states) == len(self.players)
@@ -209,15 +226,13 @@ class CollectorPool:
         for number, share in enumerate(self.shares):
             self._start(number, replace(share, seed=share.seed + self.num_envs + self.frames))
 
-    def _all(self, what: str) -> list[Any]:
-        for player in self.players:
-            player.ask(what)
-        return [player.answer() for player in self.players]
-
     def shutdown(self) -> None:
         """Ends the players."""
+        deadline = time.monotonic() + PATIENCE
         for player in self.players:
-            player.close()
+            player.dismiss()
+        for player in self.players:
+            player.close(deadline)
         self.env.close()
 
 

@@ -44,6 +44,8 @@ class Exploration(nn.Module):
         self.random = np.random.default_rng(seed)
         self.noise: torch.Generator | None = None
         """The stream of the network's noisy layers, if it has one of its own."""
+        self.place: tuple[int, int] | None = None
+        """Of a share of the environments the number of its first one, and how many there are in the whole."""
 
     def get_extra_state(self) -> dict[str, Any]:
         """The positions of the random streams."""
@@ -146,7 +148,9 @@ class SampledActions(Exploration):
         if isinstance(self.space, gym.spaces.Discrete):
             return torch.from_numpy(self.random.random(number, np.float32))
         noise = self.random.standard_normal((number, *self.space.shape), np.float32)
-        noise *= np.linspace(*self.spread, number, dtype=np.float32)[:, None]
+        first, total = self.place or (0, number)
+        spread = np.linspace(*self.spread, total, dtype=np.float32)
+        noise *= spread[first : first + number, None]
         return torch.from_numpy(noise)
 
 

@@ -7,8 +7,10 @@ two rollouts, so that nothing depends on timing.
 from __future__ import annotations
 
 import contextlib
+import multiprocessing.spawn
 import signal
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,6 +27,14 @@ if TYPE_CHECKING:
 
 POLL = 1.0
 """Seconds between looks at whether a player that is waited for is alive."""
+PATIENCE = 10.0
+"""Seconds that players have to close their environments."""
+STOPS = tuple(
+    getattr(signal, f"SIG{name}")
+    for name in ("INT", "TERM", "HUP", "USR1", "USR2", "XCPU")
+    if hasattr(signal, f"SIG{name}")
+)
+"""Signals that ask a run to stop, often all its processes: the learner hears them, and ends its players."""
 FURTHER = 1_000_003
 """Between the seeds of a player and of one that takes its place."""
 
@@ -42,7 +52,7 @@ class Share:
     """What one player plays."""
 
     agent: Agent
-    """On the CPU; the player gets a copy."""
+    """On the CPU; players of one machine share its memory."""
     make_env: Callable[[int], VectorEnv]
     """Makes so many environments; it can be pickled."""
     num_envs: int
@@ -51,6 +61,8 @@ class Share:
     rollout_length: int
     seed: int
     """Of the whole: environment i of all is seeded with `seed + i`."""
+    total: int = 0
+    """Environments of the whole; 0: these."""
     attempt: int = 0
     """Times that such a player was lost before."""
 
@@ -68,8 +80,11 @@ class Asked(Protocol):
     def answer(self) -> Any:
         """What that returned, waited for; raises what it raised, or `LostPlayerError`."""
 
-    def close(self) -> None:
-        """Ends it."""
+    def dismiss(self) -> None:
+        """Tells it that nothing more is asked."""
+
+    def close(self, deadline: float) -> None:
+        """Ends it, by a time of `time.monotonic` at the latest."""
 
 
 class Player:
@@ -88,6 +103,7 @@ class Player:
         # One stream of exploration for each player: the first environment's number tells them apart.
         policy = share.agent.policy(env.single_action_space, seed=seed, network=self.network)
         policy.noise = torch.Generator().manual_seed(seed)
+        policy.place = (share.first, share.total or share.num_envs)
         set_noise_generator(self.network, policy.noise)
         self.collector = VectorCollector(
             env, policy, frames_per_batch=share.rollout_length * share.num_envs, seed=seed,
@@ -117,18 +133,37 @@ class Player:
         self.collector.shutdown()
 
 
+@contextlib.contextmanager
+def _apart() -> Iterator[None]:
+    """Processes that are started here hear no signal yet, and do not run the script that started this one."""
+    described = multiprocessing.spawn.get_preparation_data
+
+    def without_script(name: str) -> dict[str, Any]:
+        data = described(name)
+        return {key: value for key, value in data.items() if not key.startswith("init_main")}
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    multiprocessing.spawn.get_preparation_data = without_script
+    try:
+        yield
+    finally:
+        multiprocessing.spawn.get_preparation_data = described
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class ProcessPlayer:
     """A player in a process on this machine; arguments as `Player`.
 
-    Raises:
-        Exception: what making the environments raised.
+    The process does not run the script that started this one, so that a loss or an environment that exists
+    only there is unknown to it.
     """
 
     def __init__(self, share: Share) -> None:
         context = torch.multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, share), daemon=True)
-        self.process.start()
+        with _apart():
+            self.process.start()
         theirs.close()
 
     def ask(self, what: str, *arguments: Any) -> None:
@@ -150,10 +185,14 @@ class ProcessPlayer:
             raise error
         return value
 
-    def close(self) -> None:
+    def dismiss(self) -> None:
+        """See `Asked`: the end of what it is asked, after which it closes its environments."""
+        self.pipe.close()
+
+    def close(self, deadline: float) -> None:
         """See `Asked`."""
-        self.pipe.close()  # the end of what it is asked, after which it closes its environments
-        self.process.join(10 * POLL)
+        self.dismiss()
+        self.process.join(max(deadline - time.monotonic(), 0))
         if self.process.is_alive():
             self.process.kill()
         self.process.join()
@@ -161,7 +200,9 @@ class ProcessPlayer:
 
 def _serve(pipe: Any, share: Share) -> None:
     """Answers until nobody asks any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the learner, which ends its players
+    for stop in STOPS:
+        signal.signal(stop, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     player: Player | None = None
     failed: Exception | None = None
     try:

@@ -71,7 +71,7 @@ def bench_collectors(
             works = {}
             for workers in sides:
                 words = [f"collect.workers={workers}", "num_envs=8", "learning_starts=200",
-                         "compute.threads=1", "replay.capacity=20000"]  # fmt: skip
+                         "compute.threads=1", "compute.overlap=false", "replay.capacity=20000"]  # fmt: skip
                 recipe = recipe_of("dqn", env, loss="hl_gauss", steps=10_000_000, overrides=words)
                 works[workers] = opened.enter_context(contextlib.closing(build_trainer(recipe)))
             rates: dict[str, list[tuple[float, float]]] = {workers: [] for workers in sides}
@@ -82,7 +82,8 @@ def bench_collectors(
         for workers, measured in rates.items():
             low, middle, high = statistics.quantiles([rate for rate, _ in measured[1:]], n=4)
             rows.append(whole(COLUMNS, about, {
-                "env": env.rpartition(":")[2], "workers": workers, "overlap": False, "turns": turns,
+                "env": env.rpartition(":")[2], "workers": workers, "turns": turns,
+                "overlap": works[workers].compute.overlap,
                 "steps_a_turn": steps, "num_envs": 8, "policy_age": works[workers].feed.rollouts.policy_age,
                 "steps_per_second": f"{middle:.0f}", "low": f"{low:.0f}", "high": f"{high:.0f}",
                 "waiting": f"{statistics.median(waited for _, waited in measured[1:]):.2f}",

@@ -14,6 +14,7 @@ MAY_DIFFER = (
     "eval",
     "checkpoint_every",
     "log_every",
+    "collect.workers",
     "compute.device",  # and devices
     "compute.launcher",
     "compute.threads",

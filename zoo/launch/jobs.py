@@ -129,7 +129,11 @@ class Job:
         gpus: float | None = asked.gpus
         if gpus is None and device != "auto":
             gpus = float(device.startswith("cuda"))
-        return Needs(max(asked.threads, 1), gpus, asked.memory or 0.0)
+        collect = getattr(self.recipe, "collect", None)
+        collectors = collect.workers if collect is not None and isinstance(collect.workers, int) else 1
+        others = collectors if collectors > 1 else 0
+        cpus = asked.devices * (max(asked.threads, 1) + others)
+        return Needs(cpus, gpus and gpus * asked.devices, asked.memory or 0.0)
 
     @property
     def root(self) -> Path:

@@ -13,6 +13,7 @@ import math
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -285,6 +286,7 @@ class Post:
         self.raylet = os.getppid()
         self.needs = needs
         self.worker: processes.Worker[Any] | None = None
+        self.beginning = threading.RLock()
         self.job: Any = None
         self.desk: Path | None = None
         _settle(directory, needs)
@@ -296,7 +298,9 @@ class Post:
             job: with absolute paths.
             again: whether the node of an earlier attempt was lost, and may work on it still.
         """
-        if self.worker is None:
+        with self.beginning:
+            if self.worker is not None:
+                return
             if again:
                 wait_for_the_lost(job.holds)
             self.job = job
@@ -304,7 +308,9 @@ class Post:
 
     def begin_apart(self, job: Any) -> None:
         """Starts a job in a folder of this node, with what was taken."""
-        if self.worker is None:
+        with self.beginning:
+            if self.worker is not None:
+                return
             root = self._own() / "root"
             root.mkdir(exist_ok=True)
             if (self._own() / "box").exists():

@@ -52,6 +52,8 @@ def examine() -> list[Finding]:
 
 def _packages() -> Iterator[Finding]:
     """Those that all need."""
+    if not list(_requirements()):
+        yield Finding("catzoo", MISSING, "a source tree: pip install -e . lets it be checked")
     for requirement, extra in _requirements():
         if extra is None:
             yield _installed(requirement)
@@ -129,6 +131,9 @@ def _extras() -> Iterator[Finding]:
         if extra is not None and not requirement.startswith("catzoo"):
             wanted.setdefault(extra, []).append(requirement)
     for extra, brings in EXTRAS.items():
+        if extra not in wanted:
+            yield Finding(f"extra {extra}", MISSING, f"{brings}: not known here: pip install -e '.[{extra}]'")
+            continue
         bad = [found for one in wanted.get(extra, []) if (found := _installed(one)).state != GOOD]
         if not bad:
             yield Finding(f"extra {extra}", GOOD, brings)

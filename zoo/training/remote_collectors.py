@@ -31,36 +31,48 @@ def played_elsewhere(recipe: Any, protocol: Protocol) -> PlayedElsewhere:
     if recipe.num_envs % (workers * games):
         each = f", each with all {games} games" if games > 1 else ""
         raise RecipeError(f"num_envs={recipe.num_envs} cannot be shared evenly by {workers} collectors{each}")
-    where = {"start": ProcessPlayer} if isinstance(recipe.collect.workers, int) else on_ray()
+    where = {"start": ProcessPlayer} if isinstance(recipe.collect.workers, int) else on_ray(workers)
     return PlayedElsewhere(
         make_under(protocol, games), recipe.num_envs, workers, partial(make_under, protocol), **where
     )
 
 
-def on_ray() -> dict[str, Any]:
-    """How players are started on Ray, and weights taken to them.
+def on_ray(workers: int) -> dict[str, Any]:
+    """How so many players are started on Ray, and weights taken to them.
 
-    On the Ray that this process has joined, else on that of `RAY_ADDRESS`, else on one that starts here.
+    On the Ray that this process has joined, else on that of `RAY_ADDRESS`, else on one that starts here; the
+    last two are left when the run closes.
 
     Raises:
-        RecipeError: Ray is not installed, or does not answer.
+        RecipeError: Ray is not installed, does not answer, or has too few cores.
     """
     try:
         import ray
     except ImportError:
         raise RecipeError("collect.workers=ray:N: Ray is not installed: pip install 'catzoo[ray]'") from None
+    leave = (lambda: None) if ray.is_initialized() else ray.shutdown
     if not ray.is_initialized():
-        address = os.environ.get("RAY_ADDRESS") or "local"
-        try:
-            ray.init(address, log_to_driver=False, logging_level="error")
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise RecipeError(f"collect.workers: no Ray at {address}: {reason}") from None
+        _join(ray, os.environ.get("RAY_ADDRESS") or "local")
+    cores = int(ray.cluster_resources().get("CPU", 0))
+    if cores < workers:
+        leave()
+        raise RecipeError(f"collect.workers=ray:{workers}: this Ray has {cores} cores, and each takes one")
 
     def put(weights: Sequence[Tensor]) -> Any:
         return ray.put([tensor.clone() for tensor in weights])
 
-    return {"start": RayPlayer, "put": put}
+    return {"start": RayPlayer, "put": put, "leave": leave}
+
+
+def _join(ray: Any, address: str) -> None:
+    own = {"include_dashboard": False} if address == "local" else {}
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody asked for reports to Ray's makers
+    try:
+        ray.init(address, log_to_driver=False, logging_level="error", **own)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        ray.shutdown()  # of what was begun
+        reason = " ".join(str(error).split())[:200]
+        raise RecipeError(f"collect.workers: no Ray at {address}: {reason}") from None
 
 
 class RayPlayer:
@@ -86,6 +98,9 @@ class RayPlayer:
         except self.ray.exceptions.RayTaskError as error:
             raise error.cause if isinstance(error.cause, Exception) else error from None
 
-    def close(self) -> None:
+    def dismiss(self) -> None:
+        """Nothing: it closes its environments when it ends."""
+
+    def close(self, deadline: float) -> None:
         """Ends it."""
         self.ray.kill(self.actor)

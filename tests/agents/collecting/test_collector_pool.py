@@ -1,16 +1,19 @@
 """Many collectors as one: the steps of one collector, the newest weights, and what follows a death."""
 
+import multiprocessing.spawn
 import os
 import signal
 from functools import partial
 
 import gymnasium as gym
+import numpy as np
 import pytest
 import torch
 
 from catzoo.agents import DQN, AtWork, Checkpoints, Compute, QNetwork
 from catzoo.agents.collecting.collector_pool import ANEW, REPLACEMENTS, CollectorPool, PlayedElsewhere
-from catzoo.agents.collecting.players import ProcessPlayer
+from catzoo.agents.collecting.exploration import SampledActions
+from catzoo.agents.collecting.players import ProcessPlayer, _apart
 from catzoo.hparams import DQNRecipe, build
 from catzoo.losses import HLGauss
 from environments_for_tests import Corridor
@@ -125,6 +128,29 @@ def test_a_player_that_dies_is_replaced_and_what_follows_begins_anew():
         pool.rollout()
 
 
+def test_a_player_that_died_while_it_rested_is_replaced_at_a_checkpoint():
+    _, pool = pool_of(2)
+    pool.rollout()
+    pool.players[1].dies = True
+    assert pool.state_dict()["players"].keys() == {"0", "1"}
+    assert pool.rollout()[ANEW].any(1).tolist() == [False, False, True, True]
+    assert not pool.rollout()[ANEW].any()
+
+
+def test_processes_do_not_run_the_script_that_started_them():
+    with _apart():
+        described = multiprocessing.spawn.get_preparation_data("player")
+    assert not any(key.startswith("init_main") for key in described)
+
+
+def test_noise_of_many_sizes_is_spread_over_the_whole():
+    space = gym.spaces.Box(-1, 1, (1,), np.float32)
+    whole, part = (SampledActions(torch.nn.Identity(), space, seed=1, spread=(0.4, 0.1)) for _ in range(2))
+    part.place = (2, 4)
+    part.random.standard_normal((2, 1), np.float32)  # what the first two draw
+    torch.testing.assert_close(part._noise(2), whole._noise(4)[2:])
+
+
 def test_waiting_steps_do_not_reach_into_an_episode_that_began_anew():
     work = at_work(2, elsewhere(2, make=corridors), shape=(1,))
     until(work, 120)
@@ -175,7 +201,10 @@ def test_processes_play_say_what_goes_wrong_and_may_die():
     pool = CollectorPool(env, agent, agent.network, rollout_length=6, seed=3)
     try:
         pool.policy.epsilon = 0.0
+        for stop in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):  # of a whole group: the learner hears it
+            os.kill(pool.players[0].process.pid, stop)
         assert pool.rollout().shape == (4, 6)
+        assert pool.lost == 0
         os.kill(pool.players[1].process.pid, signal.SIGKILL)
         steps = pool.rollout()
         assert steps[ANEW].any(1).tolist() == [False, False, True, True]

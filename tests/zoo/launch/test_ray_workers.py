@@ -362,7 +362,7 @@ def test_collectors_play_there_what_they_play_here(cluster):
     recipe = recipe_of("dqn", "CartPole-v1", overrides=["num_envs=4", "collect.workers=2"])
     with ray_cluster.joined(cluster.address):
         pools = []
-        for where in (on_ray(), {"start": LocalPlayer}):
+        for where in (on_ray(2), {"start": LocalPlayer}):
             env = played_elsewhere(recipe, protocol_of("CartPole-v1"))
             env.start, env.put = where["start"], where.get("put")
             agent = build_agent(recipe, env)

@@ -58,6 +58,16 @@ def test_a_run_goes_on_bit_for_bit(local, tmp_path):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.parametrize("numbers", [(2, 1), (1, 2), (2, 4)])
+def test_another_number_of_collectors_goes_on_with_new_episodes(local, tmp_path, capsys, numbers):
+    for steps, workers in zip((150, 300), numbers, strict=True):
+        words = [*TINY, *REPLAY, f"collect.workers={workers}", "checkpoint_every=64"]
+        result = train("dqn", "CartPole-v1", steps=steps, run_dir=tmp_path / "run", overrides=words)
+    assert result["steps"] == 300
+    assert "going on from step 1" in (said := capsys.readouterr().out)
+    assert "with new episodes" in said
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
