@@ -8,7 +8,9 @@
   A+B of several, and a column for each COLUMN: means of VALUE, and how many rows they are of.
 * `<!-- verdict STUDY -->` becomes the table of what a study found.
 
-So a number on a page is the one that is committed, and a file or a column that is not there ends the build.
+A table ends with `<!-- end -->`. `python docs/site_hooks.py` writes the tables into the pages, for whoever
+reads them in the repository; the build makes them anew. So a number on a page is the one that is committed,
+and a file or a column that is not there ends the build.
 """
 
 from __future__ import annotations
@@ -29,8 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 Row = dict[str, str]
 LINK = re.compile(r"(!?\[[^\]]*\])\(([^)#\s]+)(#[^)\s]*)?\)")
 FENCE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
-FOLDERS = ("zoo", "kernels", "losses", "agents", "hparams", "tests")
-"""Of the repository, beside `docs`."""
+TABLE = re.compile(r"<!-- (rows|pivot|verdict) (.*?) -->.*?<!-- end -->", re.DOTALL)
 COPIES = "files"
 """Where in the site their files are."""
 
@@ -39,9 +40,7 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> 
     """A page's text with its tables, formulas and links."""
     parts = FENCE.split(markdown)  # code stays as it is
     for index in range(0, len(parts), 2):
-        text = re.sub(
-            r"<!-- (rows|pivot|verdict) (.*?) -->", lambda found: _table(*found.groups()), parts[index]
-        )
+        text = TABLE.sub(lambda found: _table(*found.groups()), parts[index])
         text = re.sub(
             r"\$\$(.+?)\$\$", lambda found: convert(found[1].strip(), display="block"), text, flags=re.S
         )
@@ -135,3 +134,15 @@ def _short(cell: str) -> str:
 def _markdown(lines: list[list[str]]) -> str:
     head, *rest = [f"| {' | '.join(line)} |" for line in lines]
     return "\n".join(["", head, "|---" * len(lines[0]) + "|", *rest, ""])
+
+
+def with_tables(markdown: str) -> str:
+    """A page's text with its tables as they are now."""
+    return TABLE.sub(
+        lambda found: f"<!-- {found[1]} {found[2]} -->\n{_table(*found.groups())}\n<!-- end -->", markdown
+    )
+
+
+if __name__ == "__main__":
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -42,7 +42,9 @@ def page(hooks, text, src="agents/dqn.md"):
 
 
 def test_rows_of_a_file(hooks):
-    text, _ = page(hooks, "<!-- rows zoo/rows.csv: env as game, score | loss=mse or c51, env=Pong -->")
+    text, _ = page(
+        hooks, "<!-- rows zoo/rows.csv: env as game, score | loss=mse or c51, env=Pong --><!-- end -->"
+    )
     assert text.split() == [
         "|",
         "game",
@@ -69,10 +71,10 @@ def test_rows_of_a_file(hooks):
 
 
 def test_a_pivot_has_means_and_says_of_how_many(hooks):
-    text, _ = page(hooks, "<!-- pivot zoo/rows.csv: env as game, loss, score -->")
+    text, _ = page(hooks, "<!-- pivot zoo/rows.csv: env as game, loss, score --><!-- end -->")
     assert "| Pong | 2 (2) | 1,235 (1) |" in text
     assert "| Breakout | 7 (1) |  |" in text
-    alone, _ = page(hooks, "<!-- pivot zoo/rows.csv: env+seed, loss, score -->")
+    alone, _ = page(hooks, "<!-- pivot zoo/rows.csv: env+seed, loss, score --><!-- end -->")
     assert "| Pong × 1 | 2.5 |  |" in alone
 
 
@@ -80,7 +82,10 @@ def test_a_verdict(hooks):
     finding = {"claim": "A above B", "value": 0.1234, "low": -0.5, "high": 1, "outcome": "not decided"}
     file = hooks.ROOT / "zoo" / "results" / "studies" / "order.json"
     file.write_text(json.dumps({"findings": [finding]}))
-    assert "| A above B | 0.123 [-0.5, 1] | not decided |" in page(hooks, "<!-- verdict order -->")[0]
+    assert (
+        "| A above B | 0.123 [-0.5, 1] | not decided |"
+        in page(hooks, "<!-- verdict order --><!-- end -->")[0]
+    )
 
 
 def test_links_out_of_the_pages_lead_to_copies(hooks):
@@ -100,7 +105,7 @@ def test_formulas_become_mathml(hooks):
     [
         ("[x](../../zoo/none.csv)", "is not there"),
         ("[x](../../zoo/results)", "is a folder"),
-        ("<!-- rows zoo/rows.csv: env | loss=huber -->", "no row has"),
+        ("<!-- rows zoo/rows.csv: env | loss=huber --><!-- end -->", "no row has"),
     ],
 )
 def test_what_is_missing_ends_the_build(hooks, text, words):
@@ -108,6 +113,15 @@ def test_what_is_missing_ends_the_build(hooks, text, words):
         page(hooks, text)
 
 
+def test_the_tables_in_the_pages_are_those_of_the_results():
+    spec = importlib.util.spec_from_file_location("site_hooks", HOOKS)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for path in sorted(HOOKS.parent.rglob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        assert module.with_tables(text) == text, f"{path.name}: python docs/site_hooks.py"
+
+
 def test_so_does_a_column_that_is_not_there(hooks):
     with pytest.raises(KeyError):
-        page(hooks, "<!-- rows zoo/rows.csv: speed -->")
+        page(hooks, "<!-- rows zoo/rows.csv: speed --><!-- end -->")
