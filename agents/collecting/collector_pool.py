@@ -100,12 +100,12 @@ class CollectorPool:
         seed: of the environments and of the exploration.
     """
 
-    device = torch.device("cpu")
-
     def __init__(
         self, env: PlayedElsewhere, agent: Agent, network: nn.Module, *, rollout_length: int, seed: int
     ) -> None:
         self.env, self.policy, self.num_envs = env, Lead(network), env.num_envs
+        self.device = next(network.parameters()).device
+        """Where weights are handed over from; players compute on the CPU."""
         self.frames_per_batch = rollout_length * env.num_envs
         own = env.num_envs // env.workers
         copied = on_cpu(agent)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 POLL = 1.0
 """Seconds between looks at whether a player that is waited for is alive."""
+HUNG = 600.0
+"""Seconds without processor time after which a player hangs: on a lock, or an environment that waits."""
 PATIENCE = 10.0
 """Seconds that players have to close their environments."""
 STOPS = tuple(
@@ -173,10 +175,15 @@ class ProcessPlayer:
 
     def answer(self) -> Any:
         """See `Asked`."""
+        worked, used = time.monotonic(), -1.0
         try:
             while not self.pipe.poll(POLL):
                 if not self.process.is_alive() and not self.pipe.poll(0):
                     raise EOFError
+                if (now := self._processor_seconds()) > used:
+                    worked, used = time.monotonic(), now
+                elif time.monotonic() - worked > HUNG:
+                    self.process.kill()
             error, value = self.pipe.recv()
         except (EOFError, OSError):
             self.process.join(POLL)
@@ -184,6 +191,15 @@ class ProcessPlayer:
         if error is not None:
             raise error
         return value
+
+    def _processor_seconds(self) -> float:
+        import psutil
+
+        try:
+            times = psutil.Process(self.process.pid).cpu_times()
+        except psutil.Error:
+            return 0.0
+        return float(times.user + times.system)
 
     def dismiss(self) -> None:
         """See `Asked`: the end of what it is asked, after which it closes its environments."""

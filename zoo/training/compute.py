@@ -22,7 +22,10 @@ def resolve_compute(recipe: Recipe, ranks: Ranks = ALONE) -> Compute:
     threads = asked.threads
     if ranks.count > 1:
         threads = threads or max(usable_cores() // ranks.neighbours, 1)
-        device = build_device(f"cuda:{ranks.local}") if device.type == "cuda" else device
+        # Slurm may show each task its own GPU alone, as number 0.
+        alone = asked.launcher == "slurm" and torch.cuda.device_count() == 1
+        number = 0 if alone else ranks.local
+        device = build_device(f"cuda:{number}") if device.type == "cuda" else device
     if threads:
         torch.set_num_threads(threads)
     bf16 = asked.precision == "bf16" or (asked.precision == "auto" and device.type == "cpu" and has_bf16())

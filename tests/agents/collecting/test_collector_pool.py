@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from catzoo.agents import DQN, AtWork, Checkpoints, Compute, QNetwork
+from catzoo.agents.collecting import players
 from catzoo.agents.collecting.collector_pool import ANEW, REPLACEMENTS, CollectorPool, PlayedElsewhere
 from catzoo.agents.collecting.exploration import SampledActions
 from catzoo.agents.collecting.players import ProcessPlayer, _apart
@@ -195,7 +196,7 @@ def test_environments_are_shared_evenly():
         elsewhere(3)
 
 
-def test_processes_play_say_what_goes_wrong_and_may_die():
+def test_processes_play_say_what_goes_wrong_and_may_die_or_hang(monkeypatch):
     agent = agent_of((1,))
     env = elsewhere(2, make=corridors, start=ProcessPlayer)
     pool = CollectorPool(env, agent, agent.network, rollout_length=6, seed=3)
@@ -208,13 +209,18 @@ def test_processes_play_say_what_goes_wrong_and_may_die():
         os.kill(pool.players[1].process.pid, signal.SIGKILL)
         steps = pool.rollout()
         assert steps[ANEW].any(1).tolist() == [False, False, True, True]
+        monkeypatch.setattr(players, "HUNG", 0.5)
+        monkeypatch.setattr(players, "POLL", 0.1)
+        os.kill(pool.players[0].process.pid, signal.SIGSTOP)
+        assert pool.rollout()[ANEW].any(1).tolist() == [True, True, False, False]
+        monkeypatch.undo()
         pool.players[0].ask("nonsense")
         with pytest.raises(AttributeError, match="nonsense"):
             pool.players[0].answer()
-        players = [player.process for player in pool.players]
+        ended = [player.process for player in pool.players]
     finally:
         pool.shutdown()
-    assert not any(process.is_alive() for process in players)
+    assert not any(process.is_alive() for process in ended)
 
 
 def test_what_environments_raise_is_raised_here():
