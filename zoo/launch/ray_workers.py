@@ -363,8 +363,9 @@ class Post:
             shutil.rmtree(self.desk, ignore_errors=True)
 
     def _own(self) -> Path:
-        self.desk = self.desk or Path(tempfile.mkdtemp(prefix="catzoo-"))
-        return self.desk
+        with self.beginning:  # two calls at once would have a folder each
+            self.desk = self.desk or Path(tempfile.mkdtemp(prefix="catzoo-"))
+            return self.desk
 
 
 def _settle(directory: str, needs: Needs) -> None:

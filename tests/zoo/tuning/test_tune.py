@@ -15,7 +15,7 @@ from catzoo.zoo.cli.main import parse
 from catzoo.zoo.folders.recipe_sources import read_source, recipes_from
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.folders.study_folder import StudyFolder
-from catzoo.zoo.launch import job_loop
+from catzoo.zoo.launch import processes
 from catzoo.zoo.statistics.normalisation import Scale, scale_of, scales
 from catzoo.zoo.system.file_locks import held_path
 from catzoo.zoo.training.train import train
@@ -61,7 +61,7 @@ def test_what_comes_out(study):
 
 def test_the_same_command_does_nothing_twice(study, monkeypatch):
     folder, found = study
-    monkeypatch.setattr(job_loop, "start", lambda *_: pytest.fail("a run began"))
+    monkeypatch.setattr(processes, "start", lambda *_: pytest.fail("a run began"))
     assert tune("dqn", "CartPole-v1", study_dir=folder.path, **WHOLE) == found
 
 
@@ -128,7 +128,7 @@ def test_a_study_of_other_settings_is_refused(study, how, words):
     ],
 )
 def test_what_is_refused_before_anything_is_trained(how, words, tmp_path, monkeypatch):
-    monkeypatch.setattr(job_loop, "start", lambda *_: pytest.fail("a run began"))
+    monkeypatch.setattr(processes, "start", lambda *_: pytest.fail("a run began"))
     monkeypatch.setattr("catzoo.zoo.tuning.tune.check_jobs", lambda *_: None)
     asked = {"loss": "hl_gauss", "trials": 2, "study_dir": tmp_path / "study", **TINY_STUDY, **how}
     with pytest.raises(RecipeError, match=words) as error:

@@ -12,7 +12,7 @@ from catzoo.zoo.catalogue.recipe_files import find_recipe
 from catzoo.zoo.folders.recipe_sources import read_source, recipes_from
 from catzoo.zoo.folders.run_recipe import stamped
 from catzoo.zoo.folders.study_folder import StudyFolder
-from catzoo.zoo.launch import job_loop
+from catzoo.zoo.launch import processes
 from catzoo.zoo.launch.jobs import PYTHON
 from catzoo.zoo.system.csv_rows import read_rows
 from catzoo.zoo.system.exit_status import NO_ROOM
@@ -61,7 +61,9 @@ def test_a_full_disk_ends_the_command_and_no_trial(tmp_path, monkeypatch):
 def test_a_log_that_cannot_be_written_ends_the_command_and_no_trial(tmp_path, monkeypatch):
     folder = tmp_path / "study"
     with checks_here(), monkeypatch.context() as full:
-        full.setattr(job_loop, "start", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left", "log")))
+        full.setattr(
+            processes, "start", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left", "log"))
+        )
         with pytest.raises(
             RecipeError, match="log: cannot be written: No space left; the same command goes on"
         ):
