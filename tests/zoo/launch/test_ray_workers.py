@@ -126,7 +126,7 @@ def test_runs_on_a_cluster_are_those_of_processes_bit_for_bit(cluster, tmp_path,
     with jobs_here():
         train_many(**asked, run_dir="here", overrides=[*TINY, "compute.threads=1"])
     train_many(**asked, run_dir="there", overrides=TINY, cluster=cluster.address)
-    train_many(**asked, run_dir="back", overrides=TINY, cluster="auto", bring_back=True)
+    train_many(**asked, run_dir="back", overrides=TINY, cluster=cluster.address, bring_back=True)
     runs = [tmp_path / name / "dqn-CartPole-v1-mse-s0" for name in ("here", "there", "back")]
     made = [[(run / file).read_bytes() for file in ("episodes.csv", "recipe.yaml")] for run in runs]
     assert made[0] == made[1] == made[2]
@@ -136,6 +136,14 @@ def test_runs_on_a_cluster_are_those_of_processes_bit_for_bit(cluster, tmp_path,
     (log,) = (tmp_path / "back" / "logs").iterdir()
     assert log.read_text().count("--- ") == 1
     assert len(list((tmp_path / "back").iterdir())) == 2
+
+
+@pytest.mark.slow
+def test_a_ray_is_started_where_there_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr("catzoo.zoo.launch.train_many.check_jobs", lambda *_: None)
+    (run,) = train_many("dqn", "CartPole-v1", losses="mse", steps=400, run_dir=tmp_path / "runs",
+                        overrides=TINY, cluster="auto", progress=None)  # fmt: skip
+    assert run["steps"] == 400
 
 
 def test_what_cannot_be_trained_is_found_on_the_cluster(cluster, tmp_path):
