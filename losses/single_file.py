@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from catzoo.losses import LOSSES
+
 HEAD = '''"""{title}, from Catzoo (MIT licence): value losses that classify (arXiv 2403.03950).
 
 Shapes: B batch, A actions, K outputs per value; ... any leading dimensions. Losses are one number per sample.
@@ -202,16 +204,9 @@ class QuantileRegression(ValueLoss):
 
 
 SINGLE: dict[str, type[ValueLoss]] = {
-    "mse": MSE,
-    "huber": Huber,
-    "one_hot": OneHot,
-    "two_hot": TwoHot,
-    "hl_gauss": HLGauss,
-    "c51": C51,
-    "softmax_mse": SoftmaxMSE,
-    "quantile": QuantileRegression,
+    name: globals()[kind.__name__] for name, kind in LOSSES.items() if kind.__name__ in globals()
 }
-"""By the names of `catzoo.losses.LOSSES`."""
+"""By the names of `catzoo.losses.LOSSES`: the class here that is called as the one there."""
 
 
 def source_of(names: Sequence[str]) -> str:

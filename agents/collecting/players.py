@@ -63,8 +63,8 @@ class Share:
     rollout_length: int
     seed: int
     """Of the whole: environment i of all is seeded with `seed + i`."""
-    total: int = 0
-    """Environments of the whole; 0: these."""
+    total: int
+    """Environments of the whole."""
     attempt: int = 0
     """Times that such a player was lost before."""
 
@@ -105,7 +105,7 @@ class Player:
         # One stream of exploration for each player: the first environment's number tells them apart.
         policy = share.agent.policy(env.single_action_space, seed=seed, network=self.network)
         policy.noise = torch.Generator().manual_seed(seed)
-        policy.place = (share.first, share.total or share.num_envs)
+        policy.place = (share.first, share.total)
         set_noise_generator(self.network, policy.noise)
         self.collector = VectorCollector(
             env, policy, frames_per_batch=share.rollout_length * share.num_envs, seed=seed,

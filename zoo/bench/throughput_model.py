@@ -1,4 +1,4 @@
-"""How many agent steps a second many collectors and learners would make, from measured costs.
+"""How many agent steps a second many collectors and learners would make, from the costs of one of each.
 
     python -m catzoo.zoo.bench.throughput_model --out docs/throughput.png
 
@@ -9,8 +9,9 @@ The model, for N environments over C collectors and an update for every 1/u step
     steps a second = N / max(play, learn), or N / (play + learn) where nothing is collected ahead
 
 It assumes a core (or a GPU) for every collector and learner, updates whose time falls with their share of the
-batch, a ring for the all-reduce, and no queue anywhere: an upper end. The costs are those of
-`collectors.csv`, `all-reduce.csv` and `training-*.csv` on one machine.
+batch, a ring for the all-reduce, and no queue anywhere: an upper end. Updates and all-reduces are those of
+`all-reduce.csv` and `training-ALE-Pong-v5.csv`, Pong's all-reduce by its 1.7M numbers; the policy's pass and
+the hand-over are assumed, and not measured.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ WORKLOADS = (
     Costs("5 ms a step, a small network", 5e-3, 2e-4, 1.9e-3, 1.0e-3, 0.1),
     Costs("Pong, Nature CNN on one core", 6.5e-4, 5e-3, 4.1e-2, 1.2e-2, 0.25),
 )
-"""Of `collectors.csv`, and of `training-ALE-Pong-v5.csv`, with 1.7M numbers by the time of 150,000."""
+"""A slow simulator, and a large network."""
 
 
 def rate(costs: Costs, collectors: int, learners: int, *, ahead: bool = True, envs: int = ENVS) -> float:
