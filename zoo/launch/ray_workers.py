@@ -269,6 +269,7 @@ class RayWorker:
             write_part(box, start, (yield ("give", start)))
         unpack(box, desk)
         merge(desk, root, here.makes, here.log)
+        yield ("clear",)  # asked for and not waited for, it is lost where this was the last job
         return ending
 
 
