@@ -13,6 +13,7 @@ EXAMPLES = """\
   catzoo reproduce sigma-bins --budget full --seeds 5 --workers 8
   catzoo reproduce sigma-bins --budget full env=MinAtar/Asterix --out sigma-bins-asterix
   catzoo reproduce sigma-bins --budget full --cluster 10.0.0.1:6379
+  catzoo reproduce initial-values --budget full --go-on-from zoo/results/studies/initial-values.json
   catzoo reproduce plasticity data=fashion-mnist images=10000
 the same command goes on with the study
 """
@@ -33,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_cluster(parser, "tasks")
     parser.add_argument("--out", metavar="DIR", type=path, help="default reproduced/STUDY-BUDGET")
+    parser.add_argument(
+        "--go-on-from",
+        metavar="VERDICT",
+        type=path,
+        help="a verdict.json, or a published NAME.json: its rows are not made again, others are added",
+    )
     parser.add_argument(
         "overrides",
         metavar="key=value",

@@ -14,7 +14,7 @@ from catzoo.hparams import VALUE_LOSSES, RecipeError, build, parse_override
 from catzoo.hparams.json_text import to_json
 from catzoo.hparams.schema import check_name
 from catzoo.zoo.launch.backends import opened
-from catzoo.zoo.studies.results_folder import ResultsFolder, save_rows
+from catzoo.zoo.studies.results_folder import ResultsFolder, published_rows, save_rows
 from catzoo.zoo.studies.study import Row, Study, Verdict, find_study
 from catzoo.zoo.studies.task_runner import GOES_ON, TaskJob, run_tasks, unfinished
 from catzoo.zoo.system.atomic_files import write_atomically
@@ -35,6 +35,7 @@ def reproduce(
     cluster: str | None = None,
     bring_back: bool = False,
     out: str | os.PathLike[str] | None = None,
+    go_on_from: str | os.PathLike[str] | None = None,
     progress: Callable[[str], None] | None = say,
 ) -> dict[str, Any]:
     """Puts a claim of the paper to the test, or goes on with that; what is done is not done again.
@@ -48,6 +49,7 @@ def reproduce(
             cluster as many as it has room for.
         cluster, bring_back: a Ray cluster that does the tasks, see `train_many`.
         out: the folder; `reproduced/STUDY-BUDGET` by default.
+        go_on_from: a verdict whose rows are taken, such as a published one, see `published_rows`.
         progress: prints a line; None: nothing is shown.
 
     Returns:
@@ -63,12 +65,15 @@ def reproduce(
     folder = ResultsFolder(out if out is not None else Path("reproduced") / f"{study}-{budget}")
     folder.check(made)
     tell = progress or (lambda line: None)
+    given = published_rows(made, go_on_from) if go_on_from is not None else []
     jobs = [TaskJob(made, task, folder) for task in unfinished(made, folder)]
     with opened(workers, cluster, jobs, bring_back=bring_back, tell=progress) as backend:
         folder.make(made)
         tell(f"{folder.path}: {len(made.tasks())} tasks, {made.settings.seeds} seeds: {made.claim}")
         here = cluster is None and (workers or 1) == 1
         with folder.held(), no_room_told(GOES_ON):
+            if given:
+                tell(f"{folder.adopt(made.tasks(), given)} tasks have their rows from {go_on_from}")
             failures = run_tasks(made, folder, None if here else backend, progress)
             with waiting("concluding", shown=progress is not None):
                 said = publish(made, folder, failures)
@@ -136,6 +141,7 @@ def conclude(study: Study, rows: Sequence[Row], missing: int, failures: dict[str
     verdict = Verdict(study.findings(rows) if rows else (), missing)
     return {
         "study": study.name,
+        "version": study.version,
         "claim": study.claim,
         "source": study.source,
         "protocol": study.protocol,

@@ -19,6 +19,8 @@ from catzoo.zoo.system.file_locks import held_path
 
 FORMAT = 1
 """Of study.json."""
+LABELS = {"seeds": "seed", "losses": "loss", "envs": "env"}
+"""Settings that say only which tasks there are, where each task has its own as a label."""
 
 
 class ResultsFolder:
@@ -116,6 +118,45 @@ class ResultsFolder:
     def rows(self, tasks: Sequence[Task]) -> list[Row]:
         """The rows of the tasks that are done, in their order."""
         return [row for task in tasks for row in load_rows(self.rows_file(task))]
+
+    def adopt(self, tasks: Sequence[Task], rows: Sequence[Row]) -> int:
+        """Takes rows as those of the tasks whose labels they have and not done; returns how many."""
+        adopted = 0
+        for task in tasks:
+            own = [row for row in rows if task.labels.items() <= row.items()]
+            if own and not self.rows_file(task).exists():
+                self.rows_file(task).parent.mkdir(parents=True, exist_ok=True)
+                save_rows(self.rows_file(task), own)
+                adopted += 1
+        return adopted
+
+
+def published_rows(study: Study, verdict: Typed) -> list[Row]:
+    """The rows beside a verdict of the same study, which may have had fewer seeds, losses or environments.
+
+    Args:
+        study: what they are wanted for.
+        verdict: `verdict.json` of a study's folder with its `rows.csv`, or `NAME.json` with `NAME.csv`.
+
+    Raises:
+        RecipeError: it cannot be read, is another study's or version's, or other settings differ.
+    """
+    file = path_of(verdict)
+    table = file.with_name("rows.csv") if file.name == "verdict.json" else file.with_suffix(".csv")
+    try:
+        said = from_json(file.read_text(encoding="utf-8"))
+        rows = load_rows(table)
+        before = {"study": said["study"], "version": said["version"], **said["settings"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RecipeError(f"{file}: no verdict of a study with its table {table.name}: {error}") from None
+    tasks = study.tasks()
+    if any(task.stage for task in tasks):
+        raise RecipeError(f"{study.name}: its tasks read what others left behind, which no table holds")
+    now = {"study": study.name, "version": study.version, **described(study)["settings"]}
+    for key, value in now.items():
+        if before.get(key) != value and not all(LABELS.get(key) in task.labels for task in tasks):
+            raise RecipeError(f"{file}: {key} is {before.get(key, 'not set')}, asked for {value}")
+    return rows
 
 
 def described(study: Study) -> dict[str, Any]:

@@ -3,23 +3,27 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+import catzoo.zoo
 from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.zoo.statistics.intervals import contrast_interval
 from catzoo.zoo.studies.reproduce import make_study, reproduce
-from catzoo.zoo.studies.results_folder import ResultsFolder, load_rows, save_rows
-from catzoo.zoo.studies.study import Finding, Verdict
-from catzoo.zoo.studies.task_runner import TaskJob
+from catzoo.zoo.studies.results_folder import ResultsFolder, load_rows, published_rows, save_rows
+from catzoo.zoo.studies.study import Finding, Verdict, find_study
+from catzoo.zoo.studies.task_runner import TaskJob, unfinished
 from catzoo.zoo.system.exit_status import NO_ROOM
 
 pytestmark = pytest.mark.early
 NAME = "stochastic-dynamics"
+RESULTS = Path(catzoo.zoo.__file__).parent / "results"
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +164,7 @@ def test_a_workers_full_disk_ends_the_study(tmp_path, monkeypatch):
 def test_results_of_another_version_are_refused(whole, tmp_path):
     about = json.loads(ResultsFolder(whole).about_file.read_text())
     (tmp_path / "study.json").write_text(json.dumps({**about, "version": 0}))
-    with pytest.raises(RecipeError, match="has results of version 0, this is version 1"):
+    with pytest.raises(RecipeError, match="has results of version 0, this is version 2"):
         reproduce(NAME, budget="tiny", out=tmp_path)
     (tmp_path / "study.json").write_text("{")
     with pytest.raises(RecipeError, match="cannot be read"):
@@ -230,3 +234,53 @@ def test_contrast_interval_is_welchs():
     assert (high - low) / 2 == pytest.approx(2.365 * error, rel=1e-3)
     assert contrast_interval(([1.0], y), (1, -1))[1:] == (-float("inf"), float("inf"))
     assert contrast_interval(([1.0, 1.0], [0.5, 0.5]), (1, -1)) == (0.5, 0.5, 0.5)
+
+
+def test_it_goes_on_from_published_rows_and_adds_to_them(whole, tmp_path):
+    published = ResultsFolder(whole)
+    for name, verdict in (("a", published.verdict), ("b", tmp_path / "study.json")):
+        shutil.copy(published.verdict, tmp_path / "study.json")
+        shutil.copy(published.table, tmp_path / "study.csv")
+        lines = []
+        asked = {"budget": "tiny", "out": tmp_path / name, "go_on_from": verdict}
+        reproduce(NAME, **asked, progress=lines.append)
+        tasks = len(make_study(NAME, "tiny").tasks())
+        assert f"{tasks} of {tasks} tasks are done already" in lines
+        assert ResultsFolder(tmp_path / name).table.read_bytes() == published.table.read_bytes()
+    wider = make_study(NAME, "tiny", seeds=2)
+    folder = ResultsFolder(tmp_path / "wider")
+    rows = published_rows(wider, published.verdict)
+    assert folder.adopt(wider.tasks(), rows) == tasks
+    assert folder.adopt(wider.tasks(), rows) == 0
+    assert {int(task.labels["seed"]) for task in unfinished(wider, folder)} == {1}
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        (NAME, {"version": 1}, "version is 1, asked for 2"),
+        (NAME, {"settings": {"steps": 5}}, "steps is 5, asked for"),
+        (NAME, {"study": "theory"}, "study is theory, asked for stochastic-dynamics"),
+        (NAME, {"settings": None}, "no verdict of a study with its table rows.csv"),
+        ("linear-probe", {}, "its tasks read what others left behind"),
+    ],
+)
+def test_rows_of_something_else_are_refused(whole, tmp_path, name, change, words):
+    said = json.loads(ResultsFolder(whole).verdict.read_text())
+    settings = change.get("settings", {})
+    said |= {**change, "settings": None if settings is None else said["settings"] | settings}
+    (tmp_path / "verdict.json").write_text(json.dumps(said))
+    shutil.copy(ResultsFolder(whole).table, tmp_path)
+    with pytest.raises(RecipeError, match=words):
+        reproduce(
+            name, budget="tiny", out=tmp_path / "out", go_on_from=tmp_path / "verdict.json", progress=None
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_published_verdict_says_what_version_it_is_of():
+    for file in RESULTS.glob("studies/*.json"):
+        assert (
+            json.loads(file.read_text())["version"]
+            <= find_study(json.loads(file.read_text())["study"]).version
+        )

@@ -38,6 +38,7 @@ class LinearProbe(Study):
     """Scores of linear heads on frozen features."""
 
     name = "linear-probe"
+    version = 2  # 2: values begin at zero with every loss
     source = "arXiv 2403.03950, section 5.3.1 (frozen penultimate features, a new linear Q head)"
     protocol = (
         "Features of DQN agents of the zoo's MinAtar recipe; the head is trained with MSE, online, from its "

@@ -38,6 +38,7 @@ class Ordering(Study):
     """Online scores of six losses."""
 
     name = "ordering"
+    version = 2  # 2: values begin at zero with every loss
     source = "arXiv 2403.03950, sections 4.1 and 5.1, figures 2 and 9 (60 Atari games, 200M frames)"
     protocol = (
         "DQN of the zoo's MinAtar recipe, sticky actions 0.1, greedy return of 100 episodes after training, "

@@ -32,6 +32,7 @@ class Scaling(Study):
     """Scores against width, and against the number of experts."""
 
     name = "scaling"
+    version = 2  # 2: values begin at zero with every loss
     source = "arXiv 2403.03950, section 4.2, figure 4 (SoftMoE on 20 Atari games) and section 4.3 (ResNets)"
     protocol = (
         "DQN of the zoo's MinAtar recipe; its network's width, or a SoftMoE of so many experts in place of "
