@@ -4,7 +4,8 @@
 
 The sides take turns with one recipe of DQN each: the learner's own process (`1`), processes (`2`, `4`), and
 actors on Ray (`ray:2`). `Sleepy-v0` is an environment that does nothing for 5 ms a step, as one that waits
-for a simulator or a robot.
+for a simulator or a robot; `Idle-v0` does not even that, so that the wait there is for the policy's pass
+and the way to the collectors.
 """
 
 from __future__ import annotations
@@ -29,17 +30,22 @@ COLUMNS = (
     "env", "workers", "overlap", "steps_per_second", "low", "high", "waiting", "policy_age", "turns",
     "steps_a_turn", "num_envs", "cpu", "cores", "versions", "load", "date", "command",
 )  # fmt: skip
-SLEEPY = "catzoo.zoo.bench.collectors:Sleepy-v0"
+ENVS = ("catzoo.zoo.bench.collectors:Sleepy-v0", "catzoo.zoo.bench.collectors:Idle-v0", "ALE/Pong-v5")
 SIDES = ("1", "2", "4", "ray:2")
-NAP = 0.005
-"""Seconds of a step."""
 
 
 class Sleepy(gym.Env):
-    """Sleeps, and says four numbers; an episode has 200 steps."""
+    """Sleeps, and says four numbers; an episode has 200 steps.
+
+    Args:
+        nap: seconds of a step.
+    """
 
     observation_space = gym.spaces.Box(-1, 1, (4,), np.float32)
     action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, nap: float = 0.005) -> None:
+        self.nap = nap
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
         """Four random numbers."""
@@ -47,8 +53,9 @@ class Sleepy(gym.Env):
         return self._seen(), {}
 
     def step(self, action: int) -> tuple[Any, float, bool, bool, dict]:
-        """Nothing for 5 ms."""
-        time.sleep(NAP)
+        """Nothing, for a while."""
+        if self.nap:
+            time.sleep(self.nap)
         return self._seen(), float(action), False, False, {}
 
     def _seen(self) -> np.ndarray:
@@ -56,6 +63,7 @@ class Sleepy(gym.Env):
 
 
 gym.register("Sleepy-v0", entry_point=Sleepy, max_episode_steps=200)
+gym.register("Idle-v0", entry_point=Sleepy, max_episode_steps=200, kwargs={"nap": 0.0})
 
 
 def bench_collectors(
@@ -104,7 +112,7 @@ def _rate(work: Any, steps: int) -> tuple[float, float]:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m catzoo.zoo.bench.collectors", description=__doc__)
-    parser.add_argument("--env", nargs="+", default=[SLEEPY, "ALE/Pong-v5"], help="default both of the table")
+    parser.add_argument("--env", nargs="+", default=ENVS, help="default those of the table")
     parser.add_argument("--workers", nargs="+", default=SIDES, help=f"sides; default {' '.join(SIDES)}")
     parser.add_argument("--turns", type=int, default=8, help="of each side; default 8")
     parser.add_argument("--steps", type=int, default=800, help="of a turn; default 800")

@@ -9,6 +9,7 @@ from catzoo.zoo.cli.parser import natural, path, positive
 EXAMPLES = """\
   catzoo data robots --env FetchReach-v4 --episodes 400 --noise 1.0 --out data/reach
   catzoo data robots --env FetchPickAndPlace-v4 --workers 2 --out data/pick
+  catzoo data robots --env FetchReach-v4 --camera 64 --out data/reach-64
 """
 
 
@@ -29,6 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wrong", metavar="P", type=float, default=0.0,
         help="share of the episodes in which the expert goes for a wrong goal; default 0",
+    )  # fmt: skip
+    parser.add_argument(
+        "--camera", metavar="PIXELS", type=positive,
+        help="observe pictures of so many pixels' side, such as 64, and not numbers; for the Fetch arm",
     )  # fmt: skip
     parser.add_argument("--seed", metavar="N", type=natural, default=0, help="decides everything; default 0")
     parser.add_argument(

@@ -58,6 +58,12 @@ class Asked:
     seed: int
     gamma: float
     wrong: float = 0.0
+    camera: int | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Of the environment."""
+        return {} if self.camera is None else {"camera": self.camera}
 
     def problem(self) -> str | None:
         """What of it cannot be."""
@@ -72,6 +78,8 @@ class Asked:
                 return f"--{name} {getattr(self, name)}: must be from 0 to 1"
         if self.wrong and self.env.startswith(META_WORLD):
             return f"--wrong {self.wrong}: is for the Fetch arm: some experts of Meta-World look at no goal"
+        if self.camera and self.env.startswith(META_WORLD):
+            return f"--camera {self.camera}: is for the Fetch arm"
         return None
 
 
@@ -84,6 +92,7 @@ def make_robot_episodes(
     seed: int = 0,
     gamma: float = 0.98,
     wrong: float = 0.0,
+    camera: int | None = None,
     workers: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
@@ -97,6 +106,7 @@ def make_robot_episodes(
         seed: decides all of them.
         gamma: discount of the column `return_to_go`.
         wrong: share of the episodes in which the expert goes for a wrong goal.
+        camera: pixels of a picture's side, for observations that are pictures; None: the numbers.
         workers: processes.
         progress: called with the episodes that are done and all.
 
@@ -107,10 +117,10 @@ def make_robot_episodes(
         RecipeError: what cannot be, a folder with other data or a damaged file, or one that cannot be written
             or that another process holds.
     """
-    asked = Asked(env, episodes, tuple(map(float, noise)), seed, gamma, wrong)
+    asked = Asked(env, episodes, tuple(map(float, noise)), seed, gamma, wrong, camera)
     if problem := asked.problem():
         raise RecipeError(problem)
-    make_env(env, 1).close()  # says what is missing, once
+    make_env(env, 1, asked.options).close()  # says what is missing, once
     chunks = out / "chunks"
     with held_folder(out, "making this dataset"):
         if (finished := _begin(asked, out, chunks)) is not None:
@@ -160,7 +170,7 @@ def _path(chunks: Path, number: int) -> Path:
 
 def _play_chunk(asked: Asked, chunks: Path, number: int) -> None:
     """Plays a chunk of episodes into its file."""
-    env = make_env(asked.env, 1)
+    env = make_env(asked.env, 1, asked.options)
     first = number * CHUNK
     played = [play(asked, env, one) for one in range(first, min(first + CHUNK, asked.episodes))]
     env.close()
@@ -180,7 +190,8 @@ def play(asked: Asked, env: Any, number: int) -> Columns:
     stretch = 0  # random steps that are left
     while not over:
         stretch = STRETCH if stretch == 0 and random.random() < chance else max(stretch - 1, 0)
-        seen = other_side(observation[0]) if mistaken else observation[0]
+        seen = observation[0] if asked.camera is None else env.unwrapped.get_attr("numbers")[0]
+        seen = other_side(seen) if mistaken else seen
         action = expert(seen) + sigma * random.standard_normal(4)
         action = random.uniform(-1, 1, 4) if stretch else np.clip(action, -1, 1)
         actions.append(action.astype(np.float32))
@@ -223,7 +234,7 @@ def _write(asked: Asked, out: Path, paths: Sequence[Path]) -> dict[str, Any]:
     success = float(succeeded.mean())
     about = {
         "env": asked.env,
-        "protocol": protocol_of(asked.env).to_dict(),
+        "protocol": protocol_of(asked.env, asked.options).to_dict(),
         "seed": asked.seed,
         "asked": asdict(asked),
         "num_actions": 0,

@@ -38,7 +38,7 @@ from catzoo.zoo.environments.mujoco import prepare_mujoco
 from catzoo.zoo.environments.plain_env import plain
 from catzoo.zoo.environments.protocols import MANY, Protocol, protocol_of, protocols_of_games
 from catzoo.zoo.environments.registry import find_spec, in_short
-from catzoo.zoo.environments.robots import UntilSuccess
+from catzoo.zoo.environments.robots import make_fetch
 from catzoo.zoo.environments.unit_actions import UnitActions, in_words, problem_of_box
 
 DTYPES = tuple(
@@ -130,10 +130,14 @@ def _problem_of_actions(space: gym.Space) -> str | None:
     return f"needs actions that are discrete or a vector of bounded numbers, but it has {in_words(space)}"
 
 
+def _make_one(spec: Any, cap: int | None, render: dict[str, Any], options: dict[str, Any]) -> gym.Env:
+    return gym.make(spec, max_episode_steps=cap, **render, **options)
+
+
 def _make_gymnasium(protocol: Protocol, num_envs: int, render: dict[str, Any]) -> VectorEnv:
     spec, options = find_spec(protocol.env), dict(protocol.settings)
     if protocol.name.startswith(("mujoco", "dmc", "fetch", "metaworld")):
-        prepare_mujoco(drawing=bool(render.get("render_mode")))
+        prepare_mujoco(drawing=bool(render.get("render_mode") or options.get("camera")))
     cap = options.pop("max_episode_steps", None)
     alone = spec.entry_point is None  # as a vector only
     native = spec.vector_entry_point and not options and not render and (cap is None or alone)
@@ -145,8 +149,8 @@ def _make_gymnasium(protocol: Protocol, num_envs: int, render: dict[str, Any]) -
             made.close()  # only one by one are they flattened
 
         def one() -> gym.Env:
-            env = gym.make(spec, max_episode_steps=cap, **render, **options)
-            return plain(UntilSuccess(env) if protocol.name.startswith("fetch") else env)
+            make = make_fetch if protocol.name.startswith("fetch") else _make_one
+            return plain(make(spec, cap, render, dict(options)))
 
         return gym.vector.SyncVectorEnv([one] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
     except (gym.error.DependencyNotInstalled, ImportError) as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes.util
+import importlib
 import os
 import sys
 from functools import cache
@@ -31,6 +33,8 @@ def prepare_mujoco(*, drawing: bool) -> None:
 
 def heed_warnings() -> None:
     """Has MuJoCo's warnings said once; it writes them all into a file in the current folder otherwise."""
+    if os.environ.get(GL) == "osmesa":  # which MuJoCo then loads with itself
+        _load_triton()
     import mujoco
 
     mujoco.set_mju_user_warning(_heed)
@@ -46,6 +50,12 @@ def _say(message: str) -> None:
     say(f"MuJoCo: {message}")
 
 
+def _load_triton() -> None:
+    """Before OSMesa: Triton's LLVM ends the process where it is loaded after Mesa's."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module("triton")
+
+
 def _draw_without_screen() -> None:
     chosen = os.environ.get(GL)
     if not sys.platform.startswith("linux") or (chosen is None and any(map(os.environ.get, SCREENS))):
@@ -57,3 +67,4 @@ def _draw_without_screen() -> None:
                 "MUJOCO_GL=egl where there is a GPU"
             )
         os.environ[GL] = "osmesa"
+        _load_triton()

@@ -3,6 +3,7 @@
 All but the last test play a toy in place of the simulator: a gripper without a body.
 """
 
+import ctypes.util
 import filecmp
 
 import numpy as np
@@ -14,6 +15,7 @@ from catzoo.hparams import RecipeError
 from catzoo.zoo.cli.main import main
 from catzoo.zoo.datasets import robot_episodes
 from catzoo.zoo.datasets.robot_episodes import Asked, make_robot_episodes
+from catzoo.zoo.environments.protocols import protocol_of
 from catzoo.zoo.system.file_locks import held_path
 
 REACH = "FetchReach-v4"
@@ -205,3 +207,19 @@ def test_several_processes_make_the_same(tmp_path):
     for folder, workers in ((one, 1), (two, 2)):
         make_robot_episodes(REACH, folder, episodes=22, noise=(1.0,), workers=workers)
     assert same_files(one, two)
+
+
+@pytest.mark.robots
+@pytest.mark.skipif(ctypes.util.find_library("OSMesa") is None, reason="needs libosmesa6")
+def test_a_camera_changes_what_is_observed_and_nothing_else(tmp_path):
+    pytest.importorskip("gymnasium_robotics")
+    blind, seeing = tmp_path / "blind", tmp_path / "seeing"
+    for folder, camera in ((blind, None), (seeing, 40)):
+        make_robot_episodes(REACH, folder, episodes=2, noise=(0.0,), wrong=1.0, camera=camera)
+    numbers, pictures = (read_dataset(folder).columns for folder in (blind, seeing))
+    assert set(numbers) == set(pictures)
+    for name in set(numbers) - {"observation", "next_observation"}:
+        assert torch.equal(numbers[name].nan_to_num(), pictures[name].nan_to_num())
+    assert pictures["observation"].dtype == torch.uint8
+    assert pictures["observation"].shape[1:] == (40, 40, 3)
+    assert Dataset(seeing).manifest["protocol"] == protocol_of(REACH, {"camera": 40}).to_dict()

@@ -1,7 +1,9 @@
 """The Fetch arm: episodes end with a success, an observation is one vector, and what is said without it."""
 
+import ctypes.util
 import importlib.metadata
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -81,10 +83,32 @@ def test_it_goes_on_bit_for_bit(robots, name, tmp_path):
             assert np.array_equal(own, again)
 
 
+@pytest.mark.skipif(ctypes.util.find_library("OSMesa") is None, reason="needs libosmesa6")
+def test_a_camera_sees_the_same_episode_as_pictures(robots):
+    env, blind = make_env(REACH, 1, {"camera": 48}), make_env(REACH, 1)
+    assert env.single_observation_space.shape == (48, 48, 3)
+    pictures = [env.reset(seed=0)[0]]
+    numbers = blind.reset(seed=0)[0]
+    for _ in range(3):
+        assert np.array_equal(env.unwrapped.get_attr("numbers")[0], numbers[0])
+        action = straight(numbers[0])[None]
+        pictures.append(env.step(action)[0])
+        numbers = blind.step(action)[0]
+    assert pictures[0].dtype == np.uint8
+    assert all((before != after).any() for before, after in pairwise(pictures))
+
+
+@pytest.mark.parametrize("pixels", [8, 1_000, 64.0, True])
+def test_a_camera_that_cannot_be_is_refused(robots, pixels):
+    with pytest.raises(RecipeError, match=r"from 36 to 480|OSMesa"):
+        make_env(REACH, 1, {"camera": pixels})
+
+
 def test_names_and_protocol(robots):
     assert expand("fetch-4") == list(SETS["fetch-4"])
     assert REACH in expand("FetchReach*")
     assert protocol_of(REACH).name == "fetch-50"
+    assert protocol_of(REACH, {"camera": 64}) != protocol_of(REACH)
     assert protocol_of("FetchReachDense-v4").name == "gymnasium"
     with pytest.raises(RecipeError, match="did you mean FetchReach-v4"):
         make_env("FetchReech-v4", 1)
