@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= results-gpu
+MINUTES ?= 9.5
 DEMO   := runs/demo
 # Many processes start here, and Python that may not keep what it compiled takes two seconds more for each.
 export PYTHONDONTWRITEBYTECODE :=
@@ -61,10 +62,8 @@ types: $(VENV)/.ready ## mypy, strict, on kernels, losses and hparams
 check: lint types test ## all of the above
 
 # For a machine with CUDA and without network: whatever torch is there, from the source tree.
-gpu: ## GPU tests and benchmarks, results as CSV in OUT
-	PYTHONPATH=src:$$PYTHONPATH $(PYTHON) -m pytest -q -m gpu tests
-	PYTHONPATH=src:$$PYTHONPATH $(PYTHON) -m catzoo.zoo.bench.kernels.measure_kernels --limit 300 --out $(OUT)
-	PYTHONPATH=src:$$PYTHONPATH $(PYTHON) -m catzoo.zoo.bench.loops.gpu_loop --out $(OUT)
+gpu: ## GPU tests, benchmarks and training within MINUTES, results as CSV in OUT
+	PYTHONPATH=src:$$PYTHONPATH $(PYTHON) -m catzoo.zoo.bench.gpu_session --minutes $(MINUTES) --out $(OUT)
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) $(VENV)-* .pytest_cache .mypy_cache .ruff_cache .hypothesis

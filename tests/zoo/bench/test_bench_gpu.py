@@ -3,9 +3,12 @@
 import csv
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import torch
 
+from catzoo.zoo.bench import gpu_session
+from catzoo.zoo.bench.gpu_session import Part, run_session
 from catzoo.zoo.bench.loops import gpu_loop
 from catzoo.zoo.catalogue.recipe_files import find_recipe
 
@@ -28,7 +31,7 @@ def test_loops_run_dry(tmp_path, monkeypatch, capsys):
         ),
     )
     rows = gpu_loop.bench_loops(tmp_path, torch.device("cpu"), ["CartPole-v1"], seconds=0.1, command="it")
-    assert [row["agent"] for row in rows] == ["rainbow", "rainbow", "pqn", "pqn"]
+    assert [row["agent"] for row in rows] == ["rainbow", "pqn", "rainbow", "pqn"]
     assert capsys.readouterr().out.count("nobody, eager: left out: ") == 1
     with (tmp_path / "loops-gpu.csv").open(newline="") as file:
         written = list(csv.DictReader(file))
@@ -54,3 +57,39 @@ def test_with_nothing_but_torch_it_says_what_is_missing():
     done = subprocess.run([sys.executable, "-c", code, gone], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "loops: not measured: ale_py, lightning, psutil, torchrl are missing\n"
+
+
+def test_no_loop_begins_after_the_limit(tmp_path, capsys):
+    assert gpu_loop.bench_loops(tmp_path, torch.device("cpu"), ["CartPole-v1"], limit=-1.0) == []
+    assert "pqn, eager: left out: -1 s are over" in capsys.readouterr().out
+
+
+def test_a_session_loses_nothing_to_parts_that_fail_hang_or_are_missing(tmp_path, monkeypatch, capsys):
+    save = "import signal, sys, time; signal.signal(15, lambda *_: (print('saved', flush=True), sys.exit()))"
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN)"
+    asked = [
+        Part("told", 0.5, ["-c", "print('{out}'.endswith('out'), float('{seconds}'))"]),
+        Part("fails", 0.5, ["-c", "raise SystemExit('why')"]),
+        Part("saves", 0.3, ["-c", f"{save}\nprint('begun', flush=True); time.sleep(60)"]),
+        Part("deaf", 0.3, ["-c", f"{deaf}\nprint('begun', flush=True); time.sleep(60)"]),
+        Part("absent", 0.1, ["-c", ""], ["nobody_has_this"]),
+        Part("last", 0, ["-c", "print('rest')"]),
+    ]
+    monkeypatch.setattr(gpu_session, "parts", lambda device: asked)
+    monkeypatch.setattr(gpu_session, "GRACE", 1.0)
+    said = run_session(tmp_path / "out", 10 / 60)
+    assert said == {
+        "told": "done", "fails": "failed", "saves": "cut", "deaf": "cut",
+        "absent": "left out: nobody_has_this missing", "last": said["last"],
+    }  # fmt: skip
+    logs = {path.stem: path.read_text() for path in (tmp_path / "out").glob("*.log")}
+    assert (logs["told"], logs["fails"], logs["saves"]) == ("True 5.0\n", "why\n", "begun\nsaved\n")
+    assert all(text.strip() in capsys.readouterr().out for text in [logs["saves"]])
+    assert run_session(tmp_path / "out", 0, only=["last"]) == {"last": "left out: no time is left"}
+
+
+def test_the_parts_are_commands_that_exist(tmp_path):
+    for part in gpu_session.parts("cpu"):
+        module = [word.format(out=tmp_path, seconds=5) for word in part.words][:2]
+        assert module[0] == "-m"
+        assert find_spec(module[1]), module

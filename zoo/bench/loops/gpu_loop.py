@@ -32,11 +32,12 @@ NEEDS = ("ale_py", "lightning", "psutil", "torchrl")
 AGENTS = (("dqn", "mse"), ("dqn", "hl_gauss"), ("rainbow", "hl_gauss"), ("pqn", "hl_gauss"))
 VARIANTS: dict[str, dict[str, Any]] = {
     "eager": {},
-    "eager, no overlap": {"overlap": False},
     "graph": {"cuda_graph": True},
     "graph bf16": {"cuda_graph": True, "precision": "bf16"},
     "graph compiled bf16": {"cuda_graph": True, "precision": "bf16", "compile": True},
+    "eager, no overlap": {"overlap": False},
 }
+"""The first ones first, for all agents."""
 
 
 def loop_recipe(agent: str, loss: str, env: str, compute: dict[str, Any]) -> Recipe:
@@ -97,13 +98,21 @@ def bench_loops(
     device: torch.device,
     envs: Sequence[str] = ("ALE/Pong-v5",),
     seconds: float = 15.0,
+    limit: float | None = None,
     command: str = "",
 ) -> list[Row]:
-    """Measures every agent in every variant and writes `loops-gpu.csv` in `out`; returns its rows."""
+    """Measures every agent in every variant and writes `loops-gpu.csv` in `out`; returns its rows.
+
+    No loop begins after `limit` seconds.
+    """
+    began = time.monotonic()
     on_gpu = device.type == "cuda"
     about = stamp(command, device=torch.cuda.get_device_name(device) if on_gpu else None)
     rows: list[Row] = []
-    for env, (agent, loss), (variant, options) in itertools.product(envs, AGENTS, VARIANTS.items()):
+    for env, (variant, options), (agent, loss) in itertools.product(envs, VARIANTS.items(), AGENTS):
+        if limit is not None and time.monotonic() - began > limit:
+            print(f"{agent}, {variant}: left out: {limit:.0f} s are over", flush=True)
+            continue
         if options.get("cuda_graph") and not on_gpu:
             continue
         try:
@@ -134,6 +143,8 @@ def main() -> None:
     parser.add_argument(
         "--device", default="cuda", help="cpu shows that it runs, and measures nothing of use"
     )
+    parser.add_argument("--seconds", type=float, default=15.0, help="of each loop; default 15")
+    parser.add_argument("--limit", type=float, help="seconds after which no other loop begins")
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     if device.type == "cuda" and not torch.cuda.is_available():
@@ -141,11 +152,10 @@ def main() -> None:
     if missing := [name for name in NEEDS if not find_spec(name)]:
         print(f"loops: not measured: {', '.join(missing)} are missing")
         return
-    words = f"--env {' '.join(arguments.env)} --device {arguments.device}"
+    words = f"--env {' '.join(arguments.env)} --device {arguments.device} --seconds {arguments.seconds:g}"
+    command = f"python -m catzoo.zoo.bench.loops.gpu_loop {words}"
     with torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext():
-        bench_loops(
-            arguments.out, device, arguments.env, command=f"python -m catzoo.zoo.bench.loops.gpu_loop {words}"
-        )
+        bench_loops(arguments.out, device, arguments.env, arguments.seconds, arguments.limit, command)
 
 
 if __name__ == "__main__":
