@@ -30,6 +30,7 @@ from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.system.atomic_files import writing
 from catzoo.zoo.system.disk_space import check_writable
 from catzoo.zoo.training.build import build_env
+from catzoo.zoo.training.evaluate import most_envs
 from catzoo.zoo.training.greedy_policy import GreedyPolicy, policy_card
 from catzoo.zoo.training.torch_state import own_torch
 from catzoo.zoo.training.weights import open_agent
@@ -99,7 +100,7 @@ def export(
     recipe, agent = open_agent(run, best=best, trust=trust)
     agent.cpu()  # whose operations any machine has
     protocol = protocol_of(recipe.env, recipe.env_options)
-    env = build_env(recipe, NUM_ENVS, protocol)
+    env = build_env(recipe, min(NUM_ENVS, most_envs(recipe, protocol)), protocol)
     try:
         observations = observations_of_play(agent, env, OBSERVATIONS)
     finally:
@@ -107,20 +108,26 @@ def export(
     policy = GreedyPolicy(agent, env)
     card = policy_card(policy, recipe, protocol, None if best else Run(find_run(run)).result())
     pair = torch.as_tensor(observations[:2])
-    with writing(typed), _quiet():
-        temporary = out.with_name(f".{out.stem}.{os.getpid()}{kind.suffix}")
-        try:
-            kind.save(_program(policy, pair, run), policy, pair, card, temporary)
-            compared, unlike = _compared(kind.load(temporary)(observations), agent, env, observations)
-            if unlike:
-                words = f"its {' and '.join(unlike)} are not the agent's, {compared}"
-                raise RecipeError(f"{typed}: not written: {words}")
-            replace(temporary, out)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with writing(typed), _quiet(), _published(out) as file:
+        kind.save(_program(policy, pair, run), policy, pair, card, file)
+        compared, unlike = _compared(kind.load(file)(observations), agent, env, observations)
+        if unlike:
+            words = f"its {' and '.join(unlike)} are not the agent's, {compared}"
+            raise RecipeError(f"{typed}: not written: {words}")
     shape = ", ".join(["batch", *map(str, pair.shape[1:])])
     read = f"{str(pair.dtype).removeprefix('torch.')} [{shape}]"
     return {"out": str(typed), "input": read, "outputs": list(policy.outputs()), **compared}
+
+
+@contextmanager
+def _published(out: Path) -> Iterator[Path]:
+    """A file beside `out` to write to, renamed at the end; after an error nothing is left."""
+    temporary = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix.lower()}")
+    try:
+        yield temporary
+        replace(temporary, out)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @torch.no_grad()
