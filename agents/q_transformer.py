@@ -101,7 +101,7 @@ class QTransformer(Agent):
     def choose(self, network: nn.Module, observation: Tensor) -> tuple[Tensor, Tensor]:
         """The outputs [B, D, N, K] after what it chose before, and the bins [B, D] of greatest value."""
         state_B1S = network.seen(observation)
-        bins_BD = torch.zeros(len(observation), 0, dtype=torch.int64, device=observation.device)
+        bins_BD = torch.zeros(state_B1S.shape[0], 0, dtype=torch.int64, device=state_B1S.device)
         for _ in range(network.num_dimensions):
             outputs_BDNK = network.values(state_B1S, bins_BD)
             best_B = self.value_loss.decode(outputs_BDNK[:, -1]).argmax(-1)

@@ -73,7 +73,8 @@ class Support(nn.Module):
 
     def grid(self, dtype: torch.dtype, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
         """Fresh edges [K+1] and centers [K] in a dtype, from the exact numbers."""
-        device = device or torch.get_default_device()
+        # torch 2.6 cannot be asked for its default device once `set_default_device(None)` was called.
+        device = device or torch.empty(0).device
         return self.bins.edge_tensor(dtype, device).clone(), self.bins.center_tensor(dtype, device).clone()
 
     def width_at(self, value: Tensor) -> Tensor:

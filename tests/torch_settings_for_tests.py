@@ -55,7 +55,7 @@ def state():
     """Global state that a library leaves alone; equal if it did."""
     return {
         "dtype": torch.get_default_dtype(),
-        "device": torch.get_default_device(),
+        "device": torch.empty(0).device,
         "modes": (
             torch.is_grad_enabled(),
             torch.is_inference_mode_enabled(),

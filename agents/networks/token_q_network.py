@@ -85,9 +85,12 @@ class TokenQNetwork(nn.Module):
     def forward(self, observation: Tensor) -> Tensor:
         """Games [B, 61] that wait for a letter, to outputs [B, 26, K]."""
         count_B = (observation > 0).sum(1)
-        features_BLD = self.transformer(self.embed(observation[:, : int(count_B.max())].long()))
+        if not torch.compiler.is_exporting():  # a graph has one length; no token sees those behind it
+            observation = observation[:, : int(count_B.max())]
+        features_BLD = self.transformer(self.embed(observation.long()))
         last_B = (count_B - 1).clamp(min=0)
-        return self._outputs(features_BLD[torch.arange(len(last_B), device=last_B.device), last_B])
+        rows_B = torch.arange(last_B.shape[0], device=last_B.device)  # a graph takes `len` as a constant
+        return self._outputs(features_BLD[rows_B, last_B])
 
     def allowed(self, observation: Tensor) -> Tensor:
         """Which letters may come next [B, 26], for games [B, 61] that wait for one."""

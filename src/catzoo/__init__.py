@@ -1,8 +1,9 @@
 """Catzoo: deep RL agents whose value functions classify instead of regress.
 
 `train`, `evaluate` and `watch` do what the commands of those names do (`evaluate` is `catzoo eval`),
-`train_many` trains a list of games, `tune` makes a study, `gather` reads the scores of many runs, and
-`report` compares them on a page. They are imported on first use, so that `import catzoo` stays light.
+`export` writes a trained agent as one file, `train_many` trains a list of games, `tune` makes a study,
+`gather` reads the scores of many runs, and `report` compares them on a page. They are imported on first
+use, so that `import catzoo` stays light.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from catzoo.zoo.reporting.report import report
     from catzoo.zoo.studies.reproduce import reproduce
     from catzoo.zoo.training.evaluate import evaluate
+    from catzoo.zoo.training.export import export
     from catzoo.zoo.training.train import train
     from catzoo.zoo.training.weights import load_agent
     from catzoo.zoo.tuning.tune import tune
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "evaluate": "catzoo.zoo.training.evaluate",
+    "export": "catzoo.zoo.training.export",
     "gather": "catzoo.zoo.reporting.finished_runs",
     "load_agent": "catzoo.zoo.training.weights",
     "play": "catzoo.zoo.watch.play",
@@ -42,6 +45,7 @@ _LAZY = {
 __all__ = [
     "__version__",
     "evaluate",
+    "export",
     "gather",
     "load_agent",
     "play",

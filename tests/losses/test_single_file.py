@@ -67,7 +67,7 @@ def test_so_are_labels(name):
 
 
 def test_the_file_needs_nothing_but_torch(tmp_path):
-    assert main(["export", "losses", "c51", "hl_gauss", "--out", str(tmp_path / "mine.py")]) == 0
+    assert main(["export", "losses", "--out", str(tmp_path / "mine.py"), "c51", "hl_gauss"]) == 0
     text = (tmp_path / "mine.py").read_text()
     tree = ast.parse(text)
     imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}

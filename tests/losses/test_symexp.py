@@ -80,6 +80,7 @@ def test_huge_values_of_both_signs_cancel():
 
 
 def test_as_torchrls_head():
+    pytest.importorskip("torchrl")
     from torchrl.modules.models.model_based import SymExpTwoHot
 
     theirs, end = SymExpTwoHot(), math.expm1(20.0)

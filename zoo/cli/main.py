@@ -48,7 +48,10 @@ COMMANDS = {
     "data": ("data", "make a dataset for an agent that learns without playing"),
     "reproduce": ("reproduce", "put a claim of the paper to the test"),
     "bench": ("bench", "measure speed, side by side with others in one run"),
-    "export": ("export", "a loss as one file that needs nothing but torch"),
+    "export": (
+        "export",
+        "take one piece along: a trained agent as an ONNX or .pt2 file, or a loss",
+    ),
     "doctor": ("doctor", "what is installed, what this machine has, and what a missing extra would bring"),
 }
 """The first word, the file that has the command, and a line of help."""

@@ -68,10 +68,11 @@ class Command(Parser):
             self.epilog = f"examples:\n{examples}"
         command.add_arguments(self)
         arguments, rest = super().parse_known_args(args, namespace)
-        if "overrides" in arguments:
-            # argparse gives up on `key=value` words between options; they are overrides all the same. (Its
-            # parse_intermixed_args takes them, but names a missing AGENT only after a missing option.)
-            arguments.overrides = [*arguments.overrides, *(word for word in rest if not word.startswith("-"))]
+        for many in {"overrides", "names"} & vars(arguments).keys():
+            # argparse gives up on words between options, such as `key=value`; they belong to it all the same.
+            # (Its parse_intermixed_args takes them, but names a missing AGENT only after a missing option.)
+            words = [*getattr(arguments, many), *(word for word in rest if not word.startswith("-"))]
+            setattr(arguments, many, words)
             rest = [word for word in rest if word.startswith("-")]
         if rest:
             self.error(f"unrecognized arguments: {rest[0]}")

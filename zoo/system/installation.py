@@ -23,6 +23,7 @@ EXTRAS = {
     "chess": "chess, with Stockfish for data and opponents",
     "tune": "CMA-ES, and studies in PostgreSQL",
     "ray": "a Ray cluster for many runs",
+    "onnx": "trained agents as ONNX files",
     "wandb": "Weights & Biases",
     "bench": "the peers that `catzoo bench` runs beside ours",
     "docs": "the documentation as a site",

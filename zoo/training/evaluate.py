@@ -95,10 +95,10 @@ def evaluate_trained(
     # Each game of several has as many episodes, in as many environments.
     games = len(games_of(recipe.env))
     episodes = games * math.ceil(episodes / games)
-    most_envs = _most_envs(recipe, protocol)
+    together = most_envs(recipe, protocol)
     if protocol.name == "chess":  # an environment has an opening for every two games, one with each colour
-        most_envs = min(most_envs, max(episodes // 2, 1))
-    num_envs = games * max(min(episodes, most_envs) // games, 1)
+        together = min(together, max(episodes // 2, 1))
+    num_envs = games * max(min(episodes, together) // games, 1)
     env = build_env(recipe, num_envs, protocol)
     try:
         first = stream_seed(recipe.seed if seed is None else seed, purpose)
@@ -113,8 +113,8 @@ def evaluate_trained(
     return scores
 
 
-def _most_envs(recipe: Recipe, protocol: Protocol) -> int:
-    """A stranger's environment is opened as often as for training: there may be no licence for more."""
+def most_envs(recipe: Recipe, protocol: Protocol) -> int:
+    """How many to step together: a stranger's as often as in training, for want of licences."""
     each = protocols_of_games(protocol)
     stranger = any(one.name == "gymnasium" for one in each) and isinstance(recipe, Playing)
     return min(recipe.num_envs, MAX_ENVS) if stranger else MAX_ENVS

@@ -105,6 +105,8 @@ DOORS = [
     ["eval"],
     ["watch", "--out", "film.gif"],
     ["watch", "runs", "--out"],
+    ["export", "--onnx"],
+    ["export", "losses", "mse", "--out"],
     ["scores"],
     ["scores", "runs", "--out"],
     ["scores", "runs", "--curves"],

@@ -13,6 +13,7 @@ from catzoo.zoo.environments.making import make_under
 from catzoo.zoo.environments.protocols import protocol_of, with_limit
 from catzoo.zoo.reporting.result_table import print_result
 from catzoo.zoo.training.evaluate import evaluate
+from catzoo.zoo.training.export import export
 from catzoo.zoo.training.train import train
 from environments_for_tests import Corridor, Left
 
@@ -105,6 +106,8 @@ def test_a_simulator_of_which_there_can_be_one(tmp_path, capsys):
             overrides=[*TINY, "num_envs=1", "eval.every=100", "eval.episodes=5"],
         )  # fmt: skip
         assert result["episodes"] == 5
+        out = tmp_path / "run.pt2"
+        assert export(tmp_path / "run", out, form="torch-export")["out"] == str(out)
         assert not opened
     said = capsys.readouterr().out
     assert "no evaluation at step 100, and the training goes on: Simulator-v0: cannot be made: port" in said
