@@ -24,8 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|RUN",
         nargs="*",
         type=path,
-        help="trained agents of the zoo (catzoo list), run folders, or folders that hold some; default: all of "
-        "the zoo's own",
+        help="the zoo's trained agents (catzoo list), run folders, or folders with some; default: the zoo's",
     )
     parser.add_argument(
         "--seconds", metavar="S", type=float, default=6.0, help="of a film, at most; default 6"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -107,8 +108,8 @@ def card_of(run: Run, result: dict[str, Any], name: str, typed: str) -> Card:
         made=made,
         data=_data(recipe),
         use=[
-            pasteable("catzoo", "watch", typed, "--out", f"{name}.mp4"),
-            pasteable("catzoo", "eval", typed),
+            pasteable("catzoo", "watch", Path(typed), "--out", f"{name}.mp4"),
+            pasteable("catzoo", "eval", Path(typed)),
         ],
     )
 

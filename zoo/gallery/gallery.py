@@ -77,7 +77,8 @@ def gallery(
         own = {name: run for name, (run, _) in runs.items()}
         films, without, filmed = _make_films(folder, before, own, progress, seconds, seed, trust)
         curves = {name for name, run in own.items() if _draw_curve(folder, name, run)}
-        command = pasteable("catzoo", "gallery", folder.path, *agents)
+        options = ["--seconds", f"{seconds:g}"] * (seconds != SECONDS) + ["--seed", str(seed)] * (seed != 0)
+        command = pasteable("catzoo", "gallery", folder.path, *map(Path, agents), *options)
         with writing(folder.page):
             write_atomically(folder.page, page(cards, films, without, curves, seed=seed, command=command))
             folder.clear(before.keys() - films.keys())

@@ -23,7 +23,7 @@ LOOK = 1
 """Another number: films of before are to be made again."""
 WIDTH = 960
 """Pixels: sharp on a screen with many, where the page shows it half as wide."""
-FPS = (4, 18)
+FPS = (4, 20)
 """Slowest and fastest: a game of moves is hurried, and fast physics skipped through at its own speed."""
 HOLD = 1.0
 """Seconds for which an episode's end stays."""
