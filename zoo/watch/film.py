@@ -72,7 +72,7 @@ def watch(
         RecipeError: another kind of file, a folder that cannot be written, not a finished run, or an
             environment that cannot draw itself.
     """
-    typed = _check_out(path_of(out))
+    typed = check_film(path_of(out))
     out = typed.absolute()  # though the environment may go to another folder
     if max_steps < 1:
         raise RecipeError(f"max_steps={max_steps}: must be at least 1")
@@ -177,7 +177,7 @@ def _caption(recipe: Recipe, agent: Any, names: Sequence[str]) -> Caption:
 # --- the file ---
 
 
-def _check_out(out: Path) -> Path:
+def check_film(out: Path) -> Path:
     if out.suffix.lower() not in (".mp4", ".gif"):
         raise RecipeError(f"{out}: films are .mp4 or .gif, not {out.suffix or 'without a suffix'}")
     check_writable(out)

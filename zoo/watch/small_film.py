@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,9 @@ from PIL import Image
 
 from catzoo.hparams.paths import Typed
 from catzoo.zoo.pictures import style
-from catzoo.zoo.system.disk_space import check_writable
 from catzoo.zoo.training.torch_state import own_torch
 from catzoo.zoo.training.weights import open_agent
-from catzoo.zoo.watch.film import encode_mp4, play_run, publish_film
+from catzoo.zoo.watch.film import check_film, encode_mp4, play_run, publish_film
 from catzoo.zoo.watch.step_picture import Caption, Episode, Picture
 
 LOOK = 1
@@ -112,7 +111,6 @@ def small_film(
     seconds: float = 6.0,
     seed: int = 0,
     trust: bool = False,
-    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Films the beginning of one episode of the greedy policy of a finished run, and takes a still of it.
 
@@ -123,7 +121,6 @@ def small_film(
         seconds: of the film, at most, but for the end of the episode, which stays for a moment.
         seed: of the episode.
         trust: see `load_agent`.
-        progress: called with (pictures drawn, pictures of the film).
 
     Returns:
         `steps` and `return` (undiscounted, unclipped) of the whole episode, `shown`: how many the film shows.
@@ -131,7 +128,7 @@ def small_film(
     Raises:
         RecipeError: see `watch`.
     """
-    check_writable(out)
+    check_film(out)
     recipe, agent = open_agent(run, best=False, trust=trust)
     episode, caption, own_fps = play_run(
         recipe, agent, seed, MOST_STEPS, drawn=lambda fps: drawn_steps(fps, seconds)
@@ -144,10 +141,7 @@ def small_film(
     still.save(content, "webp", quality=POSTER_QUALITY, method=6)
 
     def pictures() -> Iterator[np.ndarray]:
-        for number, t in enumerate(steps, 1):
-            yield picture(t)
-            if progress is not None:
-                progress(number, len(steps))
+        yield from map(picture, steps)
         if steps.stop == len(episode):
             end = picture(steps.stop - 1, over=True)
             yield from (end for _ in range(round(fps * HOLD)))

@@ -129,6 +129,11 @@ def test_it_goes_on_and_makes_only_what_is_missing_or_changed(run, tmp_path, mon
             place.write_text("a film")
         return {"steps": 3, "return": 1.5, "shown": 2}
 
+    def stopped(run, *places, **options):
+        if filmed:
+            raise KeyboardInterrupt
+        return film(run, *places, **options)
+
     monkeypatch.setattr(small_film, "small_film", film)
     shutil.copytree(run / "my run #1", copy)
     out, both = tmp_path / "gallery", [copy, "wordle-wordle-40-mse"]
@@ -143,7 +148,13 @@ def test_it_goes_on_and_makes_only_what_is_missing_or_changed(run, tmp_path, mon
     assert gallery(out, both, seed=3)["filmed"] == ["run"]
     (copy / "recipe.yaml").write_text((copy / "recipe.yaml").read_text() + "\n")
     assert gallery(out, both, seed=3)["filmed"] == ["run"]
-    assert gallery(out, copy, seed=4)["filmed"] == ["run"]
+    filmed.clear()
+    monkeypatch.setattr(small_film, "small_film", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        gallery(out, both, seed=4)
+    monkeypatch.setattr(small_film, "small_film", film)
+    assert gallery(out, both, seed=4)["filmed"] == ["wordle-wordle-40-mse"]
+    assert gallery(out, copy, seed=4)["kept"] == ["run"]
     assert {path.stem for path in out.iterdir()} == {"run", "run-curve", "index", "gallery"}
 
 
@@ -210,11 +221,25 @@ def test_the_site_has_the_zoos_agents_as_they_are_now():
 
 @pytest.mark.skipif(importlib.util.find_spec("chess") is None, reason="needs the extra chess")
 def test_where_only_the_chosen_move_is_valued_there_are_no_bars(tmp_path, monkeypatch):
+    drawn, picture = [], small_film.SmallPicture
+    monkeypatch.setattr(small_film, "SmallPicture", lambda *about: drawn.append(picture(*about)) or drawn[-1])
     monkeypatch.setattr(small_film, "MOST_STEPS", 2)
-    file = tmp_path / "film.mp4"
-    made = small_film.small_film("chess-chess-random-hl_gauss", file, tmp_path / "still.webp", seconds=1)
-    assert made["steps"] == made["shown"] == 2
-    assert len(iio.imread(file)) == 2 + 4  # and the end, for a second
+    for name in ("chess-chess-random-hl_gauss", NAME):
+        made = small_film.small_film(name, tmp_path / "film.mp4", tmp_path / "still.webp", seconds=1)
+        assert made["steps"] == made["shown"] == 2
+    chess, cartpole = drawn
+    assert not hasattr(chess, "action_bars")
+    assert chess.box[3] > cartpole.box[3]
+    assert hasattr(cartpole, "action_bars")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("chess") is None, reason="needs the extra chess")
+def test_the_end_of_an_episode_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(small_film, "MOST_STEPS", 2)
+    small_film.small_film(
+        "chess-chess-random-hl_gauss", tmp_path / "film.mp4", tmp_path / "a.webp", seconds=1
+    )
+    assert len(iio.imread(tmp_path / "film.mp4")) == 2 + 4  # of four a second
 
 
 def test_the_speed_of_a_film_is_the_games_own():
