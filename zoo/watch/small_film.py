@@ -28,8 +28,8 @@ HOLD = 1.0
 """Seconds for which an episode's end stays."""
 MOST_STEPS = 3000
 """Of an episode that does not end."""
-ENCODER = ("-crf", "27", "-preset", "slow", "-tune", "animation")
-POSTER_QUALITY = 70
+ENCODER = ("-crf", "32", "-preset", "slower", "-tune", "animation")
+POSTER_QUALITY = 60
 WORDS = {
     "Value distribution of the chosen action": "Value distribution",
     "Value distribution of the state": "Value distribution",
