@@ -31,10 +31,11 @@ ROOMS = {
     "reporting": UP_TO_PICTURES,
     "launch": {"system", "environments", "catalogue", "folders", "training", "reporting"},
     "watch": {"system", "environments", "pictures", "training"},
+    "gallery": {"system", "catalogue", "folders", "pictures", "reporting", "watch"},
     "tuning": UP_TO_WATCH - {"reporting", "watch"},
     "studies": UP_TO_WATCH - {"reporting", "watch"} | {"datasets"},
     "bench": UP_TO_WATCH - {"reporting", "watch"} | {"tuning"},
-    "cli": UP_TO_WATCH - {"pictures", "statistics"} | {"datasets", "tuning", "studies", "bench"},
+    "cli": UP_TO_WATCH - {"pictures", "statistics"} | {"datasets", "gallery", "tuning", "studies", "bench"},
 }
 """Of zoo/: what each room may import there, beside itself."""
 NO_TORCH = ("system", "catalogue", "folders", "statistics", "cli")

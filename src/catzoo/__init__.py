@@ -2,8 +2,8 @@
 
 `train`, `evaluate` and `watch` do what the commands of those names do (`evaluate` is `catzoo eval`),
 `export` writes a trained agent as one file, `train_many` trains a list of games, `tune` makes a study,
-`gather` reads the scores of many runs, and `report` compares them on a page. They are imported on first
-use, so that `import catzoo` stays light.
+`gather` reads the scores of many runs, `report` compares them on a page, and `gallery` shows trained agents
+on one. They are imported on first use, so that `import catzoo` stays light.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from catzoo.version import __version__
 
 if TYPE_CHECKING:
+    from catzoo.zoo.gallery.gallery import gallery
     from catzoo.zoo.launch.train_many import train_many
     from catzoo.zoo.reporting.finished_runs import gather
     from catzoo.zoo.reporting.report import report
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "evaluate": "catzoo.zoo.training.evaluate",
     "export": "catzoo.zoo.training.export",
+    "gallery": "catzoo.zoo.gallery.gallery",
     "gather": "catzoo.zoo.reporting.finished_runs",
     "load_agent": "catzoo.zoo.training.weights",
     "play": "catzoo.zoo.watch.play",
@@ -46,6 +48,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "export",
+    "gallery",
     "gather",
     "load_agent",
     "play",

@@ -44,6 +44,7 @@ COMMANDS = {
         "watch",
         "film the greedy policy, with the value distribution of its action beside the frame",
     ),
+    "gallery": ("gallery", "show trained agents on one page: films, learning curves, scores, recipes"),
     "play": ("play", "play against a trained agent, or beside it"),
     "data": ("data", "make a dataset for an agent that learns without playing"),
     "reproduce": ("reproduce", "put a claim of the paper to the test"),

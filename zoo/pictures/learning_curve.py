@@ -24,8 +24,8 @@ MOST_DOTS = 20_000
 WIDTH, HEIGHT = 1000, 640
 
 
-def learning_curve(run: Run, result: Mapping[str, Any] | None = None) -> Path:
-    """Draws a run's learning curve into its folder: returns above, loss below, over agent steps.
+def learning_curve(run: Run, result: Mapping[str, Any] | None = None, *, out: Path | None = None) -> Path:
+    """Draws a run's learning curve: returns above, loss below, over agent steps.
 
     Training returns are those of the exploring policy: every episode as a dot, and the running mean over 100.
     Greedy evaluations have a band of one standard deviation over their episodes.
@@ -33,6 +33,7 @@ def learning_curve(run: Run, result: Mapping[str, Any] | None = None) -> Path:
     Args:
         run: the run's folder; whatever it holds by now is drawn.
         result: the final evaluation, as in `result.json`; by default the folder's own, if it has one.
+        out: the PNG; by default learning_curve.png in the run's folder.
 
     Returns:
         The path of the PNG.
@@ -57,8 +58,9 @@ def learning_curve(run: Run, result: Mapping[str, Any] | None = None) -> Path:
         _draw_loss(loss, metrics)
         protocol = (result or {}).get("protocol") or protocol_of(recipe.env, recipe.env_options).to_dict()
         _write_words(returns, loss, recipe, protocol["name"])
-        style.publish(figure, run.curve)
-    return run.curve
+        out = out or run.curve
+        style.publish(figure, out)
+    return out
 
 
 def column(rows: list[dict[str, str]], name: str) -> np.ndarray:

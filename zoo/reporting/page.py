@@ -10,12 +10,12 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from catzoo.hparams.schema import brief
 from catzoo.version import __version__
 from catzoo.zoo.reporting.comparison import Comparison
 from catzoo.zoo.reporting.finished_runs import Row, named
+from catzoo.zoo.reporting.page_templates import Bold, template
 from catzoo.zoo.reporting.published_scores import SOURCES, Published
 from catzoo.zoo.reporting.summary import TITLES, Summary
 from catzoo.zoo.reporting.tables import environment_cells, estimate_text, explanation
@@ -24,15 +24,8 @@ from catzoo.zoo.statistics.intervals import FEW
 from catzoo.zoo.statistics.normalisation import scales
 from catzoo.zoo.system.digits import digits_of, typeset
 
-if TYPE_CHECKING:
-    from jinja2 import Template
-
 MARK = '<meta name="generator" content="catzoo report">'
 """What tells our pages from others."""
-
-
-class Bold(str):
-    """A table's cell that stands out."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +62,7 @@ def page(
     where = brief(envs[0]) if len(envs) == 1 else f"{len(envs)} environments"
     known = [env for env in envs if env in scales()]
     human = all(env.startswith("ALE/") for env in known)
-    return _template().render(
+    return template("page.html.j2", Path(__file__).parent).render(
         title=f"{runs} run{'s' * (runs > 1)} on {where}",
         mark=MARK,
         version=__version__,
@@ -89,22 +82,6 @@ def page(
         resamples=f"{RESAMPLES:,}",
         few=FEW,
     )
-
-
-def _template() -> Template:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["brief"] = brief
-    environment.tests["bold"] = lambda cell: isinstance(cell, Bold)
-    return environment.get_template("page.html.j2")
 
 
 def left_out(comparison: Comparison) -> list[str]:

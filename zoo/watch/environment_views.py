@@ -32,6 +32,9 @@ CELLS = (
 """Colours of a grid's channels, on dark."""
 SCREEN = {"grayscale": False, "img_height": 210, "img_width": 160, "stack_num": 1}
 """What makes an ALE environment show the console's screen."""
+CAMERA = {"camera_name": "track"}
+"""Of MuJoCo's bodies: Gymnasium's own stays where it is, and a cheetah has soon left its picture."""
+CAMERA_OPTIONS = {"camera_name", "camera_id", "default_camera_config"}
 ACTIONS = {
     "CartPole": ("← left", "right →"),
     "MountainCar": ("← left", "coast", "right →"),
@@ -195,8 +198,9 @@ def _open_view(recipe: Recipe) -> tuple[VectorEnv, View]:
     if family == "minatar-sticky":
         env = make_env(recipe.env, 1, recipe.env_options)
         return env, Grid(env)
+    camera = CAMERA if family.startswith("mujoco") and not CAMERA_OPTIONS & recipe.env_options.keys() else {}
     try:
-        env = make_env(recipe.env, 1, recipe.env_options, render_mode="rgb_array")
+        env = make_env(recipe.env, 1, recipe.env_options, render_mode="rgb_array", **camera)
     except RecipeError as error:  # without drawing, it was just made
         raise _cannot_draw(recipe.env, error) from None
     return env, Rendered(recipe.env, env)

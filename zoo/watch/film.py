@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,16 +72,43 @@ def watch(
         RecipeError: another kind of file, a folder that cannot be written, not a finished run, or an
             environment that cannot draw itself.
     """
-    typed = _check_out(path_of(out))
+    typed = check_film(path_of(out))
     out = typed.absolute()  # though the environment may go to another folder
     if max_steps < 1:
         raise RecipeError(f"max_steps={max_steps}: must be at least 1")
     if fps is not None and not 1 <= fps <= MOST_FPS:
         raise RecipeError(f"fps={fps}: must be between 1 and {MOST_FPS}")
     recipe, agent = open_agent(run, best=best, trust=trust)
+    episode, caption, own_fps = play_run(recipe, agent, seed, max_steps, game=game)
+    write = _write_gif if out.suffix.lower() == ".gif" else _write_mp4
+    frames = publish_film(out, lambda file: write(file, episode, caption, fps, own_fps, progress))
+    return {"out": str(typed), "steps": len(episode), "return": sum(episode.rewards), "frames": frames}
+
+
+def play_run(
+    recipe: Recipe,
+    agent: Any,
+    seed: int,
+    max_steps: int,
+    *,
+    game: str | None = None,
+    drawn: Callable[[int], range] | None = None,
+) -> tuple[Episode, Caption, int]:
+    """One greedy episode of a run, what is to be written on its pictures, and its own pictures a second.
+
+    Args:
+        recipe: of the run.
+        agent: of the run.
+        seed, max_steps, game: see `watch`.
+        drawn: of which steps a frame is wanted, by the pictures a second; of all by default.
+
+    Raises:
+        RecipeError: the environment cannot draw itself, or there is no such game.
+    """
     env, view = open_view(recipe, game)
     try:
-        episode = play(agent, env, view, stream_seed(seed, f"watch {canonical(recipe.env)}"), max_steps)
+        stream = stream_seed(seed, f"watch {canonical(recipe.env)}")
+        episode = play(agent, env, view, stream, max_steps, None if drawn is None else drawn(view.fps))
         own_fps, names = view.fps, view.actions
     finally:
         env.close()
@@ -91,21 +118,23 @@ def watch(
     names = [] if episode.numbers else names or known_names(shown.env) or []
     # Of several games the common space may have more actions than the one that is played.
     names = [*names, *(str(action) for action in range(len(names), count))]
-    caption = _caption(shown, agent, names)
-    write = _write_gif if out.suffix.lower() == ".gif" else _write_mp4
-    frames = _publish(out, lambda file: write(file, episode, caption, fps, own_fps, progress))
-    return {"out": str(typed), "steps": len(episode), "return": sum(episode.rewards), "frames": frames}
+    return episode, _caption(shown, agent, names), own_fps
 
 
 @torch.no_grad()
-def play(agent: Any, env: VectorEnv, view: View, seed: int, max_steps: int) -> Episode:
-    """One greedy episode of the first environment of `env`."""
+def play(
+    agent: Any, env: VectorEnv, view: View, seed: int, max_steps: int, drawn: range | None = None
+) -> Episode:
+    """One greedy episode of the first environment of `env`; of a step that is not `drawn` the last frame."""
     device = next(agent.network.parameters()).device
     episode = Episode()
     observation, _ = env.reset(seed=seed)
     view.reset(seed)
-    for _ in range(max_steps):
-        episode.add_frame(view.frame(observation[0]))
+    for t in range(max_steps):
+        if drawn is None or t in drawn or not t:
+            episode.add_frame(view.frame(observation[0]))
+        else:
+            episode.frames.append(episode.frames[-1])
         dtype = torch.float32 if observation.dtype == np.float64 else None
         seen = torch.as_tensor(observation[:1], dtype=dtype, device=device)
         outputs_1AK, action_1 = agent.appraise(seen)
@@ -148,7 +177,7 @@ def _caption(recipe: Recipe, agent: Any, names: Sequence[str]) -> Caption:
 # --- the file ---
 
 
-def _check_out(out: Path) -> Path:
+def check_film(out: Path) -> Path:
     if out.suffix.lower() not in (".mp4", ".gif"):
         raise RecipeError(f"{out}: films are .mp4 or .gif, not {out.suffix or 'without a suffix'}")
     check_writable(out)
@@ -164,7 +193,7 @@ def _check_out(out: Path) -> Path:
     return out
 
 
-def _publish(out: Path, write: Callable[[Path], int]) -> int:
+def publish_film(out: Path, write: Callable[[Path], int]) -> int:
     """Lets `write` make a file beside `out`, then renames it; on failure nothing is left."""
     temporary = out.absolute().with_name(f".{out.stem}.{os.getpid()}{out.suffix.lower()}")
     try:
@@ -199,24 +228,36 @@ def _pictures(picture: Picture, every: int, hold: int, progress: Progress) -> It
 def _write_mp4(
     file: Path, episode: Episode, caption: Caption, fps: int | None, own_fps: int, progress: Progress
 ) -> int:
-    """H.264 that every player shows; the end stays for a second."""
+    """A picture of every step; the end stays for a second."""
+    picture, fps = Picture(episode, caption), min(fps or own_fps, MOST_FPS)
+    options = ("-crf", "20", "-preset", "veryfast")
+    pictures = _pictures(picture, 1, fps, progress)
+    return encode_mp4(file, pictures, (picture.width, picture.height), fps, options)
+
+
+def encode_mp4(
+    file: Path, pictures: Iterable[np.ndarray], size: tuple[int, int], fps: float, options: Sequence[str]
+) -> int:
+    """H.264 that every player shows, of uint8 pictures [H, W, 3]; returns how many there were.
+
+    `size` is W and H, both even; `options` are the encoder's.
+    """
     import imageio_ffmpeg
 
-    picture, fps = Picture(episode, caption), min(fps or own_fps, MOST_FPS)
     writer = imageio_ffmpeg.write_frames(
         str(file),
-        (picture.width, picture.height),
+        size,
         fps=fps,
         codec="libx264",
         quality=None,
         macro_block_size=2,
         ffmpeg_log_level="error",
-        output_params=["-crf", "20", "-preset", "veryfast", "-movflags", "+faststart"],
+        output_params=[*options, "-movflags", "+faststart"],
     )
     frames = 0
     writer.send(None)
     try:
-        for array in _pictures(picture, 1, fps, progress):
+        for array in pictures:
             writer.send(array)
             frames += 1
     finally:

@@ -104,8 +104,11 @@ class Picture:
         width: in pixels; the height follows, and both are even.
     """
 
+    units, foot, edge = (WIDTH, HEIGHT), 62, 0.07
+    """Size in units, room below the bars of actions, share of an axis that half a number takes."""
+
     def __init__(self, episode: Episode, caption: Caption, width: int = WIDTH) -> None:
-        self.episode, self.caption, self.scale = episode, caption, width / WIDTH
+        self.episode, self.caption, self.scale = episode, caption, width / self.units[0]
         self.chosen = np.asarray(episode.actions)
         self.valued = "state" if caption.of_states else "chosen action"
         self.values = np.asarray(episode.values, dtype=np.float64)
@@ -115,7 +118,7 @@ class Picture:
         self.digits = _digits(self.values)
         self.score_digits = 0 if _whole(self.score) else digits_of(self.score.tolist())
         self._moving: list[tuple[Axes | None, Artist]] = []
-        self.width, self.height = width, round(HEIGHT * self.scale)
+        self.width, self.height = width, round(self.units[1] * self.scale)
         with style.styled():
             self._compose()
             self.canvas = FigureCanvasAgg(self.figure)
@@ -146,22 +149,27 @@ class Picture:
     # --- what stays ---
 
     def _compose(self) -> None:
-        self.figure = style.new_figure(WIDTH, HEIGHT, self.scale)
-        height, width = self.episode.shape[:2]
-        zoom = min(FRAME_BOX[0] / width, FRAME_BOX[1] / height)
-        column = max(width * zoom, 0.8 * FRAME_BOX[0])
-        box = (MARGIN + (column - width * zoom) / 2, TOP, width * zoom, height * zoom)
-        self.box = tuple(max(round(self.scale * length), 1) for length in box)
-        """The frame's place in pixels: left, top, width, height."""
+        self.figure = style.new_figure(*self.units, self.scale)
+        column, height = self._place_frame(MARGIN, TOP, FRAME_BOX)
         right = MARGIN + column + 84
         rest = WIDTH - right - MARGIN
         self._compose_head()
-        self._compose_actions(MARGIN, TOP + height * zoom + 82, column)
+        self._compose_actions(MARGIN, TOP + height + 82, column)
         if self.caption.edges is None:
             self._compose_curve(right, TOP + 56, rest, 478)
         else:
             self._compose_distribution(right, TOP + 56, rest, 236)
             self._compose_curve(right, TOP + 398, rest, 136)
+
+    def _place_frame(self, left: float, top: float, most: tuple[float, float]) -> tuple[float, float]:
+        """Gives the frame its place; returns the width of its column, and its own height."""
+        height, width = self.episode.shape[:2]
+        zoom = min(most[0] / width, most[1] / height)
+        column = max(width * zoom, 0.8 * most[0])
+        box = (left + (column - width * zoom) / 2, top, width * zoom, height * zoom)
+        self.box = tuple(max(round(self.scale * length), 1) for length in box)
+        """The frame's place in pixels: left, top, width, height."""
+        return column, height * zoom
 
     def _text(self, x: float, y: float, words: str = "", moving: bool = True, **options: Any) -> Artist:
         x, y = self._at(x, y)
@@ -189,19 +197,22 @@ class Picture:
         self.step_text, self.score_text = numbers
 
     def _heading(self, axes: Axes, words: str, top: float) -> None:
-        left = axes.get_position().x0 * WIDTH
+        left = axes.get_position().x0 * self.units[0]
         self._text(left, top, words, moving=False, weight="bold", size=12.5)
+
+    def _note(self, right: float, top: float, words: str) -> None:
+        self._text(right, top, words, moving=False, color=style.MUTED, size=10, ha="right")
 
     def _compose_actions(self, left: float, top: float, width: float) -> None:
         numbers, chances = self.episode.numbers, self.episode.chances
         count = len((numbers or chances or self.values)[0])
-        axes = style.place(self.figure, left, top, width, HEIGHT - top - 62)
+        axes = style.place(self.figure, left, top, width, self.units[1] - top - self.foot)
         words = ("Q of every action", "bars: relative to their mean")
         if numbers or chances:
             chance = ("Probability of every action", "bars: from 0 to 1")
             words = chance if chances else ("Action", "bars: from −1 to 1")
         self._heading(axes, words[0], top - 40)
-        self._text(left + width, top - 40, words[1], moving=False, color=style.MUTED, size=10, ha="right")
+        self._note(left + width, top - 40, words[1])
         deviation = self.values - self.values.mean(axis=1, keepdims=True)
         # The rare step where everything is at stake would flatten the bars of all others.
         self.most = 1.0 if numbers or chances else max(1.15 * _quantile(np.abs(deviation), 0.9), 1e-6)
@@ -229,7 +240,7 @@ class Picture:
         self.probs = softmax(np.asarray(self.episode.outputs)[np.arange(len(self.episode)), self.chosen])
         first, last = visible_bins(self.probs, self.followed, edges)
         note = f"{len(edges) - 1} bins on [{edges[0]:.4g}, {edges[-1]:.4g}]".replace("-", "\N{MINUS SIGN}")
-        self._text(left + width, top - 40, note, moving=False, color=style.MUTED, size=10, ha="right")
+        self._note(left + width, top - 40, note)
         axes.set(xlim=(edges[first], edges[last + 1]), ylim=(0, 1.08 * max(_quantile(self.probs, 1.0), 1e-6)))
         axes.set_xlabel("value (discounted return)")
         axes.set_ylabel("probability")
@@ -306,7 +317,7 @@ class Picture:
         letter = "V" if self.caption.of_states else "Q"
         self.value_text.set_text(f"{letter} = {typeset(self.value[t], self.digits)}")
         left, y, width = self.value_range
-        share = min(max((np.nan_to_num(self.value[t]) - low) / (high - low), 0.07), 0.93)
+        share = np.clip((np.nan_to_num(self.value[t]) - low) / (high - low), self.edge, 1 - self.edge)
         self.value_text.set_position(self._at(left + width * share, y))
         self.followed_mark.set_data([self.followed[t]] * 2, axes.get_ylim())
 

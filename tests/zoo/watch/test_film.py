@@ -421,3 +421,25 @@ def test_the_own_style_does_not_leak(synthetic):
     before = dict(matplotlib.rcParams)
     Picture(synthetic.episode, synthetic.caption)(0)
     assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize(
+    ("env", "options", "camera"),
+    [
+        ("HalfCheetah-v5", {}, "track"),
+        ("HalfCheetah-v5", {"default_camera_config": {"distance": 2.0}}, None),
+        ("CartPole-v1", {}, None),
+    ],
+)
+def test_the_camera_goes_along_with_a_body_that_runs(env, options, camera, monkeypatch):
+    asked = []
+
+    def make(name, count, options, **render):
+        asked.append(render)
+        return make_env("CartPole-v1", count, render_mode="rgb_array")
+
+    monkeypatch.setattr("catzoo.zoo.watch.environment_views.make_env", make)
+    recipe = SimpleNamespace(env=env, env_options=options)
+    made, _ = open_view(recipe)
+    made.close()
+    assert asked == [{"render_mode": "rgb_array"} | ({"camera_name": camera} if camera else {})]

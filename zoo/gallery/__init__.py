@@ -1,0 +1,1 @@
+"""Trained agents on one page: films, curves and cards."""
