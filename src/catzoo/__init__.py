@@ -2,7 +2,7 @@
 
 `train`, `evaluate` and `watch` do what the commands of those names do (`evaluate` is `catzoo eval`),
 `train_many` trains a list of games, `tune` makes a study, `gather` reads the scores of many runs, and
-`report` compares them on a page. They are imported on first use, so that `import catzoo` stays light.
+`report` compares them on a page, and `board` opens TensorBoard on them. They are imported on first use, so that `import catzoo` stays light.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from catzoo.version import __version__
 
 if TYPE_CHECKING:
     from catzoo.zoo.launch.train_many import train_many
+    from catzoo.zoo.reporting.browser_boards import board
     from catzoo.zoo.reporting.finished_runs import gather
     from catzoo.zoo.reporting.report import report
     from catzoo.zoo.studies.reproduce import reproduce
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from catzoo.zoo.watch.play import play
 
 _LAZY = {
+    "board": "catzoo.zoo.reporting.browser_boards",
     "evaluate": "catzoo.zoo.training.evaluate",
     "gather": "catzoo.zoo.reporting.finished_runs",
     "load_agent": "catzoo.zoo.training.weights",
@@ -41,6 +43,7 @@ _LAZY = {
 
 __all__ = [
     "__version__",
+    "board",
     "evaluate",
     "gather",
     "load_agent",

@@ -25,6 +25,7 @@ examples:
   catzoo tune dqn --env CartPole-v1 --trials 20 --workers 2   an Optuna study over seeds
   catzoo scores runs                                          their scores, with intervals
   catzoo report runs --out report                             a page with pictures and tables about them
+  catzoo board runs                                           look at them in TensorBoard
   catzoo reproduce sigma-bins --workers 2                     put a claim of the paper to the test
   catzoo watch runs/dqn-CartPole-v1-hl_gauss-s0 --out cartpole.mp4
 """
@@ -39,6 +40,7 @@ COMMANDS = {
         "report",
         "compare finished runs on one page: curves, aggregates over games with intervals, tables, pictures",
     ),
+    "board": ("board", "look at runs in TensorBoard, or at a study in optuna-dashboard"),
     "eval": ("evaluate", "score the greedy policy of a finished run, or of one of the zoo's trained agents"),
     "watch": (
         "watch",

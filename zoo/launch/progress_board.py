@@ -96,7 +96,7 @@ class Board:
         overall = [
             f"{ended} of {self.total} {self.what}s{f', {failed} failed' if failed else ''}",
             f"{task.percentage:.0f} %",
-            f"{left} left" if left else "",
+            f"{left} left" if left and not task.finished else "",
             f"{self._done():,}/{self.steps:,}",
             f"{rate:,.0f} steps/s" if rate else "",
             span(task.elapsed or 0.0),

@@ -24,6 +24,8 @@ EXTRAS = {
     "tune": "CMA-ES, and studies in PostgreSQL",
     "ray": "a Ray cluster for many runs",
     "wandb": "Weights & Biases",
+    "board": "`catzoo board`: TensorBoard, optuna-dashboard",
+    "hub": "`catzoo push` and `catzoo pull`: the Hugging Face Hub",
     "bench": "the peers that `catzoo bench` runs beside ours",
     "docs": "the documentation as a site",
     "dev": "tests, types, lint",
