@@ -1,8 +1,9 @@
 """Catzoo: deep RL agents whose value functions classify instead of regress.
 
 `train`, `evaluate` and `watch` do what the commands of those names do (`evaluate` is `catzoo eval`),
-`train_many` trains a list of games, `tune` makes a study, `gather` reads the scores of many runs, and
-`report` compares them on a page, and `board` opens TensorBoard on them. They are imported on first use, so that `import catzoo` stays light.
+`train_many` trains a list of games, `tune` makes a study, `gather` reads the scores of many runs, `report`
+compares them on a page, and `board` opens TensorBoard on them. `push` gives an agent to others by the
+Hugging Face Hub, `pull` brings one. They are imported on first use, so that `import catzoo` stays light.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from catzoo.zoo.reporting.report import report
     from catzoo.zoo.studies.reproduce import reproduce
     from catzoo.zoo.training.evaluate import evaluate
+    from catzoo.zoo.training.hub import pull, push
     from catzoo.zoo.training.train import train
     from catzoo.zoo.training.weights import load_agent
     from catzoo.zoo.tuning.tune import tune
@@ -33,6 +35,8 @@ _LAZY = {
     "gather": "catzoo.zoo.reporting.finished_runs",
     "load_agent": "catzoo.zoo.training.weights",
     "play": "catzoo.zoo.watch.play",
+    "pull": "catzoo.zoo.training.hub",
+    "push": "catzoo.zoo.training.hub",
     "report": "catzoo.zoo.reporting.report",
     "reproduce": "catzoo.zoo.studies.reproduce",
     "train": "catzoo.zoo.training.train",
@@ -48,6 +52,8 @@ __all__ = [
     "gather",
     "load_agent",
     "play",
+    "pull",
+    "push",
     "report",
     "reproduce",
     "train",

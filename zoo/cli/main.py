@@ -28,6 +28,7 @@ examples:
   catzoo board runs                                           look at them in TensorBoard
   catzoo reproduce sigma-bins --workers 2                     put a claim of the paper to the test
   catzoo watch runs/dqn-CartPole-v1-hl_gauss-s0 --out cartpole.mp4
+  catzoo push runs/dqn-CartPole-v1-hl_gauss-s0 me/cartpole    give it to others, by the Hugging Face Hub
 """
 
 COMMANDS = {
@@ -47,6 +48,8 @@ COMMANDS = {
         "film the greedy policy, with the value distribution of its action beside the frame",
     ),
     "play": ("play", "play against a trained agent, or beside it"),
+    "push": ("push", "put a finished run on the Hugging Face Hub, with a card that says how to use it"),
+    "pull": ("pull", "bring an agent from the Hugging Face Hub, as a run's folder"),
     "data": ("data", "make a dataset for an agent that learns without playing"),
     "reproduce": ("reproduce", "put a claim of the paper to the test"),
     "bench": ("bench", "measure speed, side by side with others in one run"),
