@@ -123,9 +123,10 @@ def _overall(parts: Sequence[str], share: float, width: int) -> RenderableType:
     """A bar, and as much of what is said of all as there is room for."""
     kept, room = [], width - 1 - BAR - GAP
     for part in parts:
-        if not kept or cell_len(part) + GAP <= room:
-            kept.append(_cut(part, max(room, 1)))
-            room -= cell_len(kept[-1]) + GAP
+        if kept and cell_len(part) + GAP > room:
+            break
+        kept.append(_cut(part, max(room, 1)))
+        room -= cell_len(kept[-1]) + GAP
     line = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
     bar = min(BAR + max(room, 0), WIDEST_BAR)
     for index, own in enumerate([cell_len(kept[0]), bar, *map(cell_len, kept[1:])]):

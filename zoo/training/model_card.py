@@ -93,7 +93,8 @@ def _scores(result: Mapping[str, Any]) -> str:
 
 def _use(recipe: Recipe, repo: str) -> str:
     folder = f"runs/{repo.partition('/')[2]}"
-    trust = " --trust" if ":" in recipe.env else ""
+    theirs = ":" in recipe.env
+    trust, env = (" --trust", f" --env {recipe.env}") if theirs else ("", "")
     return f"""\
 ## Use
 
@@ -102,14 +103,14 @@ pip install 'catzoo[hub]'
 catzoo pull {repo}
 catzoo eval {folder}{trust}
 catzoo watch {folder} --out film.mp4{trust}
-catzoo train --from {folder} --seed 1
+catzoo train --from {folder}{env} --seed 1
 ```
 
 ```python
 import catzoo
 
 folder = catzoo.pull("{repo}")
-recipe, agent = catzoo.load_agent(folder{", trust=True" if trust else ""})
+recipe, agent = catzoo.load_agent(folder{", trust=True" if theirs else ""})
 ```
 
 The folder is data: YAML, JSON and safetensors, no pickle."""

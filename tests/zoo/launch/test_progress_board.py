@@ -98,7 +98,7 @@ def test_the_best_of_the_trials_is_named(terminal):
     assert "3 of 9 trials" in lines[6]
 
 
-@pytest.mark.parametrize("width", [20, 40, 60, 80, 120, 200])
+@pytest.mark.parametrize("width", [20, 33, 40, 47, 60, 80, 120, 200])
 @pytest.mark.parametrize("height", [5, 24])
 def test_it_fits_every_terminal(width, height):
     rows = [at_work(), Row("first [dqn] 日本語", 5, BEGINS), Row("x" * 90, 5, FAILED), Row("[/lr]", 5)]
@@ -109,7 +109,19 @@ def test_it_fits_every_terminal(width, height):
         assert max(map(cell_len, lines)) <= width
         assert len(lines) < height or height == 5
         assert len(lines) <= max(height, 5)
+        if height > 5:
+            assert set(lines[0].split()) <= {
+                "run",
+                "state",
+                "greedy",
+                "return",
+                "curve",
+                "steps/s",
+                "left",
+                "steps",
+            }
         if width >= 60 and height > 5:
+            assert "12.5" in lines[1]
             assert "60 %" in lines[1]
             assert "▁" in lines[1]
         if many == 25 and height == 24:

@@ -36,5 +36,8 @@ def test_another_file_in_its_place_is_read_from_its_beginning(tmp_path):
     rows = GrowingRows(tmp_path / "metrics.csv")
     write_rows(rows.path, ["step"], [{"step": "1"}, {"step": "2"}])
     assert len(rows.read()[1]) == 2
+    with rows.path.open("a") as file:
+        file.write("3\n")
+    assert rows.read() == (False, [{"step": "3"}])
     write_rows(rows.path, ["step", "return"], [{"step": "1"}, {"step": "2", "return": "5"}])
     assert rows.read() == (True, [{"step": "1", "return": ""}, {"step": "2", "return": "5"}])
