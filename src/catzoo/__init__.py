@@ -2,8 +2,9 @@
 
 `train`, `evaluate` and `watch` do what the commands of those names do (`evaluate` is `catzoo eval`),
 `export` writes a trained agent as one file, `train_many` trains a list of games, `tune` makes a study,
-`gather` reads the scores of many runs, `report` compares them on a page, and `gallery` shows trained agents
-on one. They are imported on first use, so that `import catzoo` stays light.
+`gather` reads the scores of many runs, `report` compares them on a page, `gallery` shows trained agents on
+one, and `board` opens TensorBoard on them. `push` gives an agent to others by the Hugging Face Hub, `pull`
+brings one. They are imported on first use, so that `import catzoo` stays light.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from catzoo.version import __version__
 if TYPE_CHECKING:
     from catzoo.zoo.gallery.gallery import gallery
     from catzoo.zoo.launch.train_many import train_many
+    from catzoo.zoo.reporting.browser_boards import board
     from catzoo.zoo.reporting.finished_runs import gather
     from catzoo.zoo.reporting.report import report
     from catzoo.zoo.studies.reproduce import reproduce
     from catzoo.zoo.training.evaluate import evaluate
     from catzoo.zoo.training.export import export
+    from catzoo.zoo.training.hub import pull, push
     from catzoo.zoo.training.train import train
     from catzoo.zoo.training.weights import load_agent
     from catzoo.zoo.tuning.tune import tune
@@ -30,12 +33,15 @@ if TYPE_CHECKING:
     from catzoo.zoo.watch.play import play
 
 _LAZY = {
+    "board": "catzoo.zoo.reporting.browser_boards",
     "evaluate": "catzoo.zoo.training.evaluate",
     "export": "catzoo.zoo.training.export",
     "gallery": "catzoo.zoo.gallery.gallery",
     "gather": "catzoo.zoo.reporting.finished_runs",
     "load_agent": "catzoo.zoo.training.weights",
     "play": "catzoo.zoo.watch.play",
+    "pull": "catzoo.zoo.training.hub",
+    "push": "catzoo.zoo.training.hub",
     "report": "catzoo.zoo.reporting.report",
     "reproduce": "catzoo.zoo.studies.reproduce",
     "train": "catzoo.zoo.training.train",
@@ -46,12 +52,15 @@ _LAZY = {
 
 __all__ = [
     "__version__",
+    "board",
     "evaluate",
     "export",
     "gallery",
     "gather",
     "load_agent",
     "play",
+    "pull",
+    "push",
     "report",
     "reproduce",
     "train",

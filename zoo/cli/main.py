@@ -25,8 +25,10 @@ examples:
   catzoo tune dqn --env CartPole-v1 --trials 20 --workers 2   an Optuna study over seeds
   catzoo scores runs                                          their scores, with intervals
   catzoo report runs --out report                             a page with pictures and tables about them
+  catzoo board runs                                           look at them in TensorBoard
   catzoo reproduce sigma-bins --workers 2                     put a claim of the paper to the test
   catzoo watch runs/dqn-CartPole-v1-hl_gauss-s0 --out cartpole.mp4
+  catzoo push runs/dqn-CartPole-v1-hl_gauss-s0 me/cartpole    give it to others, by the Hugging Face Hub
 """
 
 COMMANDS = {
@@ -39,6 +41,7 @@ COMMANDS = {
         "report",
         "compare finished runs on one page: curves, aggregates over games with intervals, tables, pictures",
     ),
+    "board": ("board", "look at runs in TensorBoard, or at a study in optuna-dashboard"),
     "eval": ("evaluate", "score the greedy policy of a finished run, or of one of the zoo's trained agents"),
     "watch": (
         "watch",
@@ -46,6 +49,8 @@ COMMANDS = {
     ),
     "gallery": ("gallery", "show trained agents on one page: films, learning curves, scores, recipes"),
     "play": ("play", "play against a trained agent, or beside it"),
+    "push": ("push", "put a finished run on the Hugging Face Hub, with a card that says how to use it"),
+    "pull": ("pull", "bring an agent from the Hugging Face Hub, as a run's folder"),
     "data": ("data", "make a dataset for an agent that learns without playing"),
     "reproduce": ("reproduce", "put a claim of the paper to the test"),
     "bench": ("bench", "measure speed, side by side with others in one run"),

@@ -1,119 +1,113 @@
-"""What is shown while many runs train: one bar for all, one a worker; without a terminal, plain lines."""
+"""What is shown on a terminal while many runs train: a table of them, and a bar for all."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.console import RenderableType
+from rich.live import Live
+from rich.progress import Progress
 
-from catzoo.zoo.launch.jobs import Job
-from catzoo.zoo.system import digits
+from catzoo.zoo.folders.run_folder import Run
+from catzoo.zoo.launch.board_picture import board_picture, room_in, span
+from catzoo.zoo.launch.board_rows import BEGINS, FAILED, TRAINS, WAITS, Row
 from catzoo.zoo.system.console import console, has_bars
-from catzoo.zoo.system.csv_rows import newest_row, number_of, step_of
+
+SPEED = 600
+"""Seconds from which the time left is told: rows of metrics come seldom, and evaluations take their time."""
 
 
 class Board:
-    """Counts runs and steps; bars on a terminal, a line at the beginning and the end of each run elsewhere.
+    """Rows of runs, or of trials, and how far all of them are; silent where there is no terminal.
+
+    It reads what the runs write into their folders anyway.
 
     Args:
-        runs: how many there are.
-        done: how many of them were finished before.
-        steps: agent steps of all runs.
-        steps_done: of the finished ones.
-        tell: prints a line; None: nothing is shown at all.
+        what: a row is: `run` or `trial`.
+        total: how many rows there will be.
+        steps: agent steps of all.
+        tell: None: nothing is shown.
+        rows: those that are known already.
     """
 
     def __init__(
-        self, runs: int, done: int, steps: int, steps_done: int, tell: Callable[[str], None] | None
+        self,
+        what: str,
+        total: int,
+        steps: int,
+        tell: Callable[[str], None] | None,
+        rows: Iterable[Row] = (),
     ) -> None:
-        self.runs, self.done, self.begun, self.steps_done = runs, done, done, steps_done
-        self.tell = tell or (lambda line: None)
+        self.what, self.total, self.steps, self.rows = what, total, steps, list(rows)
         self.live = tell is not None and has_bars()
-        self.bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
-            TextColumn("{task.fields[count]}", justify="right"),
-            TextColumn("{task.fields[rate]}", justify="right"),
-            TextColumn("{task.fields[score]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not self.live,
-            refresh_per_second=2,
-            speed_estimate_period=600,  # seconds: rows of metrics come seldom
-        )
-        self.whole = self.bar.add_task(
-            self._title(), total=steps, completed=steps_done, count="", rate="", score=""
-        )
-        self.lines: dict[str, TaskID] = {}
-        self.rates: dict[str, float] = {}
+        self.clock = Progress(disable=True, speed_estimate_period=SPEED)
+        self.all = self.clock.add_task("", total=steps, completed=self._done())
+        self.screen = Live(console=console, get_renderable=self.picture, refresh_per_second=2)
 
     def __enter__(self) -> Board:
-        self.bar.start()
+        if self.live:
+            self.screen.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+        if self.live:
+            self.screen.stop()
 
-    def begin(self, job: Job, again: bool = False) -> None:
-        """A run begins or goes on; `again` in this very command."""
-        self.begun += not again
-        name = job.run.path.name
-        self.lines[name] = self.bar.add_task(
-            name, total=job.recipe.steps, count="", rate="starting", score=""
+    @property
+    def shows_all(self) -> bool:
+        """Whether every row is on the screen to the end, so that nothing need be said of what is done."""
+        return self.live and self.total <= room_in(console.height)
+
+    def add(self, row: Row) -> Row:
+        """Another row."""
+        self.rows.append(row)
+        return row
+
+    def begin(self, row: Row, run: Run, steps: int) -> None:
+        """A run of a row begins or goes on."""
+        if self.live:
+            row.begin(run, steps)
+
+    def look(self, row: Row) -> None:
+        """Looks how far a run is."""
+        if self.live:
+            row.look()
+            self._count()
+
+    def run_ended(self, row: Row, before: int, value: float = math.nan) -> None:
+        """A run of a row has ended, see `Row.run_ended`."""
+        row.run_ended(before, value)
+        self._count()
+
+    def end(self, row: Row, state: str) -> None:
+        """Nothing more is made of a row: it is `DONE`, `PRUNED` or `FAILED`."""
+        row.end(state)
+        self.steps -= row.steps - row.before  # which nobody makes any more
+        self._count()
+
+    def picture(self) -> RenderableType:
+        """The board as it is now, for the terminal as it is now."""
+        rows, task = list(self.rows), self.clock.tasks[0]
+        ended = sum(row.state not in (WAITS, BEGINS, TRAINS) for row in rows)
+        failed = sum(row.state == FAILED for row in rows)
+        rate = sum(row.rate for row in rows if row.at_work and not math.isnan(row.rate))
+        left = span(math.nan if task.time_remaining is None else task.time_remaining)
+        overall = [
+            f"{ended} of {self.total} {self.what}s{f', {failed} failed' if failed else ''}",
+            f"{task.percentage:.0f} %",
+            f"{left} left" if left and not task.finished else "",
+            f"{self._done():,}/{self.steps:,}",
+            f"{rate:,.0f} steps/s" if rate else "",
+            span(task.elapsed or 0.0),
+        ]
+        said = [part for part in overall if part]
+        return board_picture(
+            self.what, rows, self.total, said, task.percentage / 100, console.width, console.height
         )
-        self.look(job)
-        if not self.live:
-            self.tell(f"{self.begun}/{self.runs} begins{' again' if again else ''}: {name}")
 
-    def look(self, job: Job) -> None:
-        """Reads how far a run is; costs a few kB of its metrics.csv."""
-        name, steps = job.run.path.name, job.recipe.steps
-        row = newest_row(job.run.metrics, "time/steps_per_second")
-        if not self.live or not row:
-            return
-        done, rate = min(step_of(row) or 0, steps), number_of(row["time/steps_per_second"])
-        score = number_of(row.get("train/return"))
-        self.bar.update(
-            self.lines[name],
-            completed=done,
-            count=f"{done:,}/{steps:,}",
-            rate=f"{rate:,.0f} steps/s",
-            score="" if math.isnan(score) else f"return {digits.score(score)}",
-        )
-        self.rates[name] = rate
-        self._sum()
+    def _done(self) -> int:
+        return sum(row.done for row in self.rows)
 
-    def end(self, job: Job, line: str, *, finished: bool) -> None:
-        """A run is over; `line` says how it went."""
-        name = job.run.path.name
-        self.bar.remove_task(self.lines.pop(name))
-        self.rates.pop(name, None)
-        if finished:
-            self.done += 1
-            self.steps_done += job.recipe.steps
-        self._sum()
-        self.tell(line)
-
-    def drop(self, runs: int, steps: int) -> None:
-        """So many runs, and steps of them, will not be made."""
-        self.runs -= runs
-        task = next(task for task in self.bar.tasks if task.id == self.whole)
-        self.bar.update(self.whole, total=int(task.total or 0) - steps)
-        self._sum()
-
-    def _title(self) -> str:
-        return f"{self.done} of {self.runs} runs"
-
-    def _sum(self) -> None:
-        running = sum(task.completed for task in self.bar.tasks if task.id != self.whole)
-        total = int(self.bar.tasks[0].total or 0)
-        done = int(self.steps_done + running)
-        self.bar.update(
-            self.whole,
-            description=self._title(),
-            completed=done,
-            count=f"{done:,}/{total:,}",
-            rate=f"{sum(self.rates.values()):,.0f} steps/s" if self.rates else "",
-        )
+    def _count(self) -> None:
+        self.clock.update(self.all, completed=self._done(), total=self.steps)

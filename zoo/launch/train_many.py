@@ -8,6 +8,7 @@ any interruption. Seeds are outermost, so that an interrupted benchmark has whol
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from catzoo.zoo.environments.selection import expand
 from catzoo.zoo.folders.recipe_sources import Source, Sourced, recipes_from
 from catzoo.zoo.folders.run_folder import Run, default_folder, finished_result
 from catzoo.zoo.launch.backends import Backend, opened
+from catzoo.zoo.launch.board_rows import DONE, FAILED, WAITS, Row
 from catzoo.zoo.launch.job_loop import run_jobs
 from catzoo.zoo.launch.jobs import Ending, Job, Needs
 from catzoo.zoo.launch.progress_board import Board
@@ -236,25 +238,58 @@ def train_jobs(
 ) -> dict[Path, str]:
     """Trains what is to do; returns why the runs that failed did, by folder."""
     done = len(jobs) - len(todo)
-    steps = [sum(job.recipe.steps for job in some) for some in (jobs, todo)]
     if done and tell is not None:
         tell(f"{done} of {len(jobs)} runs {'is' if done == 1 else 'are'} finished already")
     if not todo:
         return {}
     failures: dict[Path, str] = {}
-    with Board(len(jobs), done, steps[0], steps[0] - steps[1], tell) as board:
+    left = {job.run.path for job in todo}
+    rows = {job.run.path: _row(job, waits=job.run.path in left) for job in jobs}
+    with Board("run", len(jobs), sum(job.recipe.steps for job in jobs), tell, rows.values()) as board:
+
+        def begin(job: Job, again: bool) -> None:
+            nonlocal done
+            done += not again
+            board.begin(rows[job.run.path], job.run, job.recipe.steps)
+            if tell is not None and not board.live:
+                tell(f"{done}/{len(jobs)} begins{' again' if again else ''}: {job.run.path.name}")
 
         def end(job: Job, ending: Ending, again: bool) -> None:
             if ending.problem is not None and not again:
                 failures[job.run.path] = ending.problem
-            board.end(job, _line(job, ending.problem), finished=ending.problem is None)
+            _over(board, rows[job.run.path], job, ending, again)
+            if tell is not None and (ending.problem is not None or not board.shows_all):
+                tell(_line(job, ending.problem))
 
         def refused(job: Job, error: OSError) -> None:  # this run's trouble, not the others'
             end(job, Ending(f"cannot be started: {error}"), False)
 
+        def look(job: Job) -> None:
+            board.look(rows[job.run.path])
+
         some = backend.limited(len(todo))
-        run_jobs(iter(todo), some, begin=board.begin, look=board.look, end=end, refused=refused)
+        run_jobs(iter(todo), some, begin=begin, look=look, end=end, refused=refused)
     return failures
+
+
+def _row(job: Job, *, waits: bool) -> Row:
+    """What the board shows of a run at first."""
+    name, steps = job.run.path.name, job.recipe.steps
+    if waits:
+        return Row(name, steps)
+    return Row(name, steps, DONE, before=steps, greedy=(job.run.result() or {}).get("mean_return", math.nan))
+
+
+def _over(board: Board, row: Row, job: Job, ending: Ending, again: bool) -> None:
+    """Has the board show how a run ended."""
+    if ending.problem is None:
+        board.run_ended(row, row.steps)
+        row.greedy = (job.run.result() or {}).get("mean_return", math.nan)
+        board.end(row, DONE)
+    elif again:
+        row.state = WAITS
+    else:
+        board.end(row, FAILED)
 
 
 def _line(job: Job, problem: str | None) -> str:

@@ -97,3 +97,36 @@ def newest_row(path: Path, column: str) -> dict[str, str]:
             if row.get(column):
                 return row
     return {}
+
+
+class GrowingRows:
+    """The rows of a CSV file that somebody writes, each of them read once.
+
+    Args:
+        path: the file, which may not be there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file: tuple[int, bytes] | None = None
+        """Which file it is, as another may take its place: its number, and its header."""
+        self.end = 0
+        """Bytes that were read."""
+
+    def read(self) -> tuple[bool, list[dict[str, str]]]:
+        """Whether it is another file than before, all of whose rows these are; and the rows that are new."""
+        try:
+            with self.path.open("rb") as file:
+                there = (os.fstat(file.fileno()).st_ino, file.readline())
+                another = there != self.file or file.seek(0, os.SEEK_END) < self.end
+                self.file, start = there, len(there[1]) if another else self.end
+                file.seek(start)
+                whole = file.read().rpartition(b"\n")[0]  # without a row that is being written
+        except OSError:
+            return False, []
+        self.end = start + len(whole) + (1 if whole else 0)
+        columns = there[1].decode(errors="replace").strip().split(",")
+        lines = (line.rstrip("\r").split(",") for line in whole.decode(errors="replace").split("\n"))
+        return another, [
+            dict(zip(columns, cells, strict=True)) for cells in lines if len(cells) == len(columns)
+        ]

@@ -25,6 +25,8 @@ EXTRAS = {
     "ray": "a Ray cluster for many runs",
     "onnx": "trained agents as ONNX files",
     "wandb": "Weights & Biases",
+    "board": "`catzoo board`: TensorBoard, optuna-dashboard",
+    "hub": "`catzoo push` and `catzoo pull`: the Hugging Face Hub",
     "bench": "the peers that `catzoo bench` runs beside ours",
     "docs": "the documentation as a site",
     "dev": "tests, types, lint",

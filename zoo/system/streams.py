@@ -13,7 +13,8 @@ PLAINLY = "catzoo.plainly"
 READINGS = {
     "…": "...", "–": "-", "—": "-", "\N{MINUS SIGN}": "-", "±": "+-", "·": "-", "×": "x", "→": "->",
     "←": "<-", "≤": "<=", "≥": ">=", "τ": "tau", "σ": "sigma", "λ": "lambda", "│": "|", "─": "-", "━": "-",
-    "’": "'", "“": '"', "”": '"',
+    "’": "'", "“": '"', "”": '"', "╸": "-", "╺": "-",
+    "▁": "_", "▂": ".", "▃": "-", "▄": "~", "▅": "=", "▆": "+", "▇": "*", "█": "#",
 }  # fmt: skip
 """ASCII readings of our own signs; the letters of names are escaped, as others would be another name."""
 

@@ -26,24 +26,33 @@ def is_words(index: int, column: str) -> bool:
     return index == 0 or column in WORDS
 
 
-def fit(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[tuple[int, int]]:
+def fit(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    width: int,
+    *,
+    least: Sequence[str] = LEAST,
+    frame: int = FRAME,
+) -> list[tuple[int, int]]:
     """Which columns have a place in a table of so many cells, and how wide they are.
 
     Args:
         columns: their heads.
         rows: their cells.
         width: of the whole table, frame and all.
+        least: columns that are left out first, in this order; then the last ones.
+        frame: cells between two columns.
 
     Returns:
         Index and width of each; the first column is always among them.
     """
     bounds = [_bounds(index, column, [row[index] for row in rows]) for index, column in enumerate(columns)]
     shown = list(range(len(columns)))
-    while len(shown) > 1 and _spare([bounds[index][0] for index in shown], width) < 0:
-        least = [index for name in LEAST for index in shown[1:] if columns[index] == name]
-        shown.remove(least[0] if least else shown[-1])
+    while len(shown) > 1 and _spare([bounds[index][0] for index in shown], width, frame) < 0:
+        first = [index for name in least for index in shown[1:] if columns[index] == name]
+        shown.remove(first[0] if first else shown[-1])
     widths = {index: bounds[index][0] for index in shown}
-    for _ in range(_spare(list(widths.values()), width)):
+    for _ in range(_spare(list(widths.values()), width, frame)):
         growing = [index for index in shown if widths[index] < bounds[index][1]]
         if not growing:
             break
@@ -58,8 +67,18 @@ def wrapped(text: str, width: int) -> str:
     )
 
 
-def _spare(widths: Sequence[int], width: int) -> int:
-    return width - sum(widths) - FRAME * len(widths) - 1
+def shortened(text: str, width: int, sign: str = "…") -> str:
+    """A name in so many cells, with a sign of one cell for its middle: runs differ at both ends."""
+    cut = len(text)
+    shown = text
+    while cell_len(shown) > width and cut:
+        cut -= 1
+        shown = f"{text[: (cut + 1) // 2]}{sign}{text[len(text) - cut // 2 :]}"
+    return shown
+
+
+def _spare(widths: Sequence[int], width: int, frame: int) -> int:
+    return width - sum(widths) - frame * len(widths) - 1
 
 
 def _bounds(index: int, column: str, cells: Sequence[str]) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import yaml
 
@@ -29,20 +30,32 @@ def publish(runs: Sequence[str | os.PathLike[str]]) -> list[str]:
     names = []
     for run in map(Run, runs):
         recipe = run.recipe()
-        result = finished_result(run, recipe)
-        if result is None or not run.weights.is_file():
-            raise RecipeError(f"{run.path}: not finished: let the training finish first")
         name = default_folder(recipe).name.removesuffix(f"-s{recipe.seed}")
         new = Run(PRETRAINED / f".{name}")
         shutil.rmtree(new.path, ignore_errors=True)
-        new.path.mkdir(parents=True)
-        _copy_recipe(run, new)
-        new.save_result({key: value for key, value in result.items() if key != "run_dir"})
-        _copy_weights(run, new, recipe.agent)
+        copy_agent(run, new)
         shutil.rmtree(PRETRAINED / name, ignore_errors=True)
         new.path.rename(PRETRAINED / name)
         names.append(name)
     return names
+
+
+def copy_agent(run: Run, new: Run) -> dict[str, Any]:
+    """Makes a folder with what others need of a finished run: recipe, weights, result; returns the result.
+
+    Raises:
+        RecipeError: it is not finished, or is being made longer.
+    """
+    recipe = run.recipe()
+    result = finished_result(run, recipe)
+    if result is None or not run.weights.is_file():
+        raise RecipeError(f"{run.path}: not finished: let the training finish first")
+    result = {key: value for key, value in result.items() if key != "run_dir"}
+    new.path.mkdir(parents=True)
+    _copy_recipe(run, new)
+    new.save_result(result)
+    _copy_weights(run, new, recipe.agent)
+    return result
 
 
 def _copy_recipe(run: Run, new: Run) -> None:

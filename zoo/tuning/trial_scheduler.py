@@ -17,6 +17,7 @@ from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.zoo.folders.run_folder import finished_result
 from catzoo.zoo.folders.study_folder import StudyFolder
 from catzoo.zoo.launch.backends import Backend
+from catzoo.zoo.launch.board_rows import DONE, FAILED, PRUNED, Row
 from catzoo.zoo.launch.job_loop import run_jobs
 from catzoo.zoo.launch.jobs import Ending, Job
 from catzoo.zoo.launch.progress_board import Board
@@ -31,10 +32,10 @@ from catzoo.zoo.tuning.objective import (
     trial_score,
     whole_seeds,
 )
-from catzoo.zoo.tuning.outcome import chosen_by
+from catzoo.zoo.tuning.outcome import chosen_by, state_of, valued
 
 if TYPE_CHECKING:
-    from optuna.trial import Trial
+    from optuna.trial import FrozenTrial, Trial
 
     from catzoo.hparams.tuning.optuna_study import Trials
     from catzoo.zoo.tuning.study_plan import Plan
@@ -51,6 +52,8 @@ class Active:
     trial: Trial
     jobs: list[Job]
     """Its runs: seeds outermost, then environments."""
+    row: Row
+    """What the board shows of it."""
     scores: list[float] = field(default_factory=list)
     """Normalised, of the runs that have ended."""
     steps: int = 0
@@ -94,15 +97,9 @@ class Scheduler:
         self.interrupted: list[Trial] = []
         self.waiting: list[Job] = []
         self.waited = False
-        done = len(trials.finished())
         per_trial = plan.instances * plan.steps
-        self.board = Board(
-            wanted * plan.instances,
-            done * plan.instances,
-            wanted * per_trial,
-            done * per_trial,
-            tell and (lambda line: None),
-        )
+        before = [_row_of(trial, per_trial) for trial in trials.finished()]
+        self.board = Board("trial", max(wanted, len(before)), wanted * per_trial, tell, before)
 
     def run(self) -> None:
         """Works until all trials have ended.
@@ -144,13 +141,16 @@ class Scheduler:
             jobs = self.plan.jobs(self.folder.trial(trial.number), trial.number, chosen)
         except RecipeError as error:  # values that contradict each other
             self.trials.fail(trial, str(error), steps=0)
-            self._lost(self.plan.instances, 0)
+            self.board.end(self._row(trial), FAILED)
             self.tell(f"trial {trial.number}: failed: {error}")
             return
-        active = Active(trial, jobs)
+        active = Active(trial, jobs, self._row(trial))
         self.active.append(active)
         self.tell(f"trial {trial.number} begins: {describe(trial.params) or 'the recipe as it is'}")
         self._advance(active)
+
+    def _row(self, trial: Trial) -> Row:
+        return self.board.add(Row(f"trial {trial.number}", self.plan.instances * self.plan.steps))
 
     def _advance(self, active: Active) -> None:
         """Takes what is finished already, and has the trial's next run wait for its worker."""
@@ -171,7 +171,7 @@ class Scheduler:
 
     def _begin(self, job: Job, again: bool) -> None:
         job.log.parent.mkdir(parents=True, exist_ok=True)
-        self.board.begin(job, again)
+        self.board.begin(self._of(job).row, job.run, job.recipe.steps)
 
     def _take(self, active: Active, job: Job, result: Mapping[str, Any]) -> None:
         """Adds a finished run's score to the trial's, and prunes it if that was enough."""
@@ -181,6 +181,8 @@ class Scheduler:
         score = normalised(run_score(job.run, result, self.plan.objective), self.plan.scales[job.recipe.env])
         active.scores.append(score)
         active.steps += int(result["steps"])
+        whole = len(active.scores) >= len(self.plan.recipes)
+        self.board.run_ended(active.row, active.steps, self._value(active) if whole else math.nan)
         if active.stopped:
             self._prune(active)
         elif self.plan.pruner == "wilcoxon":
@@ -191,7 +193,7 @@ class Scheduler:
     def _look(self, job: Job) -> bool:
         """Looks how far a run is; returns whether its trial is pruned now."""
         active = self._of(job)
-        self.board.look(job)
+        self.board.look(active.row)
         row = newest_row(job.run.metrics, "step") if self.plan.prunes_within else {}
         done = int(row.get("step") or 0) * MARKS // job.recipe.steps
         if done <= active.marks or active.stopped:
@@ -218,7 +220,6 @@ class Scheduler:
 
     def _end(self, job: Job, ending: Ending, again: bool) -> None:
         active, problem = self._of(job), ending.problem
-        self.board.end(job, "", finished=not active.stopped and not problem)
         if active.stopped:
             active.steps += active.marks * job.recipe.steps // MARKS
             self._prune(active)
@@ -237,7 +238,7 @@ class Scheduler:
     def _finish(self, active: Active) -> None:
         value = self._value(active)
         self.trials.end(active.trial, value, **self._about(active))
-        self._over(active, f"{self.plan.objective} {score(value)}")
+        self._over(active, DONE, f"{self.plan.objective} {score(value)}")
 
     def _prune(self, active: Active) -> None:
         active.stopped = True
@@ -245,31 +246,33 @@ class Scheduler:
         whole = not self.plan.prunes_within and len(active.scores) >= len(self.plan.recipes)
         value = self._value(active) if whole else None
         self.trials.prune(active.trial, value, **self._about(active))
-        self._over(active, f"pruned after {len(active.scores)} of {len(active.jobs)} runs")
+        self._over(active, PRUNED, f"pruned after {len(active.scores)} of {len(active.jobs)} runs")
 
     def _fail(self, active: Active, error: str) -> None:
         self.trials.fail(active.trial, error, **self._about(active))
-        self._over(active, f"failed: {error}")
+        self._over(active, FAILED, f"failed: {error}")
 
-    def _over(self, active: Active, line: str) -> None:
+    def _over(self, active: Active, state: str, line: str) -> None:
         self.active.remove(active)
+        self.board.end(active.row, state)
         for job in active.jobs:
             drop_checkpoints(job.run)
-        self._lost(len(active.jobs) - len(active.scores), sum(job.recipe.steps for job in active.jobs)
-                   - len(active.scores) * self.plan.steps)  # fmt: skip
         shown = describe(active.trial.params)
         done = len(self.trials.finished())
         self.tell(f"{active.name}: {line}{f'  ({shown})' if shown else ''}  [{done} of {self.wanted}]")
-
-    def _lost(self, runs: int, steps: int) -> None:
-        if runs:
-            self.board.drop(runs, steps)
 
     def _value(self, active: Active) -> float:
         return trial_score(whole_seeds(active.scores, len(self.plan.recipes)), self.plan.aggregate)
 
     def _about(self, active: Active) -> dict[str, Any]:
         return {"scores": active.scores, "steps": active.steps}
+
+
+def _row_of(trial: FrozenTrial, steps: int) -> Row:
+    """What the board shows of a trial that was made before."""
+    state = {"complete": DONE, "pruned": PRUNED}.get(state_of(trial), FAILED)
+    value = trial.value if valued(trial) and trial.value is not None else math.nan
+    return Row(f"trial {trial.number}", steps, state, before=steps, value=value)
 
 
 def describe(params: Mapping[str, Any]) -> str:

@@ -251,7 +251,7 @@ def _closing(
     commands = {
         pasteable("catzoo", "train", "--from", best): "the best recipe, on a seed of your own with --seed",
         pasteable("catzoo", "train", "--from", trial): "any trial",
-        pasteable("optuna-dashboard", storage): "pip install optuna-dashboard",
+        pasteable("catzoo", "board", storage): "all trials in optuna-dashboard",
     }
     widest = max(map(len, commands))
     lines = [f"  {command:<{widest}}   {what}" for command, what in commands.items()]

@@ -1,7 +1,6 @@
 """Many runs at once: refused before anything starts, killed and gone on with, one failure among others."""
 
 import fcntl
-import io
 import os
 import signal
 import subprocess
@@ -11,13 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from catzoo.hparams import RecipeError
 from catzoo.zoo.catalogue.recipe_files import find_recipe
 from catzoo.zoo.cli.main import main
 from catzoo.zoo.folders.run_folder import Run
-from catzoo.zoo.launch import job_loop, processes, progress_board
+from catzoo.zoo.launch import job_loop, processes
 from catzoo.zoo.launch.jobs import Ending, Job
 from catzoo.zoo.launch.processes import threads_each
 from catzoo.zoo.launch.train_many import train_many
@@ -443,25 +441,3 @@ def test_no_worker_outlives_an_error(on_interrupt, end, tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         fail()
     assert worker.process.poll() == -end
-
-
-def test_the_board_shows_every_worker_and_the_whole(tmp_path, monkeypatch):
-    screen = Console(file=io.StringIO(), force_terminal=True, width=160)
-    monkeypatch.setattr(progress_board, "console", screen)
-    monkeypatch.setattr(progress_board, "has_bars", lambda: True)
-    run = Run(tmp_path / "dqn-CartPole-v1-mse-s0")
-    run.path.mkdir()
-    job = Job(find_recipe("dqn", "CartPole-v1", overrides=[{"steps": 1_000}]), run, tmp_path / "log", {})
-    lines = []
-    with progress_board.Board(3, 1, 3_000, 1_000, lines.append) as shown:
-        shown.begin(job)
-        run.metrics.write_text("step,time/steps_per_second,train/return\n500,250,21.5\n")
-        shown.look(job)
-        shown.bar.refresh()
-        text = screen.file.getvalue()
-        for words in (run.path.name, "500/1,000", "250 steps/s", "return 21.5", "1 of 3 runs", "1,500/3,000"):
-            assert words in text
-        shown.end(job, "it ended", finished=True)
-        shown.bar.refresh()
-    assert "2 of 3 runs" in screen.file.getvalue()
-    assert lines == ["it ended"]

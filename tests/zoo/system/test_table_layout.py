@@ -5,9 +5,10 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from catzoo.zoo.system import console
-from catzoo.zoo.system.table_layout import fit
+from catzoo.zoo.system.table_layout import fit, shortened
 
 COLUMNS = (
     "environment",
@@ -69,3 +70,14 @@ def test_what_is_printed_is_whole_and_says_what_is_missing(monkeypatch, capsys, 
     for column, cell in zip(COLUMNS[1:], row[1:], strict=True):
         assert (f" {cell} " in out) != (column in absent)
     assert "mean return" not in absent
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Mn"])), st.integers(1, 30))
+def test_a_name_without_its_middle_has_its_width(name, width):
+    shown = shortened(name, width)
+    assert cell_len(shown) <= width
+    assert shown == name or (cell_len(name) > width and "…" in shown)
+
+
+def test_a_name_keeps_both_ends():
+    assert shortened("dqn-CartPole-v1-hl_gauss-s3", 12) == "dqn-Ca…ss-s3"

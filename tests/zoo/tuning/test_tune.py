@@ -260,4 +260,4 @@ def test_the_commands_in_the_end_can_be_pasted(name, tmp_path, monkeypatch):
     best, trial, dashboard = (shlex.split(line.split("   ")[0]) for line in lines)
     assert parse(best[1:]).source == os.path.join("./" * name.startswith("-") + name, "best.yaml")
     assert os.path.normpath(parse(trial[1:]).source) == f"{name}:0"
-    assert os.path.normpath(dashboard[1]) == str(folder.journal)
+    assert list(map(os.path.normpath, parse(dashboard[1:]).folders)) == [str(folder.journal)]
