@@ -2,7 +2,8 @@
 
 `train`, `evaluate` and `watch` do what the commands of those names do (`evaluate` is `catzoo eval`),
 `train_many` trains a list of games, `tune` makes a study, `gather` reads the scores of many runs, and
-`report` compares them on a page. They are imported on first use, so that `import catzoo` stays light.
+`report` compares them on a page. `lightning_agent` is an agent for a trainer of your own, and `Objective`
+what a study of your own maximizes. They are imported on first use, so that `import catzoo` stays light.
 """
 
 from __future__ import annotations
@@ -20,15 +21,19 @@ if TYPE_CHECKING:
     from catzoo.zoo.reporting.report import report
     from catzoo.zoo.studies.reproduce import reproduce
     from catzoo.zoo.training.evaluate import evaluate
+    from catzoo.zoo.training.own_trainer import lightning_agent
     from catzoo.zoo.training.train import train
     from catzoo.zoo.training.weights import load_agent
+    from catzoo.zoo.tuning.own_study import Objective
     from catzoo.zoo.tuning.tune import tune
     from catzoo.zoo.watch.film import watch
     from catzoo.zoo.watch.play import play
 
 _LAZY = {
+    "Objective": "catzoo.zoo.tuning.own_study",
     "evaluate": "catzoo.zoo.training.evaluate",
     "gather": "catzoo.zoo.reporting.finished_runs",
+    "lightning_agent": "catzoo.zoo.training.own_trainer",
     "load_agent": "catzoo.zoo.training.weights",
     "play": "catzoo.zoo.watch.play",
     "report": "catzoo.zoo.reporting.report",
@@ -40,9 +45,11 @@ _LAZY = {
 }
 
 __all__ = [
+    "Objective",
     "__version__",
     "evaluate",
     "gather",
+    "lightning_agent",
     "load_agent",
     "play",
     "report",

@@ -23,14 +23,7 @@ from catzoo.zoo.launch.progress_board import Board
 from catzoo.zoo.system.csv_rows import newest_row
 from catzoo.zoo.system.digits import score
 from catzoo.zoo.training.resume import drop_checkpoints
-from catzoo.zoo.tuning.objective import (
-    MARKS,
-    normalised,
-    progress_at,
-    run_score,
-    trial_score,
-    whole_seeds,
-)
+from catzoo.zoo.tuning.objective import MARKS, normalised, progress_at
 from catzoo.zoo.tuning.outcome import chosen_by
 
 if TYPE_CHECKING:
@@ -178,7 +171,7 @@ class Scheduler:
         drop_checkpoints(job.run)
         self._report_marks(active, job, MARKS)
         active.marks = 0
-        score = normalised(run_score(job.run, result, self.plan.objective), self.plan.scales[job.recipe.env])
+        score = self.plan.score(job, result)
         active.scores.append(score)
         active.steps += int(result["steps"])
         if active.stopped:
@@ -235,7 +228,7 @@ class Scheduler:
         return next(active for active in self.active if job in active.jobs)
 
     def _finish(self, active: Active) -> None:
-        value = self._value(active)
+        value = self.plan.value(active.scores)
         self.trials.end(active.trial, value, **self._about(active))
         self._over(active, f"{self.plan.objective} {score(value)}")
 
@@ -243,7 +236,7 @@ class Scheduler:
         active.stopped = True
         # Whole seeds came to something; a run's progress is on a scale of its own, as is one environment.
         whole = not self.plan.prunes_within and len(active.scores) >= len(self.plan.recipes)
-        value = self._value(active) if whole else None
+        value = self.plan.value(active.scores) if whole else None
         self.trials.prune(active.trial, value, **self._about(active))
         self._over(active, f"pruned after {len(active.scores)} of {len(active.jobs)} runs")
 
@@ -264,9 +257,6 @@ class Scheduler:
     def _lost(self, runs: int, steps: int) -> None:
         if runs:
             self.board.drop(runs, steps)
-
-    def _value(self, active: Active) -> float:
-        return trial_score(whole_seeds(active.scores, len(self.plan.recipes)), self.plan.aggregate)
 
     def _about(self, active: Active) -> dict[str, Any]:
         return {"scores": active.scores, "steps": active.steps}
