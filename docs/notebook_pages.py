@@ -3,6 +3,9 @@
 Nothing is run. A page keeps the notebook's name, so that a link to `notebooks/first_agent.ipynb` leads to the
 notebook where it lies in the repository, and to its page on the site; links in its text are checked as those
 of any other page. What a cell wrote to standard error is left out.
+
+mkdocs-jupyter 0.26 does the same with 34 more packages, and was measured: each page has 0.6 MB of style sheets and
+asks a stranger's server for a script, and `../losses.md` in a notebook is left as it is, a link to nowhere.
 """
 
 from __future__ import annotations
@@ -56,14 +59,16 @@ def page_of(notebook: Cell, name: str) -> tuple[str, dict[str, bytes]]:
             heading = titles[-1] if titles else heading
             blocks.append(source)
             continue
-        blocks.append(_fenced(source, "python"))
+        blocks.append(_fenced(source, ".python"))
         for kind, content in _outputs(cell):
             if kind in PICTURES:
                 file = f"{name}-{len(pictures) + 1}.{PICTURES[kind]}"
                 pictures[file] = base64.b64decode(content)
                 blocks.append(f"![{heading}]({file})")
             else:
-                blocks.append(_fenced(content, "text") if kind == "text/plain" else f"<div>{content}</div>")
+                blocks.append(
+                    _fenced(content, ".text .output") if kind == "text/plain" else f"<div>{content}</div>"
+                )
     return "\n\n".join(blocks), pictures
 
 
@@ -79,9 +84,9 @@ def _outputs(cell: Cell) -> Iterator[tuple[str, str]]:
             yield kind, "".join(found[kind]).rstrip("\n")
 
 
-def _fenced(text: str, language: str) -> str:
-    """Code, or what it printed: the site's style sheet tells one from the other."""
+def _fenced(text: str, classes: str) -> str:
+    """Code, or what it printed: the site's style sheet tells one from the other by the class `output`."""
     fence = "```"
     while fence in text:
         fence += "`"
-    return f"{fence}{language}\n{text}\n{fence}"
+    return f"{fence} {{ {classes} }}\n{text}\n{fence}"

@@ -39,9 +39,13 @@ def shown(**data):
 def test_words_code_and_what_was_printed(hook):
     printed = {"output_type": "stream", "name": "stdout", "text": ["one\n", "two\n"]}
     markdown, pictures = hook.page_of(notebook(printed, shown(text_plain="```\n3")), "first")
-    assert markdown == (
-        "# Title\n\n## Part\n\n```python\nx = 1\nx\n```\n\n```text\none\ntwo\n```\n\n````text\n```\n3\n````"
-    )
+    assert markdown.split("\n\n") == [
+        "# Title",
+        "## Part",
+        "``` { .python }\nx = 1\nx\n```",
+        "``` { .text .output }\none\ntwo\n```",
+        "```` { .text .output }\n```\n3\n````",
+    ]
     assert pictures == {}
 
 
