@@ -4,8 +4,8 @@ Nothing is run. A page keeps the notebook's name, so that a link to `notebooks/f
 notebook where it lies in the repository, and to its page on the site; links in its text are checked as those
 of any other page. What a cell wrote to standard error is left out.
 
-mkdocs-jupyter 0.26 does the same with 34 more packages, and was measured: each page has 0.6 MB of style sheets and
-asks a stranger's server for a script, and `../losses.md` in a notebook is left as it is, a link to nowhere.
+mkdocs-jupyter 0.26 does the same with some 30 more packages, and was tried: each page has 0.6 MB of style
+sheets and may ask a stranger's server for a script, and a link to `../losses.md` leads nowhere.
 """
 
 from __future__ import annotations
