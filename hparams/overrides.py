@@ -18,13 +18,24 @@ def plain_overrides(overrides: Iterable[str | Mapping[str, Any]]) -> list[dict[s
 
     Args:
         overrides: `key=value` strings and mappings, or one of them. Numbers and arrays of NumPy and torch, as
-            searches and sweeps give them, become Python's, and paths become names.
+            searches and sweeps give them, become Python's, and paths become names. A mapping's keys may be
+            dotted, as those of a search space are.
 
     Raises:
         RecipeError: see `parse_override`.
     """
     listed = [overrides] if isinstance(overrides, str | Mapping) else overrides
-    return [parse_override(item) if isinstance(item, str) else _plain(item) for item in listed]
+    return [parse_override(item) if isinstance(item, str) else _nested(_plain(item)) for item in listed]
+
+
+def _nested(said: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping whose own keys may be dotted."""
+    found: dict[str, Any] = {}
+    for key, value in said.items():
+        for part in reversed(str(key).split(".")):
+            value = {part: value}
+        found = merge(found, value)
+    return found
 
 
 def _plain(value: Any) -> Any:

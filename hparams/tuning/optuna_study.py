@@ -29,8 +29,8 @@ from catzoo.hparams.tuning.samplers import (
     SeededSampler,
     counts,
     default_is_due,
-    distributions,
     is_default,
+    suggest,
 )
 from catzoo.hparams.tuning.storage import GRACE, HEARTBEAT, PLACE, shown_url
 
@@ -180,10 +180,7 @@ class Trials:
         if default_is_due(self.study.get_trials(deepcopy=False), trial.number):
             trial.set_user_attr(DEFAULT, True)
         if self.has_defaults or not is_default(self.frozen(trial)):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                for key, distribution in distributions(self.space).items():
-                    trial._suggest(key, distribution)
+            suggest(trial, self.space)
         return trial
 
     def report(self, trial: Trial, value: float, step: int) -> bool:

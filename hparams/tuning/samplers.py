@@ -21,6 +21,7 @@ from catzoo.hparams.tuning.space import Parameter, Space
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
     from optuna.study import Study
+    from optuna.trial import FixedTrial, Trial
 
 SAMPLERS = ("tpe", "random", "grid", "cmaes")
 PRUNERS = ("wilcoxon", "median", "hyperband", "none")
@@ -207,6 +208,13 @@ def same_point(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 def distributions(space: Space) -> dict[str, BaseDistribution]:
     """A space in Optuna's words."""
     return {parameter.key: _distribution(parameter) for parameter in space.parameters}
+
+
+def suggest(trial: Trial | FixedTrial, space: Space) -> dict[str, Any]:
+    """Has a trial take a value for every parameter of a space; returns them by key."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return {key: trial._suggest(key, one) for key, one in distributions(space).items()}
 
 
 def _distribution(parameter: Parameter) -> BaseDistribution:

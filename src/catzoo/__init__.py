@@ -4,7 +4,8 @@
 `export` writes a trained agent as one file, `train_many` trains a list of games, `tune` makes a study,
 `gather` reads the scores of many runs, `report` compares them on a page, `gallery` shows trained agents on
 one, and `board` opens TensorBoard on them. `push` gives an agent to others by the Hugging Face Hub, `pull`
-brings one. They are imported on first use, so that `import catzoo` stays light.
+brings one. `lightning_agent` is an agent for a trainer of your own, and `Objective` what a study of your own
+maximizes. They are imported on first use, so that `import catzoo` stays light.
 """
 
 from __future__ import annotations
@@ -26,18 +27,22 @@ if TYPE_CHECKING:
     from catzoo.zoo.training.evaluate import evaluate
     from catzoo.zoo.training.export import export
     from catzoo.zoo.training.hub import pull, push
+    from catzoo.zoo.training.own_trainer import lightning_agent
     from catzoo.zoo.training.train import train
     from catzoo.zoo.training.weights import load_agent
+    from catzoo.zoo.tuning.own_study import Objective
     from catzoo.zoo.tuning.tune import tune
     from catzoo.zoo.watch.film import watch
     from catzoo.zoo.watch.play import play
 
 _LAZY = {
     "board": "catzoo.zoo.reporting.browser_boards",
+    "Objective": "catzoo.zoo.tuning.own_study",
     "evaluate": "catzoo.zoo.training.evaluate",
     "export": "catzoo.zoo.training.export",
     "gallery": "catzoo.zoo.gallery.gallery",
     "gather": "catzoo.zoo.reporting.finished_runs",
+    "lightning_agent": "catzoo.zoo.training.own_trainer",
     "load_agent": "catzoo.zoo.training.weights",
     "play": "catzoo.zoo.watch.play",
     "pull": "catzoo.zoo.training.hub",
@@ -51,12 +56,14 @@ _LAZY = {
 }
 
 __all__ = [
+    "Objective",
     "__version__",
     "board",
     "evaluate",
     "export",
     "gallery",
     "gather",
+    "lightning_agent",
     "load_agent",
     "play",
     "pull",

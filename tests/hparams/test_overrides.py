@@ -26,6 +26,15 @@ def test_a_number_is_the_same_number(number, kind):
     assert yaml.safe_load(yaml.safe_dump(plain)) == json.loads(json.dumps(plain)) == plain
 
 
+def test_keys_of_a_mapping_may_be_dotted():
+    said = {"optimizer.lr": 0.25, "optimizer": {"eps": 1e-4}, "double": False, "env_options": {"a.b": 1}}
+    (plain,) = plain_overrides(said)
+    assert plain == {
+        "optimizer": {"lr": 0.25, "eps": 1e-4}, "double": False, "env_options": {"a.b": 1}
+    }  # fmt: skip
+    assert recipe_of("dqn", "CartPole-v1", overrides={"optimizer.lr": 0.25}).optimizer.lr == 0.25
+
+
 @pytest.mark.parametrize(
     ("key", "value", "typed"),
     [

@@ -116,7 +116,6 @@ def quiet() -> Iterator[None]:
 
 def _ignore_warnings() -> None:
     for message in (
-        ".*returned `None`, this fit.*",
         ".*LeafSpec.*",
         ".*does not have many workers.*",
         ".*litlogger.*",

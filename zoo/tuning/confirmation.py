@@ -23,7 +23,7 @@ from catzoo.zoo.statistics.intervals import mean_interval
 from catzoo.zoo.system.atomic_files import write_atomically
 from catzoo.zoo.system.digits import digits_of, number, score, with_interval
 from catzoo.zoo.training.resume import drop_checkpoints
-from catzoo.zoo.tuning.objective import AGGREGATES, normalised, run_score, trial_score, whole_seeds
+from catzoo.zoo.tuning.objective import AGGREGATES, trial_score, whole_seeds
 from catzoo.zoo.tuning.study_plan import Plan
 
 APART = 10_000
@@ -132,10 +132,9 @@ def _scores(plan: Plan, jobs: Sequence[Job]) -> list[list[float]]:
     scores = []
     for job in jobs:
         try:
-            score = run_score(job.run, job.run.result() or {}, plan.objective)
+            scores.append(plan.score(job, job.run.result() or {}))
         except ValueError as error:
             raise ValueError(f"{job.run.path.name}: {error}") from None
-        scores.append(normalised(score, plan.scales[job.recipe.env]))
     return whole_seeds(scores, len(plan.recipes))
 
 

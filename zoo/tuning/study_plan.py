@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,14 @@ from catzoo.zoo.environments.selection import expand
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.launch.jobs import Job
 from catzoo.zoo.statistics.normalisation import Scale, scale_of
-from catzoo.zoo.tuning.objective import AGGREGATES, OBJECTIVES
+from catzoo.zoo.tuning.objective import (
+    AGGREGATES,
+    OBJECTIVES,
+    normalised,
+    run_score,
+    trial_score,
+    whole_seeds,
+)
 from catzoo.zoo.tuning.spaces import find_space
 
 POINTS_TRIED = 30
@@ -103,6 +110,18 @@ class Plan:
             "source": None,
         }
         return Job(recipe, Run(folder / name), folder / "logs" / f"{name}.log", arguments)
+
+    def score(self, job: Job, result: Mapping[str, Any]) -> float:
+        """What a finished run is worth, on the scale of its environment.
+
+        Raises:
+            ValueError: it is not a finite number.
+        """
+        return normalised(run_score(job.run, result, self.objective), self.scales[job.recipe.env])
+
+    def value(self, scores: Sequence[float]) -> float:
+        """What a trial is worth whose runs, in the order of `jobs`, have these scores."""
+        return trial_score(whole_seeds(scores, len(self.recipes)), self.aggregate)
 
     def defaults(self) -> dict[str, Any] | None:
         """What the recipes have where the space varies them; None: outside of it, or no two alike."""

@@ -24,14 +24,7 @@ from catzoo.zoo.launch.progress_board import Board
 from catzoo.zoo.system.csv_rows import newest_row
 from catzoo.zoo.system.digits import score
 from catzoo.zoo.training.resume import drop_checkpoints
-from catzoo.zoo.tuning.objective import (
-    MARKS,
-    normalised,
-    progress_at,
-    run_score,
-    trial_score,
-    whole_seeds,
-)
+from catzoo.zoo.tuning.objective import MARKS, normalised, progress_at
 from catzoo.zoo.tuning.outcome import chosen_by, state_of, valued
 
 if TYPE_CHECKING:
@@ -178,11 +171,11 @@ class Scheduler:
         drop_checkpoints(job.run)
         self._report_marks(active, job, MARKS)
         active.marks = 0
-        score = normalised(run_score(job.run, result, self.plan.objective), self.plan.scales[job.recipe.env])
+        score = self.plan.score(job, result)
         active.scores.append(score)
         active.steps += int(result["steps"])
         whole = len(active.scores) >= len(self.plan.recipes)
-        self.board.run_ended(active.row, active.steps, self._value(active) if whole else math.nan)
+        self.board.run_ended(active.row, active.steps, self.plan.value(active.scores) if whole else math.nan)
         if active.stopped:
             self._prune(active)
         elif self.plan.pruner == "wilcoxon":
@@ -236,7 +229,7 @@ class Scheduler:
         return next(active for active in self.active if job in active.jobs)
 
     def _finish(self, active: Active) -> None:
-        value = self._value(active)
+        value = self.plan.value(active.scores)
         self.trials.end(active.trial, value, **self._about(active))
         self._over(active, DONE, f"{self.plan.objective} {score(value)}")
 
@@ -244,7 +237,7 @@ class Scheduler:
         active.stopped = True
         # Whole seeds came to something; a run's progress is on a scale of its own, as is one environment.
         whole = not self.plan.prunes_within and len(active.scores) >= len(self.plan.recipes)
-        value = self._value(active) if whole else None
+        value = self.plan.value(active.scores) if whole else None
         self.trials.prune(active.trial, value, **self._about(active))
         self._over(active, PRUNED, f"pruned after {len(active.scores)} of {len(active.jobs)} runs")
 
@@ -260,9 +253,6 @@ class Scheduler:
         shown = describe(active.trial.params)
         done = len(self.trials.finished())
         self.tell(f"{active.name}: {line}{f'  ({shown})' if shown else ''}  [{done} of {self.wanted}]")
-
-    def _value(self, active: Active) -> float:
-        return trial_score(whole_seeds(active.scores, len(self.plan.recipes)), self.plan.aggregate)
 
     def _about(self, active: Active) -> dict[str, Any]:
         return {"scores": active.scores, "steps": active.steps}

@@ -6,7 +6,8 @@ import optuna
 import pytest
 
 from catzoo.hparams.tuning.optuna_study import best_of, quiet
-from catzoo.hparams.tuning.samplers import distributions
+from catzoo.hparams.tuning.samplers import suggest
+from catzoo.hparams.tuning.space import Space
 from catzoo.zoo.tuning.outcome import state_of
 from trials_for_tests import DEFAULTS, quick_to_give_up, summary, trials_in, work, worth
 
@@ -80,8 +81,8 @@ def test_half_of_a_dead_machines_values_are_not_mixed_with_others(tmp_path, monk
     ours.end(ours.next(3), 1.0)
     with monkeypatch.context() as dying:
         dying.setattr(
-            "catzoo.hparams.tuning.optuna_study.distributions",
-            lambda space: dict([*distributions(space).items()][:1]),
+            "catzoo.hparams.tuning.optuna_study.suggest",
+            lambda trial, space: suggest(trial, Space(space.parameters[:1])),
         )
         lost = theirs.next(3)
     assert len(lost.params) == 1

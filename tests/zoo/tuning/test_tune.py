@@ -19,7 +19,7 @@ from catzoo.zoo.launch import processes
 from catzoo.zoo.statistics.normalisation import Scale, scale_of, scales
 from catzoo.zoo.system.file_locks import held_path
 from catzoo.zoo.training.train import train
-from catzoo.zoo.tuning import trial_scheduler
+from catzoo.zoo.tuning import study_plan
 from catzoo.zoo.tuning.confirmation import verdict
 from catzoo.zoo.tuning.objective import run_score, trial_score
 from catzoo.zoo.tuning.tune import _closing, tune
@@ -182,7 +182,7 @@ def test_a_trial_whose_objective_is_not_a_number_fails_alone(tmp_path, monkeypat
             raise ValueError("final is nan")
         return run_score(run, result, objective)
 
-    monkeypatch.setattr(trial_scheduler, "run_score", score)
+    monkeypatch.setattr(study_plan, "run_score", score)
     found = tune(
         "dqn", "CartPole-v1", loss="mse", trials=3, study_dir=tmp_path / "s", **TINY_STUDY | {"seeds": 1}
     )
