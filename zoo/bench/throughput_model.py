@@ -9,9 +9,11 @@ The model, for N environments over C collectors and an update for every 1/u step
     steps a second = N / max(play, learn), or N / (play + learn) where nothing is collected ahead
 
 It assumes a core (or a GPU) for every collector and learner, updates whose time falls with their share of the
-batch, a ring for the all-reduce, and no queue anywhere: an upper end. Updates and all-reduces are those of
-`all-reduce.csv` and `training-ALE-Pong-v5.csv`, Pong's all-reduce by its 1.7M numbers; the policy's pass and
-the hand-over are assumed, and not measured.
+batch, a ring for the all-reduce, and no queue anywhere. Updates and all-reduces are those of
+`all-reduce.csv` and `training-ALE-Pong-v5.csv`, Pong's all-reduce by its 1.7M numbers. The small network's
+pass and the hand-over are those of `Idle-v0` in `collectors.csv`: what the learner waits for a step of all 8
+environments with one collector, and what each of two adds, in rollouts of 8 steps, where two cores had
+learner and collectors to serve. The Nature CNN's pass over 64 frames is assumed.
 """
 
 from __future__ import annotations
@@ -42,12 +44,12 @@ class Costs:
     all_reduce: float
     """Between two learners."""
     updates_per_step: float
-    hand_over: float = 5e-5
+    hand_over: float = 6e-4
     """Of weights and a rollout, to and from one collector, for each step of a rollout."""
 
 
 WORKLOADS = (
-    Costs("5 ms a step, a small network", 5e-3, 2e-4, 1.9e-3, 1.0e-3, 0.1),
+    Costs("5 ms a step, a small network", 5e-3, 3.5e-4, 1.9e-3, 1.0e-3, 0.1),
     Costs("Pong, Nature CNN on one core", 6.5e-4, 5e-3, 4.1e-2, 1.2e-2, 0.25),
 )
 """A slow simulator, and a large network."""
