@@ -1,7 +1,7 @@
 """The losses once more, in as few lines as they can be read in, for `catzoo export losses`.
 
 Each class stands on torch alone and can be copied out; a test holds it equal to the loss of its name. What
-they leave out: kernels, uneven bins, padding, checks.
+they leave out: kernels, uneven bins, initial outputs, pooling, and most checks.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from catzoo.losses import LOSSES
 HEAD = '''"""{title}, from Catzoo (MIT licence): value losses that classify (arXiv 2403.03950).
 
 Shapes: B batch, A actions, K outputs per value; ... any leading dimensions. Losses are one number per sample.
+Equal to Catzoo's own, which have more: fused kernels, uneven bins, initial outputs, pooling of ensembles.
 """
 
 import torch
@@ -35,32 +36,72 @@ class ValueLoss(nn.Module):
         """Outputs [..., K] to values [...]."""
         return outputs.squeeze(-1)
 
-    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """The loss [...] of outputs [..., K] against targets [...]."""
+    def score(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """What `forward` gives, of shapes that fit."""
         raise NotImplementedError
 
-    def backup(
+    def step(
         self, outputs: Tensor, next_outputs: Tensor, reward: Tensor, discount: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """A Bellman step between outputs [..., K] that are chosen already: loss [...] and TD error [...]."""
+        """What `backup` gives, of shapes that fit."""
         with torch.no_grad():
             target = reward + discount * self.decode(next_outputs)
             error = target - self.decode(outputs)
-        return self(outputs, target), error
+        return self.score(outputs, target), error
+
+    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """The loss [...] of outputs [..., K] against targets [...]."""
+        self.check(outputs, target)
+        return self.score(outputs, target)
+
+    def backup(
+        self,
+        outputs: Tensor,
+        next_outputs: Tensor,
+        reward: Tensor,
+        discount: Tensor,
+        *,
+        weight: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """A Bellman step between outputs [..., K] that are chosen already: loss [...] and TD error [...].
+
+        reward, and discount = gamma^n (1 - terminated), [...]. weight [...] multiplies the loss.
+        """
+        self.check(outputs, next_outputs[..., 0], reward, discount, *([] if weight is None else [weight]))
+        loss, error = self.step(outputs, next_outputs.detach(), reward, discount)
+        return (loss if weight is None else loss * weight), error
 
     def td(
-        self, outputs: Tensor, action: Tensor, next_outputs: Tensor, reward: Tensor, discount: Tensor
+        self,
+        outputs: Tensor,
+        action: Tensor,
+        next_outputs: Tensor,
+        reward: Tensor,
+        discount: Tensor,
+        *,
+        next_online_outputs: Tensor | None = None,
+        weight: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """The Bellman step of Q-learning: outputs [B, A, K], the rest [B]; loss and TD error [B]."""
+        """The Bellman step of Q-learning: outputs [B, A, K], the rest [B]; loss and TD error [B].
+
+        With next_online_outputs [B, A, K] those choose the next action: double Q-learning.
+        """
+        self.check(outputs[:, 0], action)
         rows = torch.arange(len(action), device=action.device)
-        best = self.decode(next_outputs).argmax(-1)
-        return self.backup(outputs[rows, action], next_outputs[rows, best].detach(), reward, discount)
+        best = self.decode(next_outputs if next_online_outputs is None else next_online_outputs).argmax(-1)
+        return self.backup(outputs[rows, action], next_outputs[rows, best], reward, discount, weight=weight)
+
+    def check(self, outputs: Tensor, *others: Tensor) -> None:
+        """Refuses outputs [..., K] and others [...] that do not fit: they would be broadcast."""
+        for other in others:
+            if outputs.shape != (*other.shape, self.num_outputs):
+                raise ValueError(f"outputs {list(outputs.shape)} are not {[*other.shape, self.num_outputs]}")
 
 
 class MSE(ValueLoss):
     """Squared error."""
 
-    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+    def score(self, outputs: Tensor, target: Tensor) -> Tensor:
         """See `ValueLoss`."""
         return (outputs.squeeze(-1) - target) ** 2
 
@@ -72,7 +113,7 @@ class Huber(ValueLoss):
         super().__init__()
         self.delta = delta
 
-    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+    def score(self, outputs: Tensor, target: Tensor) -> Tensor:
         """See `ValueLoss`."""
         return F.huber_loss(outputs.squeeze(-1), target, reduction="none", delta=self.delta)
 
@@ -83,36 +124,63 @@ class Categorical(ValueLoss):
     edges: Tensor
     centers: Tensor
 
-    def __init__(self, v_min: float, v_max: float, num_bins: int, centers_on_ends: bool) -> None:
+    def __init__(
+        self, v_min: float, v_max: float, num_bins: int, *, centers_on_ends: bool, padding: float = 0.0
+    ) -> None:
         super().__init__()
+        if not (v_min < v_max and num_bins >= 2):
+            raise ValueError(f"v_min={v_min} must be below v_max={v_max}, and num_bins={num_bins} at least 2")
         self.num_outputs, self.v_min, self.v_max = num_bins, v_min, v_max
-        self.width = (v_max - v_min) / (num_bins - 1 if centers_on_ends else num_bins)
-        first = v_min - self.width / 2 if centers_on_ends else v_min
+        self.width = (v_max - v_min + 2 * padding) / (num_bins - 1 if centers_on_ends else num_bins)
+        first = v_min - padding - (self.width / 2 if centers_on_ends else 0)
         edges = first + self.width * torch.arange(num_bins + 1, dtype=torch.float64)
-        self.register_buffer("edges", edges.float())
-        self.register_buffer("centers", (edges[1:] - self.width / 2).float())
+        self.register_buffer("edges", edges.float(), persistent=False)
+        self.register_buffer("centers", (edges[1:] - self.width / 2).float(), persistent=False)
 
     def decode(self, outputs: Tensor) -> Tensor:
-        """See `ValueLoss`."""
-        return (outputs.softmax(-1) * self.centers).sum(-1)
+        """See `ValueLoss`; in float32."""
+        return (outputs.float().softmax(-1) * self.centers).sum(-1)
 
     def encode(self, value: Tensor) -> Tensor:
         """The label [..., K] of values [...]."""
         raise NotImplementedError
 
-    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """See `ValueLoss`."""
-        return -(self.encode(target) * outputs.log_softmax(-1)).sum(-1)
+    def score(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """See `ValueLoss`; in float32."""
+        return -(self.encode(target.float()) * outputs.float().log_softmax(-1)).sum(-1)
+
+    def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]
+        # To another device, but not to bfloat16, which has steps of 1/32 at 10.
+        exact = self.edges, self.centers
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.edges, self.centers = (one.to(self.edges.device) for one in exact)
+        return self
 
 
 class HLGauss(Categorical):
-    """A Gaussian around the target, its mass in each bin (Imani & White 2018; arXiv 2403.03950, eq. 3.1)."""
+    """A Gaussian around the target, its mass in each bin (Imani & White 2018; arXiv 2403.03950, eq. 3.1).
+
+    sigma is in units of value, sigma_ratio in bin widths. pad_sigmas=3 widens the range, so that values at
+    its ends decode to themselves.
+    """
 
     def __init__(
-        self, v_min: float = -10.0, v_max: float = 10.0, num_bins: int = 51, sigma: float | None = None
+        self,
+        v_min: float = -10.0,
+        v_max: float = 10.0,
+        num_bins: int = 51,
+        *,
+        sigma: float | None = None,
+        sigma_ratio: float = 0.75,
+        pad_sigmas: float = 0.0,
     ) -> None:
-        super().__init__(v_min, v_max, num_bins, centers_on_ends=False)
-        self.sigma = 0.75 * self.width if sigma is None else sigma
+        left = num_bins - 2 * pad_sigmas * sigma_ratio  # bins for the range itself
+        if (sigma_ratio if sigma is None else sigma) <= 0 or left <= 0:
+            raise ValueError("sigma must be above 0, and padding leave the range a bin")
+        if sigma is None:
+            sigma = sigma_ratio * (v_max - v_min) / left
+        super().__init__(v_min, v_max, num_bins, centers_on_ends=False, padding=pad_sigmas * sigma)
+        self.sigma = sigma
 
     def encode(self, value: Tensor) -> Tensor:
         """See `Categorical`."""
@@ -136,15 +204,15 @@ class TwoHot(Categorical):
 class C51(TwoHot):
     """The next distribution, moved and projected (Bellemare et al. 2017)."""
 
-    def backup(
+    def step(
         self, outputs: Tensor, next_outputs: Tensor, reward: Tensor, discount: Tensor
     ) -> tuple[Tensor, Tensor]:
         """See `ValueLoss`."""
         with torch.no_grad():
             moved = reward.unsqueeze(-1) + discount.unsqueeze(-1) * self.centers
-            label = (next_outputs.softmax(-1).unsqueeze(-1) * self.encode(moved)).sum(-2)
+            label = (next_outputs.float().softmax(-1).unsqueeze(-1) * self.encode(moved)).sum(-2)
             error = reward + discount * self.decode(next_outputs) - self.decode(outputs)
-        return -(label * outputs.log_softmax(-1)).sum(-1), error
+        return -(label * outputs.float().log_softmax(-1)).sum(-1), error
 
 
 class OneHot(Categorical):
@@ -165,7 +233,7 @@ class SoftmaxMSE(Categorical):
     def __init__(self, v_min: float = -10.0, v_max: float = 10.0, num_bins: int = 51) -> None:
         super().__init__(v_min, v_max, num_bins, centers_on_ends=True)
 
-    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+    def score(self, outputs: Tensor, target: Tensor) -> Tensor:
         """See `ValueLoss`."""
         return (self.decode(outputs) - target) ** 2
 
@@ -177,30 +245,32 @@ class QuantileRegression(ValueLoss):
 
     def __init__(self, num_quantiles: int = 51, kappa: float = 1.0) -> None:
         super().__init__()
+        if num_quantiles < 2:
+            raise ValueError(f"num_quantiles={num_quantiles} must be at least 2")
         self.num_outputs, self.kappa = num_quantiles, kappa
-        self.register_buffer("levels", (torch.arange(num_quantiles) + 0.5) / num_quantiles)
+        self.register_buffer("levels", (torch.arange(num_quantiles) + 0.5) / num_quantiles, persistent=False)
 
     def decode(self, outputs: Tensor) -> Tensor:
         """See `ValueLoss`."""
         return outputs.mean(-1)
 
-    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+    def score(self, outputs: Tensor, target: Tensor) -> Tensor:
         """See `ValueLoss`."""
-        return self._loss(outputs, target.unsqueeze(-1))
+        return self._huber(outputs, target.unsqueeze(-1))
 
-    def _loss(self, outputs: Tensor, points: Tensor) -> Tensor:
-        error = points.unsqueeze(-2) - outputs.unsqueeze(-1)  # [..., K, J]
-        huber = F.huber_loss(error, torch.zeros_like(error), reduction="none", delta=self.kappa) / self.kappa
-        return ((self.levels.unsqueeze(-1) - (error < 0).float()).abs() * huber).mean(-1).sum(-1)
-
-    def backup(
+    def step(
         self, outputs: Tensor, next_outputs: Tensor, reward: Tensor, discount: Tensor
     ) -> tuple[Tensor, Tensor]:
         """See `ValueLoss`."""
         with torch.no_grad():
             points = reward.unsqueeze(-1) + discount.unsqueeze(-1) * next_outputs
             error = points.mean(-1) - self.decode(outputs)
-        return self._loss(outputs, points), error
+        return self._huber(outputs, points), error
+
+    def _huber(self, outputs: Tensor, points: Tensor) -> Tensor:
+        error = points.unsqueeze(-2) - outputs.unsqueeze(-1)  # [..., K, J]
+        huber = F.huber_loss(error, torch.zeros_like(error), reduction="none", delta=self.kappa) / self.kappa
+        return ((self.levels.unsqueeze(-1) - (error < 0).float()).abs() * huber).mean(-1).sum(-1)
 
 
 SINGLE: dict[str, type[ValueLoss]] = {

@@ -59,6 +59,64 @@ def test_so_are_bellman_steps(name):
         close(one, other)
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_so_is_double_q_learning_with_weights(name):
+    ours, theirs = both(name)
+    torch.manual_seed(2)
+    outputs, following, online = torch.randn(3, 32, 3, ours.num_outputs).unbind()
+    asked = {"next_online_outputs": online, "weight": torch.rand(32)}
+    rest = (torch.randint(3, (32,)), following, torch.randn(32), torch.full((32,), 0.9))
+    for one, other in zip(ours.td(outputs, *rest, **asked), theirs.td(outputs, *rest, **asked), strict=True):
+        close(one, other)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_shapes_that_would_be_broadcast_are_refused(name):
+    for loss in both(name):
+        wide, row = torch.randn(8, 3, loss.num_outputs), torch.randn(8)
+        action = torch.zeros(8, dtype=torch.int64)
+        for words in (
+            lambda: loss(wide[:, 0], row[:, None]),  # noqa: B023 — called at once
+            lambda: loss(torch.randn(8, loss.num_outputs + 1), row),  # noqa: B023
+            lambda: loss.td(wide, action[:, None], wide, row, row),  # noqa: B023
+            lambda: loss.td(wide, action, wide, row[:, None], row),  # noqa: B023
+            lambda: loss.backup(wide[:, 0], wide[:, 0], row, row, weight=row[:, None]),  # noqa: B023
+        ):
+            with pytest.raises(ValueError, match=r"\["):  # a shape is named
+                words()
+
+
+@pytest.mark.parametrize("name", BINS)
+def test_bins_stay_exact_in_low_precision_and_out_of_the_state(name):
+    ours, theirs = both(name)
+    logits, target = torch.randn(16, 17).bfloat16(), torch.linspace(-2.9, 4.9, 16)
+    wanted = theirs(logits, target)
+    theirs.to(torch.bfloat16)
+    assert not theirs.state_dict()
+    close(theirs(logits, target), wanted)
+    close(theirs.decode(logits), ours.decode(logits).float())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"v_min": 5.0}, {"num_bins": 1}, {"num_bins": 0}, {"sigma": 0.0}, {"sigma_ratio": -1.0}]
+)
+def test_supports_that_cannot_be_are_refused(wrong):
+    for kind in (LOSSES["hl_gauss"], SINGLE["hl_gauss"]):
+        with pytest.raises(ValueError, match=r"must be|above 0"):
+            kind(**{"v_min": -3.0, "v_max": 5.0, "num_bins": 17} | wrong)
+
+
+@pytest.mark.parametrize(
+    "asked", [{"pad_sigmas": 3.0}, {"sigma": 1.3, "pad_sigmas": 2.0}, {"sigma_ratio": 2.0}]
+)
+def test_widths_and_padding_mean_the_same(asked):
+    ours, theirs = (kind(v_min=-3.0, v_max=5.0, num_bins=17, **asked)
+                    for kind in (LOSSES["hl_gauss"], SINGLE["hl_gauss"]))  # fmt: skip
+    value = torch.linspace(-4, 6, 101)
+    close(ours.encode(value), theirs.encode(value))
+    close(ours.support.centers, theirs.centers)
+
+
 @pytest.mark.parametrize("name", ["one_hot", "two_hot", "hl_gauss", "c51"])
 def test_so_are_labels(name):
     ours, theirs = both(name)
