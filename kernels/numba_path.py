@@ -53,7 +53,7 @@ def refusal(device: torch.device, rule: Rule | None, num_bins: int, dtype: torch
     if device.type != "cpu":
         return "does not run on {device}"
     if not INSTALLED:
-        return "needs Numba: pip install 'catzoo[numba]'"
+        return "needs Numba: pip install numba"
     if dtype not in DTYPES:
         return f"takes logits of {', '.join(map(str, DTYPES))}, got {dtype}"
     if isinstance(rule, GaussianLabel) and not rule.is_clamped:

@@ -4,7 +4,7 @@ Legend: E critics, B batch (any leading dimensions), K outputs per value.
 
 Deviations from TorchRL's SACLoss: `gamma` is an argument too; `pool` says what of the target critics is
 followed, the lowest or all; there is no `value_network` (the paper's first version). The state dict is
-SACLoss's, with gamma and what the value loss has.
+SACLoss's, with gamma; of a value loss it has nothing, so that the support is the script's to keep.
 """
 
 # mypy: disable-error-code="import-untyped"

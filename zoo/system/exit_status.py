@@ -10,6 +10,12 @@ from collections.abc import Callable
 from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.zoo.system.streams import STDERR
 
+NEEDED = {
+    "ale_py", "gymnasium", "imageio", "imageio_ffmpeg", "jinja2", "lightning", "matplotlib", "numpy",
+    "optuna", "PIL", "psutil", "rich", "safetensors", "scipy", "sqlalchemy", "tensorboard", "tensordict", "torch",
+    "torchrl", "yaml",
+}  # fmt: skip
+"""Modules of the packages that commands need, and `catzoo.losses` does not."""
 NO_ROOM = 75
 """Exit status where the disk was full, and the job can go on when it is not: EX_TEMPFAIL of sysexits.h."""
 
@@ -20,6 +26,13 @@ def exit_status(action: Callable[[], int | None], command: str) -> int:
         return action() or 0
     except RecipeError as error:
         print(f"catzoo: error: {error}", file=STDERR)
+        return 2
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in NEEDED:
+            raise
+        what = f"{missing} is missing: {command} needs the packages that --no-deps leaves out"
+        print(f"catzoo: error: {what}; install catzoo without it", file=STDERR)
         return 2
     except FloatingPointError as error:
         print(f"catzoo: error: {error}", file=STDERR)
