@@ -46,9 +46,9 @@ class ValueLoss(nn.Module, ABC):
     def initial_outputs(self, value: float = 0.0) -> Tensor:
         """Outputs [K] that decode to `value`: the bias of a head whose values begin there.
 
-        float32 on the CPU. Of a categorical loss they are broad, so that a value within a bin of its support's
-        ends is met about half a bin further inside: `pad_sigmas` or a wider support makes room. Raises
-        ValueError for a value outside the support, NotImplementedError for a loss that does not say.
+        float32 on the CPU. Of a categorical loss they are broad, so that a value within a bin of the ends of
+        its support is met about half a bin further inside; `pad_sigmas` makes room. Raises ValueError for a
+        value outside the support, NotImplementedError for a loss that does not say.
         """
         raise NotImplementedError
 

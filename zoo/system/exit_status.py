@@ -11,9 +11,9 @@ from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.zoo.system.streams import STDERR
 
 NEEDED = {
-    "ale_py", "gymnasium", "imageio", "imageio_ffmpeg", "jinja2", "lightning", "matplotlib", "numpy",
-    "optuna", "PIL", "psutil", "rich", "safetensors", "scipy", "sqlalchemy", "tensorboard", "tensordict", "torch",
-    "torchrl", "yaml",
+    "PIL", "ale_py", "gymnasium", "imageio", "imageio_ffmpeg", "jinja2", "lightning", "matplotlib",
+    "numpy", "optuna", "psutil", "rich", "safetensors", "scipy", "sqlalchemy", "tensorboard",
+    "tensordict", "torch", "torchrl", "yaml",
 }  # fmt: skip
 """Modules of the packages that commands need, and `catzoo.losses` does not."""
 NO_ROOM = 75
