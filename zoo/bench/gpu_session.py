@@ -26,6 +26,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
+from catzoo.zoo.system.signals import stops_raise
+
 GRACE = 20.0
 """Seconds that a part has to save what it has, after it was asked to end."""
 LOOP_NEEDS = ("ale_py", "lightning", "psutil", "torchrl")
@@ -104,15 +106,15 @@ def _do(part: Part, out: Path, seconds: float) -> str:
     command = [sys.executable, *(word.format(**filled) for word in part.words)]
     print(f"== {part.name}, for {seconds:.0f} s: {' '.join(command[1:])}", flush=True)
     with (out / f"{part.name}.log").open("w") as log:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=os.environ
-        )
-        cut = not _ended(process, seconds)
-        if cut:
-            os.killpg(process.pid, signal.SIGTERM)
-            if not _ended(process, GRACE):
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            cut = not _ended(process, seconds)
+        finally:  # also where the session itself is stopped: nothing stays on the GPU
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+                if not _ended(process, GRACE):
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
     print("\n".join((out / f"{part.name}.log").read_text(errors="replace").splitlines()[-12:]), flush=True)
     return "cut" if cut else "done" if process.returncode == 0 else "failed"
 
@@ -137,9 +139,10 @@ def main() -> None:
     parser.add_argument(
         "--device", default="cuda", help="cpu shows that it runs, and measures nothing of use"
     )
-    parser.add_argument("--only", nargs="+", default=(), metavar="PART", help="some of the parts")
+    parser.add_argument("--only", nargs="+", default=(), choices=[part.name for part in parts("cuda")])
     asked = parser.parse_args()
-    said = run_session(asked.out.expanduser().absolute(), asked.minutes, asked.device, asked.only)
+    with stops_raise():
+        said = run_session(asked.out.expanduser().absolute(), asked.minutes, asked.device, asked.only)
     raise SystemExit(int("failed" in said.values()))
 
 

@@ -143,14 +143,14 @@ def _begin(asked: Asked, out: Path, chunks: Path) -> dict[str, Any] | None:
     try:
         if (out / MANIFEST).exists():
             manifest = Dataset(out).manifest
-            if manifest.get("asked") != own:
+            if not _same(manifest.get("asked"), own):
                 raise RecipeError(f"{out}: holds another dataset: {_in_words(manifest.get('asked'))}")
             shutil.rmtree(chunks, ignore_errors=True)
             return manifest
         chunks.mkdir(parents=True, exist_ok=True)
         if (chunks / SETTINGS).exists():
             other = json.loads((chunks / SETTINGS).read_text(encoding="utf-8"))
-            if other != own:
+            if not _same(other, own):
                 raise RecipeError(f"{out}: holds a part of another dataset: {_in_words(other)}")
         write_atomically(chunks / SETTINGS, json.dumps(own))
     except RecipeError:
@@ -158,6 +158,11 @@ def _begin(asked: Asked, out: Path, chunks: Path) -> dict[str, Any] | None:
     except (OSError, ValueError) as error:
         raise RecipeError(f"{out}: {getattr(error, 'strerror', None) or error}") from None
     return None
+
+
+def _same(before: Any, own: dict[str, Any]) -> bool:
+    """Whether a dataset was asked for by the same; those of before there were cameras say nothing of one."""
+    return isinstance(before, dict) and {"camera": None, **before} == own
 
 
 def _in_words(asked: Any) -> str:

@@ -138,6 +138,8 @@ class RayWorker:
         """The same job, with paths that do not depend on the working directory."""
         self.stopped = self.begun = self.told = False
         self.ended: Ending | None = None
+        self.merged: Ending | None = None
+        """How it ended, once what it made is here: what becomes of its node then is no matter."""
         self.since, self.killed = time.monotonic(), math.inf
         needs = backend.settled(job.needs)
         actor = ray.remote(max_restarts=0, max_task_retries=0, max_concurrency=16)(Post)
@@ -210,7 +212,9 @@ class RayWorker:
         except exceptions.ActorUnavailableError:
             pass  # the way to it is cut, or slow: whether it lives Ray finds out; every call may come twice
         except exceptions.RayTaskError as error:
-            return Ending(f"cannot be started: {_line(error)}" if not self.begun else _line(error))
+            return self.merged or Ending(
+                f"cannot be started: {_line(error)}" if not self.begun else _line(error)
+            )
         except exceptions.RayError as error:  # its actor died, or what it had to say
             return self._lost(error)
         except RecipeError as error:
@@ -222,8 +226,8 @@ class RayWorker:
         return None
 
     def _lost(self, error: Exception) -> Ending:
-        if self.stopped:
-            return Ending(None)
+        if self.stopped or self.merged:
+            return self.merged or Ending(None)
         self.backend.lost.add(self.job.log)
         what = "its node died" if "node has died" in str(error) else f"its Ray actor died: {_line(error)}"
         return Ending(what, crashed=True)
@@ -269,6 +273,7 @@ class RayWorker:
             write_part(box, start, (yield ("give", start)))
         unpack(box, desk)
         merge(desk, root, here.makes, here.log)
+        self.merged = ending
         yield ("clear",)  # asked for and not waited for, it is lost where this was the last job
         return ending
 

@@ -126,7 +126,8 @@ class GrowingRows:
             return False, []
         self.end = start + len(whole) + (1 if whole else 0)
         columns = there[1].decode(errors="replace").strip().split(",")
-        lines = (line.rstrip("\r").split(",") for line in whole.decode(errors="replace").split("\n"))
+        text = whole.decode(errors="replace")
+        lines = (line.rstrip("\r").split(",") for line in (text.split("\n") if text else ()))
         return another, [
             dict(zip(columns, cells, strict=True)) for cells in lines if len(cells) == len(columns)
         ]

@@ -90,7 +90,7 @@ def export(
     """
     check_name("form", form, FORMS)
     kind = FORMS[form]
-    typed = path_of(find_run(run).name + kind.suffix if out is None else out)
+    typed = path_of(find_run(run).resolve().name + kind.suffix if out is None else out)
     if typed.suffix.lower() != kind.suffix:
         raise RecipeError(f"{typed}: {form} makes {kind.suffix} files")
     check_writable(typed)

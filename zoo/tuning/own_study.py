@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from catzoo.hparams import Recipe
 from catzoo.hparams.json_text import to_json
 from catzoo.hparams.paths import Typed, path_of
+from catzoo.hparams.schema import check_name
+from catzoo.zoo.environments.names import canonical
 from catzoo.zoo.folders.run_folder import finished_result
 from catzoo.zoo.launch.jobs import Job
 from catzoo.zoo.training.resume import drop_checkpoints
@@ -81,8 +83,14 @@ class Objective:
         return self.plan.defaults()
 
     def recipe(self, values: Mapping[str, Any], env: str | None = None) -> Recipe:
-        """The recipe with values such as `study.best_params`, for the first environment or another one."""
-        return self.plan.recipe(env or next(iter(self.plan.recipes)), self.plan.seed, values)
+        """The recipe with values such as `study.best_params`, for the first environment or another one.
+
+        Raises:
+            RecipeError: an environment that the study has not, or values that contradict each other.
+        """
+        env = next(iter(self.plan.recipes)) if env is None else canonical(env)
+        check_name("env", env, self.plan.recipes)
+        return self.plan.recipe(env, self.plan.seed, values)
 
     def __call__(self, trial: Trial | FixedTrial) -> float:
         """A trial's value.

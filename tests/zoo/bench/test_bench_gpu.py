@@ -1,10 +1,13 @@
 """The GPU benchmark runs dry on a CPU: every agent, rows as documented, and a line where one fails."""
 
 import csv
+import os
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 
+import pytest
 import torch
 
 from catzoo.zoo.bench import gpu_session
@@ -93,3 +96,22 @@ def test_the_parts_are_commands_that_exist(tmp_path):
         module = [word.format(out=tmp_path, seconds=5) for word in part.words][:2]
         assert module[0] == "-m"
         assert find_spec(module[1]), module
+
+
+def test_a_session_that_is_stopped_leaves_nothing_running(tmp_path, monkeypatch):
+    hang = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    monkeypatch.setattr(gpu_session, "parts", lambda device: [Part("hangs", 0, ["-c", hang])])
+    monkeypatch.setattr(gpu_session, "GRACE", 1.0)
+
+    def stopped(process, seconds):
+        while not (tmp_path / "hangs.log").read_text().endswith("\n"):
+            time.sleep(0.05)
+        monkeypatch.setattr(gpu_session, "_ended", ended)
+        raise KeyboardInterrupt
+
+    ended = gpu_session._ended
+    monkeypatch.setattr(gpu_session, "_ended", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run_session(tmp_path, 1.0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "hangs.log").read_text()), 0)

@@ -5,6 +5,7 @@ All but the last test play a toy in place of the simulator: a gripper without a 
 
 import ctypes.util
 import filecmp
+import json
 
 import numpy as np
 import pytest
@@ -223,3 +224,13 @@ def test_a_camera_changes_what_is_observed_and_nothing_else(tmp_path):
     assert pictures["observation"].dtype == torch.uint8
     assert pictures["observation"].shape[1:] == (40, 40, 3)
     assert Dataset(seeing).manifest["protocol"] == protocol_of(REACH, {"camera": 40}).to_dict()
+
+
+def test_a_dataset_of_before_there_were_cameras_goes_on(toy, tmp_path):
+    made(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    del manifest["asked"]["camera"]
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert made(tmp_path)["episodes"] == 18
+    with pytest.raises(RecipeError, match="holds another dataset"):
+        made(tmp_path, seed=6)

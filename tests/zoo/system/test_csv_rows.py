@@ -41,3 +41,13 @@ def test_another_file_in_its_place_is_read_from_its_beginning(tmp_path):
     assert rows.read() == (False, [{"step": "3"}])
     write_rows(rows.path, ["step", "return"], [{"step": "1"}, {"step": "2", "return": "5"}])
     assert rows.read() == (True, [{"step": "1", "return": ""}, {"step": "2", "return": "5"}])
+
+
+def test_a_file_that_has_only_begun_has_no_rows(tmp_path):
+    rows = GrowingRows(tmp_path / "metrics.csv")
+    rows.path.touch()
+    assert [rows.read()[1], rows.read()[1]] == [[], []]
+    rows.path.write_text("step\n")
+    assert rows.read()[1] == []
+    rows.path.write_text("step\n1\n")
+    assert rows.read()[1] == [{"step": "1"}]

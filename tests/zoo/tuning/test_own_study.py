@@ -57,6 +57,9 @@ def test_the_recipe_of_values(study):
     recipe = objective(folder).recipe(made.best_params)
     (path, _) = made.best_trial.user_attrs["runs"]
     assert recipe == Run(path).recipe()
+    assert objective(folder).recipe(made.best_params, "CartPole-v1") == recipe
+    with pytest.raises(RecipeError, match="Acrobot-v1"):
+        objective(folder).recipe(made.best_params, "Acrobot-v1")
 
 
 def test_the_studys_pruner_ends_a_trial(tmp_path, monkeypatch):
