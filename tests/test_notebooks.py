@@ -1,6 +1,7 @@
 """Notebooks run from the first cell to the last, with smaller parameters, and are committed as they ran."""
 
 import base64
+import inspect
 import json
 import math
 import re
@@ -8,8 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
+from catzoo.losses import HLGauss
+from catzoo.losses.single_file import source_of
 from catzoo.zoo.training.torch_state import own_torch
 
 pytest.importorskip("IPython")
@@ -80,6 +84,18 @@ def test_hl_gauss_in_pytorch(run):
     assert found["errors"]["MSE"] < 0.35
     assert found["returns"][:, 1].sum() <= 1_200
     assert found["last"] > 5
+    fresh, loss = found["q_network"](found["value_loss"]), found["value_loss"]
+    assert loss.decode(fresh(torch.zeros(1, 4))).abs().max() < 2
+
+
+def test_what_the_file_with_hl_gauss_lacks():
+    """The last words of the notebook in plain PyTorch."""
+    exported = {"__name__": "hl_gauss"}
+    exec(source_of(["hl_gauss", "mse"]), exported)
+    loss = exported["HLGauss"](v_min=-10, v_max=110, num_bins=51)
+    assert torch.equal(loss.centers, HLGauss(v_min=-10, v_max=110, num_bins=51).support.centers)
+    assert "next_online_outputs" not in inspect.signature(loss.td).parameters
+    assert not hasattr(loss, "initial_outputs")
 
 
 def test_hl_gauss_in_torchrl(run):
@@ -91,9 +107,33 @@ def test_hl_gauss_in_torchrl(run):
 @pytest.mark.skipif(find_spec("stable_baselines3") is None, reason="stable-baselines3 is not installed")
 def test_hl_gauss_in_stable_baselines3(run):
     found = run("hl_gauss_in_libraries", "stable-baselines3", STEPS=1_200)
-    assert found["model"].num_timesteps >= 1_200
-    assert found["model"].q_net.q_net[-1].out_features == 2 * 51
+    model, policy = found["model"], found["policy"]
+    assert model.num_timesteps >= 1_200
+    assert model.q_net.q_net[-1].out_features == 2 * 51
+    assert max(abs(value) for value in found["first"][0]) < 2
     assert 8 <= found["mean"] <= 500
+    observations = torch.randn(16, 4)
+    assert torch.equal(policy.q_net(observations), model.q_net(observations))
+    options = {"policy_kwargs": {"bins": found["bins"]}, "learning_starts": 100, "device": "cpu"}
+    assert_train_follows_n_steps(
+        found["ValueDQN"](found["ValuePolicy"], "CartPole-v1", n_steps=3, seed=1, **options)
+    )
+
+
+def assert_train_follows_n_steps(model):
+    """Its loss is that of the greedy target after three steps, and the log has it."""
+    model.learn(200)
+    model.q_net_target.q_net[-1].reset_parameters()  # values of about 50, and another greedy action
+    batch = model.replay_buffer.sample(32)
+    assert batch.discounts.min().item() == pytest.approx(0.99**3)
+    model.replay_buffer.sample = lambda *_, **__: batch
+    with torch.no_grad():
+        following = model.q_net_target(batch.next_observations).max(1, keepdim=True).values
+        target = batch.rewards + batch.discounts * (1 - batch.dones) * following
+        chosen = model.q_net.outputs(batch.observations)[torch.arange(32), batch.actions[:, 0]]
+        expected = model.q_net.value_loss(chosen, target[:, 0]).mean().item()
+    model.train(1, 32)
+    assert model.logger.name_to_value["train/loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_own_study(run):
