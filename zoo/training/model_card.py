@@ -56,7 +56,7 @@ def _front(recipe: Recipe, result: Mapping[str, Any], title: str) -> str:
             dataset_name=env,
             metric_type="mean_reward",
             metric_name="mean_reward",
-            metric_value=f"{own['mean_return']:.2f} +/- {_deviation(own):.2f}",
+            metric_value=_mean_and_deviation(own),
             metric_args={"interval_95": list(own["interval_95"]), "episodes": own["episodes"]},
             verified=False,
         )
@@ -72,10 +72,12 @@ def _front(recipe: Recipe, result: Mapping[str, Any], title: str) -> str:
     return f"{data.to_yaml()}\n"
 
 
-def _deviation(result: Mapping[str, Any]) -> float:
-    """Standard deviation of the return over episodes."""
-    found = result.get("std_return")
-    return float(statistics.pstdev(result.get("returns") or [0.0]) if found is None else found)
+def _mean_and_deviation(result: Mapping[str, Any]) -> str:
+    """The mean return `+/-` its standard deviation over episodes, without that where nobody has kept it."""
+    mean, found = f"{result['mean_return']:.2f}", result.get("std_return")
+    if found is None and result.get("returns"):
+        found = statistics.pstdev(result["returns"])
+    return mean if found is None else f"{mean} +/- {found:.2f}"
 
 
 def _scores(result: Mapping[str, Any]) -> str:

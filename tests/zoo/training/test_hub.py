@@ -9,6 +9,7 @@ import yaml
 constants = pytest.importorskip("huggingface_hub.constants")
 from safetensors.torch import load_file  # noqa: E402
 
+from catzoo.agents.callbacks.evaluation import Scores  # noqa: E402
 from catzoo.hparams import RecipeError  # noqa: E402
 from catzoo.zoo.catalogue.pretrained import pretrained  # noqa: E402
 from catzoo.zoo.cli.main import main  # noqa: E402
@@ -90,6 +91,26 @@ def test_measures_of_an_agent_s_world_are_on_its_card(there):
     card = there.models["me/wordle"]["README.md"]
     assert "| success | 0.950 |" in card.decode()
     assert front_matter(card)["model-index"][0]["results"][0]["metrics"][0]["value"].endswith(" +/- 1.00")
+
+
+def test_of_several_games_each_has_its_own_deviation_or_none_where_none_was_kept(there, tmp_path):
+    games = "MinAtar/Breakout-v1+MinAtar/Freeway-v1"
+    scores = Scores([0.0, 3.0, 2.0, 3.0])
+    scores.envs = [0, 1, 0, 1]
+    run = made(tmp_path / "run", scores, env=games)
+    shutil.copy(pretrained()[AGENT] / "weights.safetensors", run.weights)
+    push("run", REPO)
+    card = front_matter(there.models[REPO]["README.md"])
+    values = [score["metrics"][0]["value"] for score in card["model-index"][0]["results"]]
+    assert values == ["1.00 +/- 1.00", "3.00 +/- 0.00"]
+    before = run.result()
+    for own in before["games"].values():
+        del own["std_return"]
+    run.save_result(before)
+    push("run", REPO)
+    card = front_matter(there.models[REPO]["README.md"])
+    values = [score["metrics"][0]["value"] for score in card["model-index"][0]["results"]]
+    assert values == ["1.00", "3.00"]
 
 
 def test_a_film_and_a_curve_go_with_it_and_go_away_with_the_next(there, tmp_path):
