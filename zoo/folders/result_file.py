@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -111,3 +112,10 @@ def _known(schema: type[Score], content: dict[str, Any]) -> dict[str, Any]:
     if known != said:  # YAML's numbers may be texts, these not
         raise RecipeError(f"a number is written as text ({WHERE})")
     return known
+
+
+def protocol_in_words(result: Mapping[str, Any]) -> str:
+    """The protocol of a result: `atari-sticky (frameskip=4, noop_max=0)`."""
+    protocol = result["protocol"]
+    settings = ", ".join(f"{key}={value}" for key, value in protocol.get("settings", {}).items())
+    return f"{protocol['name']} ({settings})" if settings else protocol["name"]

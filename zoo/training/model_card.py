@@ -10,6 +10,7 @@ import yaml
 
 from catzoo.hparams import VALUE_LOSSES, Recipe
 from catzoo.hparams.schema import brief
+from catzoo.zoo.folders.result_file import protocol_in_words
 from catzoo.zoo.system.digits import score, with_interval
 
 FILM = "replay.mp4"
@@ -119,11 +120,9 @@ The folder is data: YAML, JSON and safetensors, no pickle."""
 
 
 def _protocol(recipe: Recipe, result: Mapping[str, Any]) -> str:
-    protocol = result["protocol"]
-    settings = ", ".join(f"{key}={value}" for key, value in (protocol.get("settings") or {}).items())
     versions = ", ".join(f"{name} {version}" for name, version in (result.get("versions") or {}).items())
     rows = {
-        "protocol": f"{protocol['name']}{f' ({settings})' if settings else ''}",
+        "protocol": protocol_in_words(result),
         "policy": str(result.get("policy", "greedy")),
         "episodes": str(result["episodes"]),
         "steps": f"{result['steps']:,}",
