@@ -1,12 +1,15 @@
 """Agents go to the Hugging Face Hub and come back as they were; what is no agent of the zoo stays there."""
 
+import errno
 import json
+import os
 import shutil
 
 import pytest
 import yaml
 
-constants = pytest.importorskip("huggingface_hub.constants")
+huggingface_hub = pytest.importorskip("huggingface_hub")
+from huggingface_hub import constants  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
 from catzoo.agents.callbacks.evaluation import Scores  # noqa: E402
@@ -153,6 +156,51 @@ def test_a_model_with_other_files_is_refused_before_any_is_read(pushed, there, t
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("name", ["model.bin", "data/train.parquet"])
+def test_a_model_that_is_no_agent_is_not_pushed_over(there, name):
+    files = {".gitattributes": b"", "README.md": b"mine", name: b"x"}
+    there.models[REPO] = dict(files)
+    with pytest.raises(RecipeError, match=f"^{REPO}: not pushed: it has {name}, which no agent of the zoo"):
+        push(AGENT, REPO)
+    assert there.models[REPO] == files
+
+
+def test_a_licence_stays_where_it_is(pushed):
+    pushed["LICENSE"] = b"MIT"
+    pushed["README.md"] = b"edited there"
+    push(AGENT, REPO)
+    assert pushed["LICENSE"] == b"MIT"
+    assert pushed["README.md"] != b"edited there"
+    assert {path.name for path in pull(REPO).iterdir()} == pushed.keys() - {"LICENSE", ".gitattributes"}
+
+
+def test_a_full_disk_is_not_the_hub_s_silence(pushed, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "hf_hub_download", full)
+    with pytest.raises(RecipeError, match=r"^runs/cartpole: cannot be written: No space left on device$"):
+        pull(REPO)
+    assert not list((tmp_path / "runs").iterdir())
+    monkeypatch.setattr(hub_room, "model_card", full)
+    with pytest.raises(RecipeError, match="^cannot be written: No space left on device; the same command"):
+        push(AGENT, REPO)
+
+
+def test_a_pulled_folder_is_there_as_a_whole(pushed, tmp_path, monkeypatch):
+    def stopped(source, target):
+        seen.append({path.name for path in source.iterdir()})
+        assert not target.exists()
+        raise KeyboardInterrupt
+
+    seen = []
+    monkeypatch.setattr(hub_room, "replace", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        pull(REPO)
+    assert seen == [pushed.keys() - {".gitattributes"}]
+    assert not list((tmp_path / "runs").iterdir())
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -180,12 +228,15 @@ def test_an_environment_of_a_package_is_imported_only_where_it_is_trusted(pushed
         evaluate(pull(REPO))
 
 
-def test_a_folder_that_is_there_is_left_alone(pushed, tmp_path):
+def test_a_folder_that_is_there_is_left_alone(pushed, tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "file").touch()
     with pytest.raises(RecipeError, match=r"^mine: is there already: choose another --out$"):
         pull(REPO, "mine")
     (tmp_path / "empty").mkdir()
+    with monkeypatch.context() as inside, pytest.raises(RecipeError, match=r"^\.: is there already"):
+        inside.chdir(tmp_path / "empty")  # which would be another's in the place of the shell's
+        pull(REPO, ".")
     assert pull(REPO, "empty", revision="main") == pull(REPO, "again").with_name("empty")
 
 
