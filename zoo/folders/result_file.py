@@ -114,6 +114,19 @@ def _known(schema: type[Score], content: dict[str, Any]) -> dict[str, Any]:
     return known
 
 
+def known_keys(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A result with those keys alone that Catzoo writes, also in its protocol and its games."""
+    known = {item.name: result[item.name] for item in fields(Result) if item.name in result}
+    ours = ("name", "env", "settings", "frames_per_step")
+    known["protocol"] = {name: known["protocol"][name] for name in ours if name in known["protocol"]}
+    if "games" in known:
+        names = [item.name for item in fields(Score)]
+        known["games"] = {
+            game: {name: own[name] for name in names if name in own} for game, own in known["games"].items()
+        }
+    return known
+
+
 def protocol_in_words(result: Mapping[str, Any]) -> str:
     """The protocol of a result: `atari-sticky (frameskip=4, noop_max=0)`."""
     protocol = result["protocol"]

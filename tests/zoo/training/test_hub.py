@@ -183,7 +183,7 @@ def test_a_full_disk_is_not_the_hub_s_silence(pushed, tmp_path, monkeypatch):
         pull(REPO)
     assert not list((tmp_path / "runs").iterdir())
     monkeypatch.setattr(hub_room, "model_card", full)
-    with pytest.raises(RecipeError, match="^cannot be written: No space left on device; the same command"):
+    with pytest.raises(RecipeError, match=r"^cannot be written: No space left on device; the same command"):
         push(AGENT, REPO)
 
 
@@ -234,9 +234,10 @@ def test_a_folder_that_is_there_is_left_alone(pushed, tmp_path, monkeypatch):
     with pytest.raises(RecipeError, match=r"^mine: is there already: choose another --out$"):
         pull(REPO, "mine")
     (tmp_path / "empty").mkdir()
-    with monkeypatch.context() as inside, pytest.raises(RecipeError, match=r"^\.: is there already"):
-        inside.chdir(tmp_path / "empty")  # which would be another's in the place of the shell's
+    monkeypatch.chdir(tmp_path / "empty")  # another in its place would not be the shell's
+    with pytest.raises(RecipeError, match=r"^\.: is there already"):
         pull(REPO, ".")
+    monkeypatch.chdir(tmp_path)
     assert pull(REPO, "empty", revision="main") == pull(REPO, "again").with_name("empty")
 
 
@@ -294,6 +295,35 @@ def test_what_cannot_be_pushed_is_refused_first(there, tmp_path):
         with pytest.raises(RecipeError, match=words):
             push(run, REPO, **more)
     assert not there.asked
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        ({"xml_file": "/home/me/robot.xml"}, "env_options.xml_file"),
+        ({"files": {"map": ["a", "~/map"]}}, r"env_options.files.map\.1"),
+        ({"xml_file": "C:\\me\\robot.xml"}, "env_options.xml_file"),
+    ],
+)
+def test_a_path_of_this_machine_is_not_published(there, tmp_path, options, key):
+    run = made(tmp_path / "run", [1.0], env_options=options)
+    shutil.copy(pretrained()[AGENT] / "weights.safetensors", run.weights)
+    with pytest.raises(RecipeError, match=f"^run: {key} is a path of this machine, and would be published$"):
+        push("run", REPO)
+    assert not there.asked
+
+
+def test_of_a_result_only_what_is_known_is_published(there, tmp_path):
+    shutil.copytree(pretrained()[AGENT], tmp_path / "run")
+    own = Run("run").result()
+    protocol, game = own["protocol"], {"mean_return": 1.0, "interval_95": [0.0, 2.0], "episodes": 2}
+    more = {"host": "my-machine", "run_dir": "/home/me/run", "games": {"x": game | {"host": "mine"}}}
+    Run("run").save_result({**own, **more, "protocol": {**protocol, "host": "mine"}})
+    push("run", REPO)
+    assert json.loads(there.models[REPO]["result.json"]) == {**own, "games": {"x": game}}
+    Run("run").save_result({**own, "protocol": {**protocol, "settings": {"rom": "~/rom"}}})
+    with pytest.raises(RecipeError, match=r"^run: result.json.protocol.settings.rom is a path"):
+        push("run", REPO)
 
 
 def test_without_the_library_it_is_one_line(monkeypatch):
