@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from catzoo.hparams.json_text import from_json
 from catzoo.hparams.schema import convert
 from catzoo.zoo.system.csv_rows import LARGEST_RETURN
 
+WHERE = "result.json"
+"""In messages."""
 LARGEST = 1 << 26
 """Bytes that are read."""
 COUNT = {"at_least": 0}
@@ -19,7 +22,22 @@ NUMBER = {"at_least": -LARGEST_RETURN, "at_most": LARGEST_RETURN}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class Score:
+    """What is said of the returns of some episodes: of all, or of those of one game of several."""
+
+    mean_return: float = field(metadata=NUMBER)
+    interval_95: list[float] = field(metadata=NUMBER)
+    episodes: int = field(metadata=COUNT)
+    std_return: float | None = field(default=None, metadata=NUMBER)
+
+    def __post_init__(self) -> None:
+        """What types do not say."""
+        if len(self.interval_95) != 2:
+            raise RecipeError("interval_95 must be two numbers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(Score):
     """What every result has, and the kinds of what it may have; it may have more."""
 
     agent: str = field(metadata=TEXT)
@@ -27,10 +45,10 @@ class Result:
     loss: str = field(metadata=TEXT)
     seed: int = field(metadata=COUNT)
     steps: int = field(metadata=COUNT)
-    mean_return: float = field(metadata=NUMBER)
-    interval_95: list[float] = field(metadata=NUMBER)
-    episodes: int = field(metadata=COUNT)
     protocol: dict[str, Any]
+    games: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Of several games each one's `Score`."""
+    median_return: float | None = field(default=None, metadata=NUMBER)
     returns: list[float] = field(default_factory=list, metadata=NUMBER | {"longest": 10**6})
     cut: int = field(default=0, metadata=COUNT)
     """Episodes that a limit of the evaluation cut."""
@@ -44,13 +62,17 @@ class Result:
     versions: dict[str, str] = field(default_factory=dict, metadata=TEXT)
     cpu: str = field(default="", metadata=TEXT)
     date: str = field(default="", metadata=TEXT)
+    policy: str = field(default="greedy", metadata=TEXT)
     run_dir: str = field(default="", metadata=TEXT)
 
     def __post_init__(self) -> None:
         """What types do not say."""
-        if len(self.interval_95) != 2:
-            raise RecipeError("interval_95 must be two numbers")
-        convert(self.protocol.get("name"), str, TEXT, "protocol.name", "result.json")
+        super().__post_init__()
+        convert(self.protocol.get("name"), str, TEXT, "protocol.name", WHERE)
+        convert(self.protocol.get("settings", {}), dict[str, Any], {}, "protocol.settings", WHERE)
+        for game, own in self.games.items():
+            convert(game, str, TEXT, "games", WHERE)
+            _known(Score, own)
 
 
 def read_result(path: Path) -> dict[str, Any]:
@@ -78,10 +100,35 @@ def checked(content: Any) -> dict[str, Any]:
         RecipeError: something is missing, or of another kind.
     """
     if not isinstance(content, dict):
-        raise RecipeError("not a mapping (result.json)")
-    said = {item.name: content[item.name] for item in fields(Result) if item.name in content}
-    result = vars(build(Result, said, where="result.json"))
-    known = {name: result[name] for name in said}
+        raise RecipeError(f"not a mapping ({WHERE})")
+    return content | _known(Result, content)
+
+
+def _known(schema: type[Score], content: dict[str, Any]) -> dict[str, Any]:
+    """What `schema` says of a mapping's content, checked."""
+    said = {item.name: content[item.name] for item in fields(schema) if item.name in content}
+    made = vars(build(schema, said, where=WHERE))
+    known = {name: made[name] for name in said}
     if known != said:  # YAML's numbers may be texts, these not
-        raise RecipeError("a number is written as text (result.json)")
-    return content | known
+        raise RecipeError(f"a number is written as text ({WHERE})")
+    return known
+
+
+def known_keys(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A result with those keys alone that Catzoo writes, also in its protocol and its games."""
+    known = {item.name: result[item.name] for item in fields(Result) if item.name in result}
+    ours = ("name", "env", "settings", "frames_per_step")
+    known["protocol"] = {name: known["protocol"][name] for name in ours if name in known["protocol"]}
+    if "games" in known:
+        names = [item.name for item in fields(Score)]
+        known["games"] = {
+            game: {name: own[name] for name in names if name in own} for game, own in known["games"].items()
+        }
+    return known
+
+
+def protocol_in_words(result: Mapping[str, Any]) -> str:
+    """The protocol of a result: `atari-sticky (frameskip=4, noop_max=0)`."""
+    protocol = result["protocol"]
+    settings = ", ".join(f"{key}={value}" for key, value in protocol.get("settings", {}).items())
+    return f"{protocol['name']} ({settings})" if settings else protocol["name"]

@@ -13,6 +13,7 @@ import yaml
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.hparams.agents.from_dataset import FromDataset
 from catzoo.zoo.catalogue.recipe_files import find_recipe
+from catzoo.zoo.folders.result_file import protocol_in_words
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.folders.run_recipe import INCIDENTAL, compare
 from catzoo.zoo.pictures import style
@@ -86,7 +87,6 @@ def card_of(run: Run, result: dict[str, Any], name: str, typed: str) -> Card:
     recipe = run.recipe()
     mean, interval = with_interval(result["mean_return"], *result["interval_95"])
     differs, made = _beside_the_zoo(recipe)
-    settings = ", ".join(f"{key}={value}" for key, value in result["protocol"].get("settings", {}).items())
     machine = ", ".join(filter(None, (result.get("date"), result.get("cpu"))))
     return Card(
         name=name,
@@ -101,7 +101,7 @@ def card_of(run: Run, result: dict[str, Any], name: str, typed: str) -> Card:
         episodes=result["episodes"],
         returns=_returns(result.get("returns", [])),
         measures=_measures(result),
-        protocol=result["protocol"]["name"] + (f" ({settings})" if settings else ""),
+        protocol=protocol_in_words(result),
         when=machine,
         differs=differs,
         recipe=yaml.safe_dump(recipe.to_dict(), sort_keys=False),
@@ -140,9 +140,9 @@ def _data(recipe: Recipe) -> str | None:
 def _measures(result: dict[str, Any]) -> list[tuple[str, str]]:
     games = [
         (game, " ".join(with_interval(own["mean_return"], *own["interval_95"])))
-        for game, own in (result.get("games") or {}).items()
+        for game, own in result.get("games", {}).items()
     ]
-    own = [(name.replace("_", " "), score(value)) for name, value in (result.get("metrics") or {}).items()]
+    own = [(name.replace("_", " "), score(value)) for name, value in result.get("metrics", {}).items()]
     return [(name, value.replace("-", MINUS)) for name, value in (*games, *own)]
 
 

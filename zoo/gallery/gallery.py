@@ -75,14 +75,16 @@ def gallery(
     with held_path(folder.folder, "making a gallery in this folder"):
         before = folder.films()
         own = {name: run for name, (run, _) in runs.items()}
+        folder.write(before, dict.fromkeys([*folder.names(), *own]))
         films, without, filmed = _make_films(folder, before, own, progress, seconds, seed, trust)
         curves = {name for name, run in own.items() if _draw_curve(folder, name, run)}
         options = ["--seconds", f"{seconds:g}"] * (seconds != SECONDS) + ["--seed", str(seed)] * (seed != 0)
+        options += ["--trust"] * trust
         command = pasteable("catzoo", "gallery", folder.path, *map(Path, agents), *options)
         with writing(folder.page):
             write_atomically(folder.page, page(cards, films, without, curves, seed=seed, command=command))
-            folder.clear(before.keys() - films.keys())
-        folder.write(films)
+            folder.clear(films, curves)
+        folder.write(films, own)
     return {
         "page": folder.path / folder.page.name,
         "filmed": filmed,
@@ -156,7 +158,7 @@ def _make_films(
             continue
         films[name] = Film(key, made["steps"], made["return"], made["shown"])
         filmed.append(name)
-        folder.write(before | films)  # who is interrupted goes on from here
+        folder.write(before | films, folder.names())  # who is interrupted goes on from here
     if progress is not None:
         progress(len(runs), len(runs), "")
     return films, without, filmed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -47,7 +47,7 @@ class GalleryFolder:
         self.folder = self.path.absolute()
         self.page = self.folder / "index.html"
         self.list = self.folder / "gallery.json"
-        """The films, by the names of their agents."""
+        """The names of all agents that have files here, and the films by the names of theirs."""
 
     def film(self, name: str) -> Path:
         """An agent's film."""
@@ -67,11 +67,24 @@ class GalleryFolder:
         Raises:
             RecipeError: the folder holds something else.
         """
+        return self._listed()[0]
+
+    def names(self) -> list[str]:
+        """All agents that may have files here, a film or a learning curve; writes nothing.
+
+        Raises:
+            RecipeError: the folder holds something else.
+        """
+        return self._listed()[1]
+
+    def _listed(self) -> tuple[dict[str, Film], list[str]]:
         try:
             content = from_json(self.list.read_bytes())
             if content["made_by"] != MADE_BY:
                 raise ValueError
-            return {name: Film(**film) for name, film in content["films"].items() if NAME.fullmatch(name)}
+            films = {name: Film(**film) for name, film in content["films"].items() if NAME.fullmatch(name)}
+            # Lists of before had the names of films alone.
+            return films, [name for name in content.get("names", films) if NAME.fullmatch(name)]
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             pass
         try:
@@ -80,7 +93,7 @@ class GalleryFolder:
             raise RecipeError(f"{self.path}: cannot be used: {error.strerror or error}") from None
         if taken:
             raise RecipeError(f"{self.path}: has other files in it, and no gallery: choose another folder")
-        return {}
+        return {}, []
 
     def make(self) -> None:
         """Makes the folder, and it ours.
@@ -89,22 +102,28 @@ class GalleryFolder:
             RecipeError: it cannot be written.
         """
         if not self.list.is_file():
-            self.write({})
+            self.write({}, [])
 
-    def write(self, films: Mapping[str, Film]) -> None:
+    def write(self, films: Mapping[str, Film], names: Iterable[str]) -> None:
         """Publishes the list, by rename.
+
+        Args:
+            films: by the names of their agents.
+            names: of all agents that may have files here.
 
         Raises:
             RecipeError: it cannot be written.
         """
+        listed = {name: asdict(film) for name, film in films.items()}
         with writing(self.list):
-            content = {"made_by": MADE_BY, "films": {name: asdict(film) for name, film in films.items()}}
-            write_atomically(self.list, to_json(content))
+            write_atomically(self.list, to_json({"made_by": MADE_BY, "names": list(names), "films": listed}))
 
-    def clear(self, names: Iterable[str]) -> None:
-        """Removes the files of agents that are not shown any more."""
-        for name in names:
-            for file in (self.film(name), self.poster(name), self.curve(name)):
+    def clear(self, films: Container[str], curves: Container[str]) -> None:
+        """Removes what the page does not show: all films and stills, and all curves, but of these names."""
+        for name in self.names():
+            film = () if name in films else (self.film(name), self.poster(name))
+            curve = () if name in curves else (self.curve(name),)
+            for file in (*film, *curve):
                 file.unlink(missing_ok=True)
 
 

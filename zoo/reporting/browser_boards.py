@@ -116,7 +116,8 @@ def _link(paths: Sequence[Path], tree: Path) -> None:
     Raises:
         RecipeError: no such folder, or no event file in it.
     """
-    whole = {path.absolute(): path for path in paths}
+    # Not `absolute`, which keeps `..`: a link would come to lie elsewhere than in the tree.
+    whole = {Path(os.path.abspath(path)): path for path in paths}
     whole = {full: path for full, path in whole.items() if not whole.keys() & set(full.parents)}
     above = Path(os.path.commonpath([full.parent for full in whole]))
     for full, path in whole.items():
@@ -143,7 +144,9 @@ def _check_port(host: str, port: int) -> None:
             listening.bind(address)
     except OSError as error:
         why = error.strerror or error
-        raise RecipeError(f"{host}:{port}: cannot listen there: {why}; choose another --port") from None
+        raise RecipeError(
+            f"{_in_url(host)}:{port}: cannot listen there: {why}; choose another --port"
+        ) from None
 
 
 def _serve(
@@ -165,7 +168,7 @@ def _serve(
                 while process.poll() is None and not _answers(seen_at, port):
                     time.sleep(POLL)
             if process.poll() is None and tell is not None:
-                tell(f"{tool.title}: http://{seen_at}:{port}/   Ctrl+C ends it")
+                tell(f"{tool.title}: http://{_in_url(seen_at)}:{port}/   Ctrl+C ends it")
             status = process.wait()
         except KeyboardInterrupt:
             return
@@ -174,6 +177,11 @@ def _serve(
     if status:
         said = last_words(log.read_text(encoding="utf-8", errors="replace"))
         raise RecipeError(f"{tool.title} ended with status {status}: {said or 'no message'}")
+
+
+def _in_url(host: str) -> str:
+    """A host as it stands before a port: an IPv6 address has colons of its own."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _answers(host: str, port: int) -> bool:

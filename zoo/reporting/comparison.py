@@ -125,8 +125,7 @@ def _refuse_mixtures(runs: Sequence[Finished]) -> None:
 
 
 def _settings(result: Row) -> Row:
-    settings = result["protocol"].get("settings")
-    return settings if isinstance(settings, dict) else {}
+    return result["protocol"].get("settings", {})
 
 
 def _members(runs: Sequence[Finished]) -> dict[tuple[Group, str], list[Finished]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,21 @@ def write_atomically(path: Path, text: str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def published(out: Path) -> Iterator[Path]:
+    """A file beside `out` for others to write, renamed to it at the end; after an error nothing is left.
+
+    It ends as `out` does, in small letters: what writes it may go by that.
+    """
+    out = out.absolute()  # though who writes may go to another folder
+    temporary = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix.lower()}")
+    try:
+        yield temporary
+        replace(temporary, out)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

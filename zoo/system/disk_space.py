@@ -18,6 +18,12 @@ SOCKETS = (errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN)
 """Of these, what a simulator's or a service's connection says too, without the name of a file."""
 
 
+def of_the_disk(error: OSError) -> bool:
+    """Whether it says that a disk is full, read-only or away."""
+    elsewhere = error.errno in SOCKETS and error.filename is None
+    return error.errno in FULL + GONE and not elsewhere
+
+
 @contextmanager
 def no_room_told(then: str, where: str | os.PathLike[str] | None = None) -> Iterator[None]:
     """Makes the system's errors about room, inside its block, `NoRoomError`.
@@ -34,8 +40,7 @@ def no_room_told(then: str, where: str | os.PathLike[str] | None = None) -> Iter
     except OSError as error:
         refused = isinstance(error, PermissionError) and where is not None
         ours = refused and Path(error.filename or "").is_relative_to(where)
-        elsewhere = error.errno in SOCKETS and error.filename is None
-        if elsewhere or (error.errno not in FULL + GONE and not ours):
+        if not of_the_disk(error) and not ours:
             raise
         named = where if where is not None else error.filename
         place = "" if named is None else f"{os.fspath(named)}: "

@@ -129,8 +129,12 @@ def _by_game(recipe: Recipe, scores: Sequence[float]) -> dict[str, list[float]]:
 
 
 def _of_game(returns: Sequence[float]) -> dict[str, Any]:
-    mean = float(np.mean(returns))
-    return {"mean_return": mean, "interval_95": list(bootstrap_interval(returns)), "episodes": len(returns)}
+    return {
+        "mean_return": float(np.mean(returns)),
+        "interval_95": list(bootstrap_interval(returns)),
+        "std_return": float(np.std(returns)),
+        "episodes": len(returns),
+    }
 
 
 def result_of(recipe: Recipe, scores: Sequence[float], protocol: Protocol | None = None) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -21,13 +20,12 @@ from torch import Tensor
 from catzoo.agents import Agent
 from catzoo.hparams import RecipeError
 from catzoo.hparams.paths import Typed, path_of
-from catzoo.hparams.published_files import replace
 from catzoo.hparams.schema import brief, check_name
 from catzoo.zoo.catalogue.pretrained import find_run
 from catzoo.zoo.environments.protocols import protocol_of
 from catzoo.zoo.environments.unit_actions import UnitActions
 from catzoo.zoo.folders.run_folder import Run
-from catzoo.zoo.system.atomic_files import writing
+from catzoo.zoo.system.atomic_files import published, writing
 from catzoo.zoo.system.disk_space import check_writable
 from catzoo.zoo.training.build import build_env
 from catzoo.zoo.training.evaluate import most_envs
@@ -108,7 +106,7 @@ def export(
     policy = GreedyPolicy(agent, env)
     card = policy_card(policy, recipe, protocol, None if best else Run(find_run(run)).result())
     pair = torch.as_tensor(observations[:2])
-    with writing(typed), _quiet(), _published(out) as file:
+    with writing(typed), _quiet(), published(out) as file:
         kind.save(_program(policy, pair, run), policy, pair, card, file)
         compared, unlike = _compared(kind.load(file)(observations), agent, env, observations)
         if unlike:
@@ -117,17 +115,6 @@ def export(
     shape = ", ".join(["batch", *map(str, pair.shape[1:])])
     read = f"{str(pair.dtype).removeprefix('torch.')} [{shape}]"
     return {"out": str(typed), "input": read, "outputs": list(policy.outputs()), **compared}
-
-
-@contextmanager
-def _published(out: Path) -> Iterator[Path]:
-    """A file beside `out` to write to, renamed at the end; after an error nothing is left."""
-    temporary = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix.lower()}")
-    try:
-        yield temporary
-        replace(temporary, out)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @torch.no_grad()

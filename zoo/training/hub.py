@@ -6,10 +6,11 @@ the same files and no others; nothing in them is code, and nothing is unpickled.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,9 +18,11 @@ from typing import TYPE_CHECKING
 
 from catzoo.hparams import RecipeError
 from catzoo.hparams.paths import Typed, path_of
+from catzoo.hparams.published_files import replace
 from catzoo.hparams.schema import brief
 from catzoo.zoo.catalogue.pretrained import find_run
 from catzoo.zoo.folders.run_folder import Run
+from catzoo.zoo.system.disk_space import no_room_told, of_the_disk
 from catzoo.zoo.training.model_card import CURVE, FILM, model_card
 from catzoo.zoo.training.publish import copy_agent
 
@@ -30,8 +33,8 @@ NEEDED = ("recipe.yaml", "result.json", "weights.safetensors")
 SHOWN = (FILM, CURVE)
 """What a model may have beside them, and its card."""
 CARD = "README.md"
-THEIRS = (".gitattributes",)
-"""What the Hub adds, and nobody pulls."""
+BESIDE = (".gitattributes", "LICENSE", "LICENSE.md", "LICENSE.txt")
+"""What the Hub or the model's owner adds: nobody pulls it, and no push changes it."""
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 LOGIN = "hf auth login, or set HF_TOKEN"
 
@@ -52,13 +55,16 @@ def push(
         The model's address.
 
     Raises:
-        RecipeError: not a finished run, a name that is none, nobody is logged in, or the Hub refuses.
+        RecipeError: not a finished run, one with a path in it (see `copy_agent`), a name that is none, nobody
+            is logged in, the model there is another's than an agent of the zoo, or the Hub refuses.
+        NoRoomError: the disk with the temporary files is full.
     """
     source = Run(find_run(run))
     shown = _shown(source, film)
     _check_name(repo)
     api = _hub()
-    with tempfile.TemporaryDirectory(prefix="catzoo-push-") as scratch:
+    told = no_room_told("the same command does it")
+    with told, tempfile.TemporaryDirectory(prefix="catzoo-push-") as scratch:
         new = Run(Path(scratch, "agent"))
         result = copy_agent(source, new)
         for name, file in shown.items():
@@ -92,22 +98,23 @@ def pull(repo: str, out: Typed | None = None, *, revision: str | None = None) ->
     """
     _check_name(repo)
     out = path_of(Path("runs", repo.partition("/")[2]) if out is None else out)
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise RecipeError(f"{out}: is there already: choose another --out")
+    _check_free(out)
     api = _hub()
     with _spoken_to(repo):
         info = api.model_info(repo, revision=revision)
     names = _wanted(repo, [file.rfilename for file in info.siblings or ()])
+    place = Path(os.path.realpath(out))
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".catzoo-pull-", dir=out.parent) as scratch:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".catzoo-pull-", dir=place.parent) as scratch:
+            new = Path(scratch, "agent")
+            new.mkdir()
             with _spoken_to(repo):
                 for name in names:
-                    api.hf_hub_download(repo, name, revision=info.sha, local_dir=scratch)
-            _check_agent(repo, Path(scratch).absolute())
-            out.mkdir(exist_ok=True)
-            for name in names:
-                Path(scratch, name).replace(out / name)
+                    api.hf_hub_download(repo, name, revision=info.sha, local_dir=new)
+            shutil.rmtree(new / ".cache", ignore_errors=True)  # the library's own
+            _check_agent(repo, new)
+            replace(new, place)
     except OSError as error:
         raise RecipeError(f"{out}: cannot be written: {error.strerror or error}") from None
     return out
@@ -121,6 +128,16 @@ def _shown(run: Run, film: Typed | None) -> dict[str, Path]:
     if film is not None and not own[FILM].is_file():
         raise RecipeError(f"{film}: no such file: catzoo watch makes one")
     return {name: file for name, file in own.items() if file.is_file()}
+
+
+def _check_free(out: Path) -> None:
+    """RecipeError if there is something; an empty folder is nothing, but for the one in which somebody is."""
+    try:
+        free = not out.exists() or (out.is_dir() and not any(out.iterdir()) and not out.samefile(Path.cwd()))
+    except OSError as error:
+        raise RecipeError(f"{out}: cannot be used: {error.strerror or error}") from None
+    if not free:
+        raise RecipeError(f"{out}: is there already: choose another --out")
 
 
 def _check_name(repo: str) -> None:
@@ -139,11 +156,18 @@ def _hub() -> HfApi:
 
 
 def _commit(api: HfApi, repo: str, folder: Path, score: float, revision: str | None) -> None:
-    """One commit of a folder's files; a picture and a film of an earlier run go."""
+    """One commit of a folder's files; a picture and a film of an earlier run go.
+
+    Raises:
+        RecipeError: there is a file that no push has made: the model is somebody's, and no agent of the zoo.
+    """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     added = sorted(path.name for path in folder.iterdir())
-    there = {file.rfilename for file in api.model_info(repo, revision=revision).siblings or ()}
+    there = [file.rfilename for file in api.model_info(repo, revision=revision).siblings or ()]
+    if others := _others(there):
+        words = f"it has {brief(others[0])}, which no agent of the zoo has: choose another name"
+        raise RecipeError(f"{repo}: not pushed: {words}")
     gone = [name for name in SHOWN if name in there and name not in added]
     operations = [
         *(CommitOperationAdd(name, str(folder / name)) for name in added),
@@ -156,9 +180,14 @@ def _wanted(repo: str, names: list[str]) -> list[str]:
     """The files of a model that are pulled: all that it has, if it is an agent of the zoo."""
     if lacks := [name for name in NEEDED if name not in names]:
         raise RecipeError(f"{repo}: no agent of the zoo: it has no {lacks[0]}")
-    if others := [name for name in names if name not in (*NEEDED, *SHOWN, CARD, *THEIRS)]:
+    if others := _others(names):
         raise RecipeError(f"{repo}: not pulled: it has {brief(others[0])}, which no agent of the zoo has")
-    return [name for name in names if name not in THEIRS]
+    return [name for name in names if name not in BESIDE]
+
+
+def _others(names: Iterable[str]) -> list[str]:
+    """What no agent of the zoo has."""
+    return [name for name in names if name not in (*NEEDED, *SHOWN, CARD, *BESIDE)]
 
 
 def _check_agent(repo: str, folder: Path) -> None:
@@ -183,6 +212,7 @@ def _spoken_to(repo: str) -> Iterator[None]:
 
     Raises:
         RecipeError: that.
+        OSError: it is the disk here that did not.
     """
     from huggingface_hub import errors
 
@@ -199,6 +229,8 @@ def _spoken_to(repo: str) -> Iterator[None]:
         hint = {401: f"; {LOGIN}", 403: "; the token has no leave to write there"}.get(status, "")
         raise RecipeError(f"{repo}: the Hub refuses: {_first_line(error)}{hint}") from None
     except Exception as error:  # what its libraries raise, where nobody answers
+        if isinstance(error, OSError) and of_the_disk(error):
+            raise
         raise RecipeError(f"{repo}: the Hub cannot be reached: {_first_line(error)}") from None
 
 

@@ -10,6 +10,7 @@ import yaml
 
 from catzoo.hparams import VALUE_LOSSES, Recipe
 from catzoo.hparams.schema import brief
+from catzoo.zoo.folders.result_file import protocol_in_words
 from catzoo.zoo.system.digits import score, with_interval
 
 FILM = "replay.mp4"
@@ -56,7 +57,7 @@ def _front(recipe: Recipe, result: Mapping[str, Any], title: str) -> str:
             dataset_name=env,
             metric_type="mean_reward",
             metric_name="mean_reward",
-            metric_value=f"{own['mean_return']:.2f} +/- {_deviation(own):.2f}",
+            metric_value=_mean_and_deviation(own),
             metric_args={"interval_95": list(own["interval_95"]), "episodes": own["episodes"]},
             verified=False,
         )
@@ -72,10 +73,12 @@ def _front(recipe: Recipe, result: Mapping[str, Any], title: str) -> str:
     return f"{data.to_yaml()}\n"
 
 
-def _deviation(result: Mapping[str, Any]) -> float:
-    """Standard deviation of the return over episodes."""
-    found = result.get("std_return")
-    return float(statistics.pstdev(result.get("returns") or [0.0]) if found is None else found)
+def _mean_and_deviation(result: Mapping[str, Any]) -> str:
+    """The mean return `+/-` its standard deviation over episodes, without that where nobody has kept it."""
+    mean, found = f"{result['mean_return']:.2f}", result.get("std_return")
+    if found is None and result.get("returns"):
+        found = statistics.pstdev(result["returns"])
+    return mean if found is None else f"{mean} +/- {found:.2f}"
 
 
 def _scores(result: Mapping[str, Any]) -> str:
@@ -117,11 +120,9 @@ The folder is data: YAML, JSON and safetensors, no pickle."""
 
 
 def _protocol(recipe: Recipe, result: Mapping[str, Any]) -> str:
-    protocol = result["protocol"]
-    settings = ", ".join(f"{key}={value}" for key, value in (protocol.get("settings") or {}).items())
     versions = ", ".join(f"{name} {version}" for name, version in (result.get("versions") or {}).items())
     rows = {
-        "protocol": f"{protocol['name']}{f' ({settings})' if settings else ''}",
+        "protocol": protocol_in_words(result),
         "policy": str(result.get("policy", "greedy")),
         "episodes": str(result["episodes"]),
         "steps": f"{result['steps']:,}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ from PIL import Image
 from catzoo.agents.collecting.finite import check_finite
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.hparams.paths import Typed, path_of
-from catzoo.hparams.published_files import replace
 from catzoo.zoo.environments.making import stream_seed
 from catzoo.zoo.environments.names import canonical, games_of
 from catzoo.zoo.pictures import style
+from catzoo.zoo.system.atomic_files import published
 from catzoo.zoo.system.disk_space import check_writable
 from catzoo.zoo.training.torch_state import own_torch
 from catzoo.zoo.training.weights import open_agent
@@ -195,20 +194,15 @@ def check_film(out: Path) -> Path:
 
 def publish_film(out: Path, write: Callable[[Path], int]) -> int:
     """Lets `write` make a file beside `out`, then renames it; on failure nothing is left."""
-    temporary = out.absolute().with_name(f".{out.stem}.{os.getpid()}{out.suffix.lower()}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            frames = write(temporary)
-            replace(temporary, out)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with published(out) as file:
+            return write(file)
     except OSError as error:
         # imageio reports a dead ffmpeg as an OSError without a number, its command and words in the text.
         said = str(error).rpartition("OUTPUT:")[2].split()
         why = error.strerror or f"the encoder failed: {' '.join(said)[-200:] or 'it says nothing'}"
         raise RecipeError(f"{out}: cannot be written: {why}") from None
-    return frames
 
 
 def _pictures(picture: Picture, every: int, hold: int, progress: Progress) -> Iterator[np.ndarray]:

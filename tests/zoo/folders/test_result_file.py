@@ -17,6 +17,7 @@ GOOD = {
     "interval_95": [9, 10.0], "episodes": 5, "protocol": {"name": "classic-control"}, "train_return": None,
     "versions": {"torch": "2"}, "compute": {},
 }  # fmt: skip
+GAME = {"mean_return": 1, "interval_95": [0, 2], "episodes": 3}
 
 
 def test_a_good_one(tmp_path):
@@ -33,6 +34,10 @@ def test_a_good_one(tmp_path):
         {"steps": -1}, {"seed": 1.5}, {"seed": "1"}, {"returns": ["x"]}, {"date": 5}, {"cpu": "c" * 1_001},
         {"versions": {"torch": []}}, {"compute": None}, {"advice": "a\nb"},
         {"median_return": float("nan")}, {"later": [float("inf")]}, {"returns": [1e101]},
+        {"games": {"x": {}}}, {"games": [1]}, {"games": {"x": 1}}, {"games": None}, {"games": {"a\nb": GAME}},
+        {"games": {"x": GAME | {"interval_95": [1]}}}, {"games": {"x": GAME | {"mean_return": "1"}}},
+        {"games": {"x": GAME | {"std_return": "0"}}}, {"protocol": {"name": "a", "settings": None}},
+        {"protocol": {"name": "a", "settings": [1]}}, {"policy": []}, {"std_return": "0.5"},
         {"mean_return": "9.5"}, {"interval_95": [-1e300, 0]}, {"train_return": 1e300},
     ],
 )  # fmt: skip
@@ -50,7 +55,8 @@ def test_nothing_may_be_missing(key):
 
 
 def test_keys_of_later_versions_stay():
-    later = GOOD | {"ladder": {"elo": [0.5]}, "protocol": {"name": "chess", "elo": None}}
+    games = {"x": GAME, "y": GAME | {"std_return": 0.5, "elo": [1]}}
+    later = GOOD | {"ladder": {"elo": [0.5]}, "protocol": {"name": "chess", "elo": None}, "games": games}
     assert checked(later) == later
 
 

@@ -158,6 +158,35 @@ def test_it_goes_on_and_makes_only_what_is_missing_or_changed(run, tmp_path, mon
     assert {path.stem for path in out.iterdir()} == {"run", "run-curve", "index", "gallery"}
 
 
+def test_a_curve_stays_as_long_as_its_agent_is_shown_with_or_without_a_film(run, tmp_path, monkeypatch):
+    def film(run, *places, **options):
+        for place in places:
+            place.write_text("a film")
+        return {"steps": 3, "return": 1.5, "shown": 2}
+
+    def lacks(run, *places, **options):
+        raise RecipeError("no film here")
+
+    def files():
+        return {path.name for path in out.iterdir()} - {"index.html", "gallery.json"}
+
+    out, copy = tmp_path / "gallery", tmp_path / "run"
+    shutil.copytree(run / "my run #1", copy)
+    monkeypatch.setattr(small_film, "small_film", film)
+    gallery(out, copy)
+    assert files() == {"run.mp4", "run.webp", "run-curve.png"}
+    monkeypatch.setattr(small_film, "small_film", lacks)
+    assert gallery(out, copy, seed=1, trust=True)["without"] == {"run": "no film here"}
+    assert files() == {"run-curve.png"}
+    page = Page(out / "index.html")
+    assert page.images == ["run-curve.png"]
+    assert f"catzoo gallery {out} {copy} --seed 1 --trust" in page.text
+    (out / "mine.png").write_bytes(b"")
+    gallery(out, NAME)
+    assert files() == {"mine.png"}
+    assert GalleryFolder(out).names() == [NAME]
+
+
 def test_without_its_extra_the_card_stands_with_a_line(tmp_path, monkeypatch, capsys):
     def lacks(*_, **__):
         raise RecipeError("MuJoCo is not installed: pip install 'catzoo[mujoco]'")

@@ -16,7 +16,8 @@ from catzoo.zoo.reporting.browser_boards import DASHBOARD, TENSORBOARD, board
 SERVER = """
 import json, os, socket, sys
 tool, *words = sys.argv[1:]
-listening = socket.create_server((words[-3], int(words[-1])))
+listening = socket.create_server((words[-3], int(words[-1])),
+                                 family=socket.AF_INET6 if ":" in words[-3] else socket.AF_INET)
 tree = words[1] if words[0] == "--logdir" else os.devnull
 links = {os.path.relpath(os.path.join(here, name), tree): os.readlink(os.path.join(here, name))
          for here, inside, _ in os.walk(tree) for name in inside if os.path.islink(os.path.join(here, name))}
@@ -50,7 +51,16 @@ def port():
         return server.getsockname()[1]
 
 
-def served(folders, port):
+def ipv6():
+    """Whether this machine can listen at ::1."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+def served(folders, port, host="localhost", shown="localhost"):
     """What the tool was started with, once it was interrupted; it is gone then."""
     lines = []
 
@@ -58,12 +68,12 @@ def served(folders, port):
         lines.append(line)
         os.kill(os.getpid(), signal.SIGINT)
 
-    board(folders, port=port, progress=interrupt)
+    board(folders, port=port, host=host, progress=interrupt)
     with open("seen.json") as file:
         seen = json.load(file)
     with pytest.raises(ProcessLookupError):
         os.kill(seen["pid"], 0)
-    assert [line.partition(": ")[2] for line in lines] == [f"http://localhost:{port}/   Ctrl+C ends it"]
+    assert [line.partition(": ")[2] for line in lines] == [f"http://{shown}:{port}/   Ctrl+C ends it"]
     return seen
 
 
@@ -79,6 +89,30 @@ def test_runs_are_shown_by_tensorboard_under_their_names(here, port):
 
 def test_a_folder_of_runs_is_shown_as_a_whole(here, port):
     assert served(["runs/a", "runs"], port)["links"] == {"runs": str(here / "runs")}
+
+
+@pytest.mark.parametrize(
+    ("words", "links"),
+    [
+        ([".."], {"runs": "runs"}),
+        (["../a", "../deep/b"], {"a": "runs/a/tensorboard", "deep/b": "runs/deep/b/tensorboard"}),
+        (["../a", "../../runs/deep/../deep/b", "../../first [dqn], or:not"],
+         {"runs/a": "runs/a/tensorboard", "runs/deep/b": "runs/deep/b/tensorboard",
+          "first [dqn], or:not": "first [dqn], or:not/tensorboard"}),
+        (["..", "../../runs/a"], {"runs": "runs"}),
+    ],
+)  # fmt: skip
+def test_a_folder_above_this_one_lies_where_its_name_says(here, monkeypatch, port, words, links):
+    monkeypatch.chdir(here / "runs" / "a")
+    assert served(words, port)["links"] == {name: str(here / place) for name, place in links.items()}
+
+
+@pytest.mark.skipif(not ipv6(), reason="this machine has no IPv6")
+def test_an_address_with_colons_has_brackets(port, capsys):
+    assert served("runs", port, "::1", "[::1]")["words"][2:4] == ["--host", "::1"]
+    with socket.create_server(("::1", port), family=socket.AF_INET6):
+        assert main(["board", "runs", "--host", "::1", "--port", str(port)]) == 2
+    assert f"[::1]:{port}: cannot listen there" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["study", "study/study.journal"])

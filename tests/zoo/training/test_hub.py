@@ -1,14 +1,18 @@
 """Agents go to the Hugging Face Hub and come back as they were; what is no agent of the zoo stays there."""
 
+import errno
 import json
+import os
 import shutil
 
 import pytest
 import yaml
 
-constants = pytest.importorskip("huggingface_hub.constants")
+huggingface_hub = pytest.importorskip("huggingface_hub")
+from huggingface_hub import constants  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
+from catzoo.agents.callbacks.evaluation import Scores  # noqa: E402
 from catzoo.hparams import RecipeError  # noqa: E402
 from catzoo.zoo.catalogue.pretrained import pretrained  # noqa: E402
 from catzoo.zoo.cli.main import main  # noqa: E402
@@ -92,6 +96,26 @@ def test_measures_of_an_agent_s_world_are_on_its_card(there):
     assert front_matter(card)["model-index"][0]["results"][0]["metrics"][0]["value"].endswith(" +/- 1.00")
 
 
+def test_of_several_games_each_has_its_own_deviation_or_none_where_none_was_kept(there, tmp_path):
+    games = "MinAtar/Breakout-v1+MinAtar/Freeway-v1"
+    scores = Scores([0.0, 3.0, 2.0, 3.0])
+    scores.envs = [0, 1, 0, 1]
+    run = made(tmp_path / "run", scores, env=games)
+    shutil.copy(pretrained()[AGENT] / "weights.safetensors", run.weights)
+    push("run", REPO)
+    card = front_matter(there.models[REPO]["README.md"])
+    values = [score["metrics"][0]["value"] for score in card["model-index"][0]["results"]]
+    assert values == ["1.00 +/- 1.00", "3.00 +/- 0.00"]
+    before = run.result()
+    for own in before["games"].values():
+        del own["std_return"]
+    run.save_result(before)
+    push("run", REPO)
+    card = front_matter(there.models[REPO]["README.md"])
+    values = [score["metrics"][0]["value"] for score in card["model-index"][0]["results"]]
+    assert values == ["1.00", "3.00"]
+
+
 def test_a_film_and_a_curve_go_with_it_and_go_away_with_the_next(there, tmp_path):
     shutil.copytree(pretrained()[AGENT], tmp_path / "run")
     Run("run").curve.write_bytes(b"picture")
@@ -132,6 +156,51 @@ def test_a_model_with_other_files_is_refused_before_any_is_read(pushed, there, t
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("name", ["model.bin", "data/train.parquet"])
+def test_a_model_that_is_no_agent_is_not_pushed_over(there, name):
+    files = {".gitattributes": b"", "README.md": b"mine", name: b"x"}
+    there.models[REPO] = dict(files)
+    with pytest.raises(RecipeError, match=f"^{REPO}: not pushed: it has {name}, which no agent of the zoo"):
+        push(AGENT, REPO)
+    assert there.models[REPO] == files
+
+
+def test_a_licence_stays_where_it_is(pushed):
+    pushed["LICENSE"] = b"MIT"
+    pushed["README.md"] = b"edited there"
+    push(AGENT, REPO)
+    assert pushed["LICENSE"] == b"MIT"
+    assert pushed["README.md"] != b"edited there"
+    assert {path.name for path in pull(REPO).iterdir()} == pushed.keys() - {"LICENSE", ".gitattributes"}
+
+
+def test_a_full_disk_is_not_the_hub_s_silence(pushed, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "hf_hub_download", full)
+    with pytest.raises(RecipeError, match=r"^runs/cartpole: cannot be written: No space left on device$"):
+        pull(REPO)
+    assert not list((tmp_path / "runs").iterdir())
+    monkeypatch.setattr(hub_room, "model_card", full)
+    with pytest.raises(RecipeError, match=r"^cannot be written: No space left on device; the same command"):
+        push(AGENT, REPO)
+
+
+def test_a_pulled_folder_is_there_as_a_whole(pushed, tmp_path, monkeypatch):
+    def stopped(source, target):
+        seen.append({path.name for path in source.iterdir()})
+        assert not target.exists()
+        raise KeyboardInterrupt
+
+    seen = []
+    monkeypatch.setattr(hub_room, "replace", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        pull(REPO)
+    assert seen == [pushed.keys() - {".gitattributes"}]
+    assert not list((tmp_path / "runs").iterdir())
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -159,12 +228,16 @@ def test_an_environment_of_a_package_is_imported_only_where_it_is_trusted(pushed
         evaluate(pull(REPO))
 
 
-def test_a_folder_that_is_there_is_left_alone(pushed, tmp_path):
+def test_a_folder_that_is_there_is_left_alone(pushed, tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "file").touch()
     with pytest.raises(RecipeError, match=r"^mine: is there already: choose another --out$"):
         pull(REPO, "mine")
     (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")  # another in its place would not be the shell's
+    with pytest.raises(RecipeError, match=r"^\.: is there already"):
+        pull(REPO, ".")
+    monkeypatch.chdir(tmp_path)
     assert pull(REPO, "empty", revision="main") == pull(REPO, "again").with_name("empty")
 
 
@@ -222,6 +295,35 @@ def test_what_cannot_be_pushed_is_refused_first(there, tmp_path):
         with pytest.raises(RecipeError, match=words):
             push(run, REPO, **more)
     assert not there.asked
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        ({"xml_file": "/home/me/robot.xml"}, "env_options.xml_file"),
+        ({"files": {"map": ["a", "~/map"]}}, r"env_options.files.map\.1"),
+        ({"xml_file": "C:\\me\\robot.xml"}, "env_options.xml_file"),
+    ],
+)
+def test_a_path_of_this_machine_is_not_published(there, tmp_path, options, key):
+    run = made(tmp_path / "run", [1.0], env_options=options)
+    shutil.copy(pretrained()[AGENT] / "weights.safetensors", run.weights)
+    with pytest.raises(RecipeError, match=f"^run: {key} is a path of this machine, and would be published$"):
+        push("run", REPO)
+    assert not there.asked
+
+
+def test_of_a_result_only_what_is_known_is_published(there, tmp_path):
+    shutil.copytree(pretrained()[AGENT], tmp_path / "run")
+    own = Run("run").result()
+    protocol, game = own["protocol"], {"mean_return": 1.0, "interval_95": [0.0, 2.0], "episodes": 2}
+    more = {"host": "my-machine", "run_dir": "/home/me/run", "games": {"x": game | {"host": "mine"}}}
+    Run("run").save_result({**own, **more, "protocol": {**protocol, "host": "mine"}})
+    push("run", REPO)
+    assert json.loads(there.models[REPO]["result.json"]) == {**own, "games": {"x": game}}
+    Run("run").save_result({**own, "protocol": {**protocol, "settings": {"rom": "~/rom"}}})
+    with pytest.raises(RecipeError, match=r"^run: result.json.protocol.settings.rom is a path"):
+        push("run", REPO)
 
 
 def test_without_the_library_it_is_one_line(monkeypatch):
