@@ -16,12 +16,14 @@ help: ## what can be made
 
 # The stamp goes stale when the dependencies change.
 $(VENV)/.ready: pyproject.toml
+	@echo "installing into $(VENV): some minutes, 2 to 7 GB, as torch comes for a CPU or a GPU"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[minatar,dev]'
 	touch $@
 
 demo: $(VENV)/.ready ## train DQN + HL-Gauss on CartPole-v1, evaluate it, film it
+	@echo "training 70,000 steps: a minute or two on a CPU"
 	$(BIN)/catzoo train dqn --env CartPole-v1 --loss hl_gauss --steps 70k --run-dir $(DEMO)
 	$(BIN)/catzoo watch $(DEMO) --out $(DEMO)/cartpole.mp4
 	@echo "learning curve: $(DEMO)/learning_curve.png   video: $(DEMO)/cartpole.mp4"

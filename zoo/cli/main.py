@@ -21,10 +21,10 @@ examples:
   catzoo list                                                 what is in the zoo
   catzoo train dqn --env CartPole-v1 --loss hl_gauss          train, evaluate, draw the curve
   catzoo train dqn --env MinAtar/Breakout optimizer.lr=1e-4   any key of the recipe can be set
-  catzoo train dqn --env minatar-5 --seeds 3 --workers 4      many games at once
+  catzoo train dqn --env minatar-5 --seeds 3 --run-dir games  many games at once; --workers N side by side
   catzoo tune dqn --env CartPole-v1 --trials 20 --workers 2   an Optuna study over seeds
-  catzoo scores runs                                          their scores, with intervals
-  catzoo report runs --out report                             a page with pictures and tables about them
+  catzoo scores games                                         their scores, with intervals
+  catzoo report games --out report                            a page with pictures and tables about them
   catzoo board runs                                           look at them in TensorBoard
   catzoo reproduce sigma-bins --workers 2                     put a claim of the paper to the test
   catzoo watch runs/dqn-CartPole-v1-hl_gauss-s0 --out cartpole.mp4

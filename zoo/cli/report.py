@@ -7,7 +7,7 @@ import argparse
 from catzoo.zoo.cli.parser import path
 
 EXAMPLES = """\
-  catzoo report runs --out report
+  catzoo report runs/minatar --out report
   catzoo report runs/dqn-* runs/rainbow-* --out reports/atari
 runs of one protocol are compared by agent, loss and recipe; aggregates are over the environments
 that all of these have. DIR gets index.html, which needs nothing beside it, the pictures as PNG,

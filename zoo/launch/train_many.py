@@ -30,7 +30,7 @@ from catzoo.zoo.system.console import say, waiting
 from catzoo.zoo.system.digits import with_interval
 from catzoo.zoo.system.signals import stops_raise
 from catzoo.zoo.training.loop import check_wandb
-from catzoo.zoo.training.train import said_of
+from catzoo.zoo.training.train import said_of, too_short
 
 Overrides = Iterable[str | Mapping[str, Any]]
 
@@ -106,6 +106,9 @@ def train_many(
     with opened(workers, cluster, todo, bring_back=bring_back, tell=progress) as backend:
         check_jobs(todo, backend, progress)
         _make_logs(parent, todo)
+        for warning in dict.fromkeys(too_short(job.recipe) for job in todo):
+            if warning and progress:
+                progress(warning)
         failures = train_jobs(jobs, todo, backend, progress)
     if progress is not None:
         _report(jobs, failures, progress)

@@ -34,7 +34,7 @@ def print_result(result: dict[str, Any]) -> None:
     if result.get("cut"):
         cut = f"{result['cut']} of {result['episodes']} episodes were cut"
         if result.get("spent"):
-            say(f"the evaluation ended at eval.share times the steps of its training: {cut}")
+            say(f"the training was short, and so was the evaluation (eval.share): {cut}")
         else:
             say(f"{cut} after eval.max_steps")
     if result.get("advice"):

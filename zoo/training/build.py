@@ -35,6 +35,8 @@ from catzoo.zoo.training.remote_collectors import played_elsewhere
 
 KINDS = {gym.spaces.Discrete: "discrete", gym.spaces.Box: "continuous"}
 """What an action space is called that is the only kind that an agent takes."""
+OF_A_WORLD = ("chess", "q_transformer", "wordle")
+"""Agents for environments or data of their own, which nobody is pointed to from elsewhere."""
 
 
 def build_env(recipe: Recipe, num_envs: int, protocol: Protocol | None = None, **render: Any) -> VectorEnv:
@@ -104,7 +106,8 @@ def _check_actions(recipe: Recipe, env: VectorEnv) -> None:
     space, kind = env.single_action_space, AGENTS[recipe.agent].actions
     if not isinstance(space, kind):
         wanted = KINDS.get(kind, "discrete or continuous")
-        others = ", ".join(name for name, agent in AGENTS.items() if isinstance(space, agent.actions))
+        fit = (name for name, agent in AGENTS.items() if isinstance(space, agent.actions))
+        others = ", ".join(name for name in fit if name not in OF_A_WORLD)
         raise RecipeError(
             f"{recipe.env}: {recipe.agent} needs a {wanted} action space, but it has {in_words(space)}"
             f"; for that there is {others}"

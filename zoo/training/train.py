@@ -151,6 +151,14 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None, place: A
         ) from None
 
 
+def too_short(recipe: Recipe) -> str | None:
+    """What to say of a recipe that ends before its first update; None: it does not."""
+    starts = getattr(recipe, "learning_starts", 0)
+    if starts < recipe.steps:
+        return None
+    return f"learning_starts={starts:,} of {recipe.steps:,} steps: nothing will be learned"
+
+
 def _train_recipe(recipe: Recipe, run: Run, wandb: str | None, ranks: Ranks) -> dict[str, Any]:
     with waiting("loading"):
         from catzoo.zoo.environments.protocols import protocol_of
@@ -161,14 +169,14 @@ def _train_recipe(recipe: Recipe, run: Run, wandb: str | None, ranks: Ranks) -> 
         from catzoo.zoo.training.stopping import Stopping
 
     check_wandb(wandb)
-    if getattr(recipe, "learning_starts", 0) >= recipe.steps:
-        say(f"learning_starts={recipe.learning_starts:,} of {recipe.steps:,} steps: nothing will be learned")
     protocol, stopping = protocol_of(recipe.env, recipe.env_options), Stopping(ranks)
     compute, scratch = resolve_compute(recipe, ranks), run.scratch
     if ranks.rank:
         scratch /= f"rank-{ranks.rank}"
     with waiting("making the environments and the agent"):
         work = build_trainer(recipe, scratch, run.dataset, compute=compute, protocol=protocol)
+    if warning := too_short(recipe):
+        say(warning)
     # Rank 0 holds the folder for all.
     folder = contextlib.nullcontext() if ranks.rank else run.training(recipe, protocol)
     with stops_raise(), contextlib.closing(work), folder:

@@ -40,7 +40,7 @@ def play(
     module = next((name for prefix, name in WORLDS.items() if env.startswith(prefix)), None)
     if module is None:
         raise RecipeError(
-            f"{run}: nobody plays {env} with an agent, but {', '.join(WORLDS)}…; catzoo watch films it"
+            f"{run}: {env} is no game to play with: {' and '.join(WORLDS)} are; catzoo watch films it"
         )
     agent.eval()
     import_module(module).play(agent, recipe, yours=yours, seed=seed, ask=input, say=say)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Ask = Callable[[str], str]
 Say = Callable[[str], None]
-HELP = "type a move such as e4, Nf3, O-O or e2e4; or: hint, undo, resign"
+HELP = "type a move such as e4, Nf3, O-O or e2e4; or: hint, undo, resign, quit"
 
 
 def play(agent: Any, recipe: Recipe, *, yours: bool, seed: int | None, ask: Ask, say: Say) -> None:
@@ -38,34 +38,43 @@ def play(agent: Any, recipe: Recipe, *, yours: bool, seed: int | None, ask: Ask,
     board = import_chess().Board()
     white = random.Random(seed).random() < 0.5
     say(f"You have the {'white' if white else 'black'} pieces. {HELP[0].upper()}{HELP[1:]}.")
+    shown = False
     while not (board.is_checkmate() or is_drawn(board)):
         if board.turn != white:
             best = choices(agent, board)
             say(f"the agent: {_told(board, best[:1])}")
             board.push(best[0].move)
             continue
-        say(board_in_terminal(board, white_below=white))
-        try:
-            word = ask("your move: ").strip()
-        except EOFError:
-            say("\nThe game is over: no more input.")
+        if not shown:
+            say(board_in_terminal(board, white_below=white))
+        word = _typed(ask)
+        shown = True
+        if word in ("resign", "quit"):
+            say("The agent wins." if word == "resign" else "\nThe game is over.")
             return
-        if word == "resign":
-            say("The agent wins.")
-            return
-        if word == "hint":
+        if word in ("help", "?"):
+            say(HELP)
+        elif word == "hint":
             say(f"the agent would play {_told(board, choices(agent, board)[:3])}")
         elif word == "undo":
             for _ in range(min(2, len(board.move_stack) - (not white))):
                 board.pop()
+            shown = False
         else:
-            _make(board, word, say)
+            shown = not _make(board, word, say)
     say(board_in_terminal(board, white_below=white))
     say(_ending(board, white))
 
 
-def _make(board: chess.Board, word: str, say: Say) -> None:
-    """Makes a move that was typed, if it is one."""
+def _typed(ask: Ask) -> str:
+    try:
+        return ask("your move: ").strip()
+    except EOFError:
+        return "quit"
+
+
+def _make(board: chess.Board, word: str, say: Say) -> bool:
+    """Makes a move that was typed; returns whether it is one."""
     for read in (board.parse_san, board.parse_uci):
         try:
             move = read(word)
@@ -73,8 +82,9 @@ def _make(board: chess.Board, word: str, say: Say) -> None:
             continue
         if move:  # UCI has a null move, 0000
             board.push(move)
-            return
+            return True
     say(f"{word[:20]!r} is no legal move here: {HELP}")
+    return False
 
 
 def _told(board: chess.Board, best: list[Any]) -> str:

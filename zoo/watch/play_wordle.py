@@ -29,6 +29,7 @@ from catzoo.zoo.environments.wordle_rules import (
 
 MARKS = {"g": GREEN, "y": YELLOW, "-": GREY}
 """What is typed for a colour."""
+HELP, END = ("?", "help"), ("quit", "exit", "q")
 Ask = Callable[[str], str]
 Say = Callable[[str], None]
 
@@ -72,19 +73,33 @@ def play(agent: Any, recipe: Recipe, *, yours: bool, seed: int | None, ask: Ask,
         say: shows text.
     """
     words = words_of(number_of_words(recipe.env, recipe.env_options))
+
+    def answer(prompt: str) -> str:
+        while (typed := ask(prompt).strip().lower()) in HELP:
+            say(_in_columns(words))
+        if typed in END:
+            raise EOFError
+        return typed
+
     try:
         if yours:
-            _guess_yours(agent, len(words), ask, say)
+            _guess_yours(agent, len(words), answer, say)
         else:
-            _race(agent, words, np.random.default_rng(seed), ask, say)
+            _race(agent, words, np.random.default_rng(seed), answer, say)
     except EOFError:
-        say("\nThe game is over: no more input.")
+        say("\nThe game is over.")
+
+
+def _in_columns(words: tuple[str, ...], columns: int = 10) -> str:
+    """The list, ten words a line."""
+    return "\n".join("  ".join(words[first : first + columns]) for first in range(0, len(words), columns))
 
 
 def _race(agent: Any, words: tuple[str, ...], random: np.random.Generator, ask: Ask, say: Say) -> None:
     answer = words[random.integers(len(words))]
     target = letters_of([answer])
     say(f"I know one of {len(words):,} words of five letters. You and the agent have six guesses each.")
+    say("? shows the words, quit ends the game.")
     guesser, agent_right, your_tokens = Guesser(agent), False, Guesser(agent)
     for turn in range(TRIES):
         word = _asked_word(words, f"guess {turn + 1}: ", ask, say)
@@ -116,7 +131,8 @@ def _hidden(guesser: Guesser, over: bool) -> str:
 
 
 def _guess_yours(agent: Any, number: int, ask: Ask, say: Say) -> None:
-    say(f"Think of one of {number:,} words. After each guess type its colours: g, y or -, such as -gy--.")
+    say(f"Think of one of {number:,} words: ? shows them, quit ends the game.")
+    say("After each guess type its colours: g, y or -, such as -gy--.")
     guesser = Guesser(agent)
     for turn in range(TRIES):
         word = "".join(chr(ord("A") + letter) for letter in guesser.guess().tolist())
@@ -131,18 +147,18 @@ def _guess_yours(agent: Any, number: int, ask: Ask, say: Say) -> None:
 
 def _asked_word(words: tuple[str, ...], prompt: str, ask: Ask, say: Say) -> str:
     while True:
-        word = ask(prompt).strip().lower()
+        word = ask(prompt)
         if word in words:
             return word
         if len(word) != LENGTH:
             say(f"{word or 'nothing'!r}: a guess has {LENGTH} letters")
         else:
-            say(f"{word!r} is not one of the {len(words):,} words")
+            say(f"{word!r} is not one of the {len(words):,} words; ? shows them")
 
 
 def _asked_colours(prompt: str, ask: Ask, say: Say) -> np.ndarray:
     while True:
-        marks = ask(prompt).strip().lower()
+        marks = ask(prompt)
         if len(marks) == LENGTH and set(marks) <= MARKS.keys():
             return np.array([MARKS[mark] for mark in marks], np.uint8)
         say(f"{marks or 'nothing'!r}: type {LENGTH} of g (green), y (yellow) and - (grey), such as -gy--")

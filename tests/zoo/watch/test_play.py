@@ -65,7 +65,14 @@ def test_it_guesses_yours():
 
 
 def test_the_end_of_the_input_ends_the_game():
-    assert "no more input" in game(Repeats(WRONG), [])
+    assert "The game is over." in game(Repeats(WRONG), [])
+    assert "The game is over." in game(Repeats(WRONG), ["quit", ANSWER])
+
+
+def test_the_words_are_shown():
+    shown = game(Repeats(WRONG), ["?", ANSWER])
+    assert all(word in shown for word in words_of(40))
+    assert "You have it in 1." in shown
 
 
 def test_the_agent_sees_what_it_would_in_the_environment():
@@ -78,5 +85,5 @@ def test_the_agent_sees_what_it_would_in_the_environment():
 
 
 def test_a_run_of_another_environment_is_refused():
-    with pytest.raises(RecipeError, match="nobody plays CartPole-v1 with an agent"):
+    with pytest.raises(RecipeError, match="CartPole-v1 is no game to play with: chess/ and wordle/ are"):
         play("dqn-CartPole-v1-hl_gauss")

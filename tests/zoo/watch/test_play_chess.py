@@ -42,7 +42,8 @@ def test_moves_as_they_are_written():
     assert said.count("is no legal move") == 1
     assert said.count("the agent: ") == 4
     assert "(90%)" in said
-    assert said.endswith("no more input.")
+    assert said.endswith("The game is over.")
+    assert said.count("a  b  c") == 5  # a board for each of your moves, none for what was none
 
 
 def test_a_draw_that_could_be_is_none_yet(monkeypatch):
