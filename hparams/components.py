@@ -194,7 +194,7 @@ class EvalConfig:
     max_steps: int = bounded(27_000, at_least=1)
     """Steps after which an episode of an evaluation is cut; it counts with what it has."""
     share: float = bounded(4.0, above=0)
-    """Steps of an evaluation, at most, as a multiple of those trained for it: all of them, or `every`."""
+    """Steps of an evaluation at most, for each step trained before it: of the run, or of `every`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,10 @@ from catzoo.zoo.cli.evaluate import RUN, add_best_and_trust
 from catzoo.zoo.cli.parser import natural, path
 
 EXAMPLES = """\
-  catzoo play runs/wordle-wordle-200-hl_gauss-s0            you and the agent guess the same word
-  catzoo play runs/wordle-wordle-200-hl_gauss-s0 --yours    it guesses yours
-  catzoo play runs/chess-chess-random-hl_gauss-s0           a game of chess
-  catzoo play runs/chess-chess-random-hl_gauss-s0 --uci     an engine for any chess program
+  catzoo play wordle-wordle-40-mse                          you and the agent guess the same word
+  catzoo play wordle-wordle-40-mse --yours                  it guesses yours
+  catzoo play chess-chess-random-hl_gauss                   a game of chess
+  catzoo play runs/chess-chess-random-hl_gauss-s0 --uci     a run of yours, as an engine for any chess program
 """
 
 

@@ -33,7 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--loss", metavar="NAME", help="value loss; default: the recipe's")
     parser.add_argument("--preset", metavar="NAME", help="one of the recipe's presets, such as atari-100k")
     parser.add_argument("--steps", metavar="N", type=positive, help="agent steps of each run")
-    parser.add_argument("--trials", metavar="N", type=positive, default=20, help="in the end; default 20")
+    parser.add_argument(
+        "--trials",
+        metavar="N",
+        type=positive,
+        default=20,
+        help="of the study in all; default 20",
+    )
     parser.add_argument("--seeds", metavar="N", type=positive, default=3, help="runs of a trial; default 3")
     parser.add_argument("--seed", metavar="N", type=natural, default=0, help="the first of them; default 0")
     parser.add_argument(
@@ -64,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=natural,
         default=5,
-        help="fresh seeds that the best trial and the default are trained on in the end; default 5",
+        help="then the best trial and the default are trained on so many fresh seeds; default 5",
     )
     parser.add_argument(
         "--storage", metavar="FILE|URL", help="default: a journal in the study's folder; or an Optuna storage"
