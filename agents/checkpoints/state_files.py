@@ -49,6 +49,11 @@ def write_state(folder: Path, state: Any) -> None:
     save_tensors(tensors, folder / TENSORS)
 
 
+def check_state(state: Any) -> None:
+    """Raises TypeError for something in a state that `write_state` cannot write."""
+    _encode(state, {})
+
+
 def save_tensors(
     tensors: Mapping[str, torch.Tensor], path: Path, metadata: Mapping[str, str] | None = None
 ) -> None:

@@ -28,7 +28,7 @@ from torch import nn
 from torchrl.collectors import BaseCollector
 
 from catzoo.agents.collecting.finite import check_rollout
-from catzoo.agents.collecting.simulators import restore_simulator, simulator_state
+from catzoo.agents.collecting.simulators import check_own_states, restore_simulator, simulator_state
 
 GOES_ON = "catzoo/goes_on"
 """Info [N] of environments in which a lost life ends an episode to learn from, but not the game."""
@@ -122,6 +122,7 @@ class VectorCollector(BaseCollector):
         """One batch [N, T]; environments go on where the last one ended."""
         if self._observation is None:
             self.reset(self._seed)
+            check_own_states(self.env)
         steps, before = self.frames_per_batch // self.num_envs, self.frames
         arrays = self._allocate(steps)
         for t in range(steps):

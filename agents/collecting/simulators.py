@@ -10,6 +10,7 @@ begins new episodes.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
@@ -21,6 +22,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import VectorEnv
 
 from catzoo.agents.collecting.physics import is_physics, physics_state, restore_physics
+from catzoo.hparams import RecipeError
 
 KNOWN = (
     "gymnasium.envs.classic_control.",
@@ -52,6 +54,29 @@ def simulator_state(env: VectorEnv) -> dict[str, Any] | None:
         return {path: dict(_attributes(thing)) for path, thing in _parts(env)}
     except UnknownStateError:
         return None
+
+
+def check_own_states(env: VectorEnv) -> None:
+    """Looks whether what an environment gives as its own `state_dict()` can be saved, before it has to be.
+
+    Raises:
+        RecipeError: it cannot; names the environment's class and the entry.
+    """
+    from catzoo.agents.checkpoints.state_files import check_state  # which imports what collects
+
+    with contextlib.suppress(UnknownStateError):
+        for _, thing in _parts(env):
+            if not _saves_itself(thing):
+                continue
+            state = thing.state_dict()
+            for key, value in state.items() if isinstance(state, Mapping) else [("all", state)]:
+                try:
+                    check_state(value)
+                except TypeError as error:
+                    where = f"{type(thing).__name__}.state_dict()[{key!r}]"
+                    raise RecipeError(
+                        f"{where}: {error}; of a random generator give bit_generator.state"
+                    ) from None
 
 
 def restore_simulator(env: VectorEnv, state: Mapping[str, Any]) -> None:

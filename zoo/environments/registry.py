@@ -70,8 +70,17 @@ def _find(env: str) -> Any:
         problem = in_short(error)
     known = [key for key in gym.registry if _family(key) == _family(env)]
     ours = _atari_id(name)
-    hint = f"; did you mean {ours}?" if ours else nearest(name, known)
+    if colon:  # of a package's own environments, by the name that imports it
+        known = [f"{module}:{key}" for key, made in gym.registry.items() if _of(module, made)]
+    hint = f"; did you mean {ours}?" if ours else nearest(env if colon else name, known)
     raise RecipeError(f"unknown environment {env}{hint or ': ' + problem}")
+
+
+def _of(module: str, spec: Any) -> bool:
+    """Whether a registered environment comes from a package."""
+    point = spec.entry_point
+    where = point.partition(":")[0] if isinstance(point, str) else getattr(point, "__module__", "")
+    return f"{where}.".startswith(f"{module.partition('.')[0]}.")
 
 
 def _family(name: str) -> str | None:

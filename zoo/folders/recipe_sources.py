@@ -1,4 +1,4 @@
-"""Recipes from files: what a study found, any of its trials, or another run's.
+"""Recipes from files: what a study found, any of its trials, another run's, or one that somebody wrote.
 
 A file may come from anyone: it is data, and the one thing in it that could name code, an environment such as
 `my_package:MyEnv-v0`, has to be named by the user as well.
@@ -34,7 +34,9 @@ class Sourced:
 
 
 def read_source(source: Source) -> list[Sourced]:
-    """The recipes of a best.yaml, a recipe.yaml, a run folder, or a trial as STUDY:NUMBER.
+    """The recipes of a best.yaml, a recipe.yaml, a run folder, a trial as STUDY:NUMBER, or one's own file.
+
+    A file of one's own has `agent`, `env`, and any keys of that agent's recipe; all others are the zoo's.
 
     Raises:
         RecipeError: not that, or corrupt.
@@ -58,8 +60,13 @@ def read_source(source: Source) -> list[Sourced]:
 def _read_file(path: Path) -> list[Sourced]:
     values = read_yaml(path)
     stamp = values.pop("catzoo", None)
+    if stamp is None and {"agent", "env"} <= values.keys():
+        return [Sourced(_own_recipe(values, path), "")]
     if not isinstance(stamp, dict):
-        raise RecipeError(f"{path}: neither a run's recipe.yaml nor a study's best.yaml")
+        raise RecipeError(
+            f"{path}: neither a run's recipe.yaml nor a study's best.yaml; a recipe of your own has agent "
+            "and env"
+        )
     study = stamp.get("study")
     trial = study.get("trial") if isinstance(study, dict) else None
     suffix = f"-trial{trial}" if isinstance(trial, int) else ""
@@ -68,6 +75,22 @@ def _read_file(path: Path) -> list[Sourced]:
         raise RecipeError(f"{path}: recipes must be a list of recipes, not empty")
     found, where = stamp.get("format"), str(path)
     return [Sourced(build_recipe(upgraded(one, found, where), where=where), suffix) for one in several]
+
+
+def _own_recipe(values: Mapping[str, Any], path: Path) -> Recipe:
+    """The recipe of a file that somebody wrote: what it does not say is as in the zoo."""
+    from catzoo.zoo.catalogue.recipe_files import find_recipe
+
+    values = dict(values)
+    named = [values.pop(key, None) for key in ("agent", "env", "preset")]
+    for name, value in zip(("agent", "env"), named, strict=False):
+        if not isinstance(value, str):
+            raise RecipeError(f"{path}: {name}={shown(value)}: must be a name")
+    agent, env, preset = named
+    try:
+        return find_recipe(agent, env, None, [values], preset)
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error}") from None
 
 
 def recipes_from(

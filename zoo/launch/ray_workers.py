@@ -138,8 +138,7 @@ class RayWorker:
         """The same job, with paths that do not depend on the working directory."""
         self.stopped = self.begun = self.told = False
         self.ended: Ending | None = None
-        self.merged: Ending | None = None
-        """How it ended, once what it made is here: what becomes of its node then is no matter."""
+        self.merged: Ending | None = None  # what it made is here: its node is no matter then
         self.since, self.killed = time.monotonic(), math.inf
         needs = backend.settled(job.needs)
         actor = ray.remote(max_restarts=0, max_task_retries=0, max_concurrency=16)(Post)
@@ -167,7 +166,7 @@ class RayWorker:
     def interrupt(self) -> None:
         """See `AtWork`."""
         if self.begun and self.post:
-            self.post.interrupt.remote()
+            self.post.tell.remote("interrupt")
         else:  # there is nothing to save yet, or all is saved
             self._leave()
 
@@ -184,7 +183,7 @@ class RayWorker:
         """See `AtWork`."""
         self.stopped = True
         if self.begun and self.post:
-            self.post.stop.remote()
+            self.post.tell.remote("stop")
         else:
             self._leave()
 
@@ -192,7 +191,7 @@ class RayWorker:
         """See `AtWork`."""
         self.killed = time.monotonic()
         if self.begun and self.post:
-            self.post.kill.remote()
+            self.post.tell.remote("kill")
         else:
             self._leave()
 
@@ -336,20 +335,10 @@ class Post:
                 os._exit(1)
         return ending
 
-    def interrupt(self) -> None:
-        """See `AtWork`."""
+    def tell(self, word: str) -> None:
+        """Has the worker `interrupt`, `stop` or `kill` its process, see `AtWork`."""
         assert self.worker is not None
-        self.worker.interrupt()
-
-    def stop(self) -> None:
-        """See `AtWork`."""
-        assert self.worker is not None
-        self.worker.stop()
-
-    def kill(self) -> None:
-        """See `AtWork`."""
-        assert self.worker is not None
-        self.worker.kill()
+        getattr(self.worker, word)()
 
     def take(self, start: int, content: bytes) -> None:
         """Takes a part of what the job goes on from."""

@@ -17,6 +17,7 @@ from catzoo.zoo.launch.train_many import check_jobs
 from catzoo.zoo.system.console import pasteable, say, waiting
 from catzoo.zoo.system.disk_space import check_writable
 from catzoo.zoo.system.file_locks import held_path
+from catzoo.zoo.training.train import too_short
 from catzoo.zoo.tuning.confirmation import confirm_best, standing_verdict
 from catzoo.zoo.tuning.outcome import found_by, print_trials, write_best, write_trials
 from catzoo.zoo.tuning.study_plan import Plan, make_plan
@@ -146,6 +147,8 @@ def _tune(
         folder.save(plan.settings())
         tell = progress or (lambda line: None)
         tell(_opening(plan, folder, len(study.finished()), study.at_most(trials)))
+        if warning := next(filter(None, map(too_short, plan.recipes.values())), None):
+            tell(warning)
         _work(plan, study, folder, trials, backend, progress)
         trials_made = study.all()
         write_trials(plan, trials_made, folder)
@@ -159,7 +162,7 @@ def _tune(
         if confirm:
             found["verdict"] = confirm_best(plan, found, folder, confirm, backend, progress)
             write_best(plan, found, folder, out)
-        tell(_closing(folder, study, out, where))
+        tell(_closing(plan, folder, study, out, where))
     return found
 
 
@@ -238,19 +241,16 @@ def _opening(plan: Plan, folder: StudyFolder, done: int, wanted: int) -> str:
     return f"{folder.path}: {runs}{before}; varies {varied}; objective: {plan.aggregate} of {plan.objective}"
 
 
-def _closing(
-    folder: StudyFolder,
-    study: Any,
-    out: Path | None,
-    where: str,
-) -> str:
+def _closing(plan: Plan, folder: StudyFolder, study: Any, out: Path | None, where: str) -> str:
     best = folder.best if out is None else out
     verdict = ", verdict.json" if folder.verdict.exists() else ""
     storage = study.where(where) if "://" in where else Path(where)
     trial = Path(f"{folder.path}:0")
+    # What a file would import has to be named.
+    own = ["--env", ",".join(plan.recipes)] if any(":" in env for env in plan.recipes) else []
     commands = {
-        pasteable("catzoo", "train", "--from", best): "the best recipe, on a seed of your own with --seed",
-        pasteable("catzoo", "train", "--from", trial): "any trial",
+        pasteable("catzoo", "train", "--from", best, *own): "the best recipe; --seed for another seed",
+        pasteable("catzoo", "train", "--from", trial, *own): "any trial",
         pasteable("catzoo", "board", storage): "all trials in optuna-dashboard",
     }
     widest = max(map(len, commands))

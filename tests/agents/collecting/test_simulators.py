@@ -7,7 +7,8 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import TimeLimit
 
 from catzoo.agents.checkpoints.state_files import read_state, write_state
-from catzoo.agents.collecting.simulators import STATE, restore_simulator, simulator_state
+from catzoo.agents.collecting.simulators import STATE, check_own_states, restore_simulator, simulator_state
+from catzoo.hparams import RecipeError
 from catzoo.zoo.environments.making import make_env
 from environments_for_tests import Corridor
 
@@ -93,6 +94,26 @@ def test_an_environment_of_ones_own_takes_part_by_two_methods():
     truth = play(env, np.zeros((40, 2), int))
     assert np.array_equal(play(other, np.zeros((40, 2), int)), truth)
     assert truth[:, 0].max() == 29  # the time limit went on counting too
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ({"random": np.random.default_rng(0)}, r"state_dict\(\)\['random'\]: a Generator cannot be saved"),
+        ([1, {2: object()}], r"Bad.state_dict\(\)\['all'\]: a object cannot be saved"),
+    ],
+)
+def test_what_cannot_be_saved_is_found_before_it_has_to_be(state, words):
+    class Bad(Saving):
+        def state_dict(self):
+            return state
+
+    env = SyncVectorEnv([lambda: Bad(50)], autoreset_mode=AutoresetMode.SAME_STEP)
+    with pytest.raises(RecipeError, match=words):
+        check_own_states(env)
+    good = SyncVectorEnv([lambda: Saving(50)], autoreset_mode=AutoresetMode.SAME_STEP)
+    good.reset(seed=0)
+    check_own_states(good)
 
 
 def test_a_state_of_another_environment_is_refused():

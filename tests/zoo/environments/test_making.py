@@ -220,3 +220,12 @@ def test_seed_streams_do_not_meet():
 def test_registry_names_are_found():
     make_env("ALE/Pong-v5", 1)
     assert "ALE/Pong-v5" in gym.registry
+
+
+def test_of_a_package_the_nearest_name_is_one_that_works(tmp_path, monkeypatch):
+    (tmp_path / "dockyard.py").write_text(
+        "import gymnasium as gym\nclass Dock(gym.Env): pass\ngym.register('Dock-v0', entry_point=Dock)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecipeError, match=r"dockyard:Dock; did you mean dockyard:Dock-v0\?"):
+        make_env("dockyard:Dock", 1)

@@ -22,15 +22,16 @@ def test_cartpole_is_on_its_way_after_10k_steps(tmp_path):
 SMALL_SAC = ["network.hidden=[64, 64]", "batch_size=64", "policy_delay=2", "learning_starts=500"]
 
 
-def test_sac_is_on_its_way_after_5k_steps(tmp_path):
+def test_sac_is_on_its_way_after_7500_steps(tmp_path):
     result = train(
         "sac",
         "Pendulum-v1",
-        steps=5_000,
+        steps=7_500,
         run_dir=tmp_path / "run",
         overrides=["eval.every=0", "eval.episodes=20", *SMALL_SAC],
     )
-    assert result["mean_return"] > -950  # random play: -1,230
+    # -140 and -280 with two seeds; at 5,000 steps rounding decides between -530 and random play's -1,230.
+    assert result["mean_return"] > -800
 
 
 def test_ppo_is_on_its_way_after_15k_steps(tmp_path):

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -252,12 +253,15 @@ def test_scales():
     assert sum(env.startswith("ALE/") for env in scales()) == 57
 
 
+@pytest.mark.parametrize("env", ["CartPole-v1", "my_package:MyEnv-v0"])
 @pytest.mark.parametrize("name", ["my study", "-x", "it's [b] $HOME:7"])
-def test_the_commands_in_the_end_can_be_pasted(name, tmp_path, monkeypatch):
+def test_the_commands_in_the_end_can_be_pasted(name, env, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    folder = StudyFolder(f"./{name}")
-    _, *lines = _closing(folder, None, None, str(folder.journal)).splitlines()
+    folder, plan = StudyFolder(f"./{name}"), SimpleNamespace(recipes={env: None})
+    _, *lines = _closing(plan, folder, None, None, str(folder.journal)).splitlines()
     best, trial, dashboard = (shlex.split(line.split("   ")[0]) for line in lines)
     assert parse(best[1:]).source == os.path.join("./" * name.startswith("-") + name, "best.yaml")
     assert os.path.normpath(parse(trial[1:]).source) == f"{name}:0"
+    # What the file would import has to be named.
+    assert parse(best[1:]).env == parse(trial[1:]).env == (env if ":" in env else None)
     assert list(map(os.path.normpath, parse(dashboard[1:]).folders)) == [str(folder.journal)]

@@ -237,3 +237,27 @@ def test_sources_without_a_recipe(source, words, tmp_path):
     (tmp_path / "empty.yaml").touch()
     with pytest.raises(RecipeError, match=words):
         read_source(tmp_path / source)
+
+
+OWN = "agent: rainbow\nenv: CartPole-v1\nsteps: 3_000\nvalue_loss: {name: mse}\n"
+
+
+def test_a_file_of_ones_own_is_the_zoos_recipe_but_for_what_it_says(tmp_path):
+    (tmp_path / "mine.yaml").write_text(OWN)
+    (one,) = recipes_from(tmp_path / "mine.yaml", said=[{"seed": 4}])
+    assert one.recipe == find_recipe("rainbow", "CartPole-v1", "mse", [{"steps": 3_000, "seed": 4}])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (OWN.replace("rainbow", "rainbov"), r"mine.yaml: unknown agent 'rainbov'.*did you mean rainbow"),
+        (OWN.replace("CartPole-v1", "3"), "mine.yaml: env=3: must be a name"),
+        (OWN.replace("steps", "step"), "mine.yaml: unknown key step .*did you mean steps"),
+        (OWN + "catzoo: 3\n", "a recipe of your own has agent and env"),
+    ],
+)
+def test_a_file_of_ones_own_with_a_mistake(text, words, tmp_path):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(RecipeError, match=words):
+        recipes_from(tmp_path / "mine.yaml")
