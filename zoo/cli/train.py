@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--from",
         dest="source",
         metavar="FILE|STUDY:N",
-        help="instead of AGENT and --env: a study's best.yaml, one of its trials, a recipe.yaml or a run",
+        help="instead of AGENT and --env: a study's best.yaml, one of its trials, a run, or a recipe file",
     )
     parser.add_argument(
         "--loss",
