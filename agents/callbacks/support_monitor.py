@@ -86,7 +86,8 @@ class SupportReport:
         if self.sigma is not None:
             wider = (v_max - v_min) / (self.v_max - self.v_min)
             change.append(f"value_loss.sigma={self.sigma * wider * self.unit:.3g}")
-        return f"{' and '.join(parts)}: try {' '.join(change)}{', or support=auto' if self.auto else ''}"
+        seen = f"{' and '.join(parts)}; values beyond are seen cut, so that more than this may be needed"
+        return f"{seen}: try {' '.join(change)}{', or support=auto' if self.auto else ''}"
 
     def _told(self, end: float) -> str:
         return f"{end:.12g}" if self.unit == 1.0 else f"{end * self.unit:.3g}"
