@@ -236,7 +236,8 @@ class Picture:
     def _compose_distribution(self, left: float, top: float, width: float, height: float) -> None:
         axes = self.distribution = style.place(self.figure, left, top, width, height)
         edges = self.caption.edges
-        self._heading(axes, f"Value distribution of the {self.valued}", top - 40)
+        whose = f" of the {self.valued}" if width >= 460 else ""  # or it would run into the note
+        self._heading(axes, f"Value distribution{whose}", top - 40)
         self.probs = softmax(np.asarray(self.episode.outputs)[np.arange(len(self.episode)), self.chosen])
         first, last = visible_bins(self.probs, self.followed, edges)
         note = f"{len(edges) - 1} bins on [{edges[0]:.4g}, {edges[-1]:.4g}]".replace("-", "\N{MINUS SIGN}")
