@@ -419,6 +419,7 @@ def test_what_no_memory_holds(words, folder):
         build_trainer(recipe_of("dqn", "CartPole-v1", overrides=words))
 
 
+@pytest.mark.usefixtures("at_the_bottom")
 @pytest.mark.parametrize(
     "content", ["[" * 100_000, "[]", '{"steps": "x", "mean_return": 1}', '{"steps": NaN}']
 )

@@ -30,6 +30,7 @@ def test_what_is_written_is_read_again(content):
     assert from_json(to_json(content)) == content
 
 
+@pytest.mark.usefixtures("at_the_bottom")
 @pytest.mark.parametrize("text", NOT_JSON)
 def test_what_is_not_json(text):
     with pytest.raises(ValueError):  # noqa: PT011

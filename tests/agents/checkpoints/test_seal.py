@@ -68,6 +68,7 @@ def test_a_seal_may_not_name_files_outside(folder):
         verify(folder)
 
 
+@pytest.mark.usefixtures("at_the_bottom")
 @pytest.mark.parametrize("text", ["[]", "{}", '{"files": []}', '{"files": {"a": 1}}', "[" * 100_000])
 def test_a_seal_of_another_kind(folder, text):
     (folder / SEAL).write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}\n")

@@ -188,6 +188,7 @@ def flipped(name):
     return change
 
 
+@pytest.mark.usefixtures("at_the_bottom")
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
