@@ -16,7 +16,7 @@ help: ## what can be made
 
 # The stamp goes stale when the dependencies change.
 $(VENV)/.ready: pyproject.toml
-	@echo "installing into $(VENV): some minutes, 2 to 7 GB, as torch comes for a CPU or a GPU"
+	@echo "installing into $(VENV): some minutes, up to 7 GB"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[minatar,dev]'
