@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 
 from catzoo.hparams import Recipe, loss_title
+from catzoo.zoo.environments.protocols import protocol_of
+from catzoo.zoo.environments.registry import find_spec
 from catzoo.zoo.studies.study import Row, Study, Task
 
 if TYPE_CHECKING:
@@ -22,8 +24,11 @@ ID = f"{__name__}:ScaledRewards-v0"
 
 
 def make(env: str, scale: float, **options: Any) -> gym.Env[Any, Any]:
-    """The environment `env` with rewards times `scale`."""
-    return gym.wrappers.TransformReward(gym.make(env, **options), lambda reward: reward * scale)
+    """The environment `env` under its protocol, with rewards times `scale`."""
+    protocol = protocol_of(env, options)
+    find_spec(protocol.env)  # some families are registered when they are asked for
+    inner = gym.make(protocol.env, **protocol.settings)
+    return gym.wrappers.TransformReward(inner, lambda reward: reward * scale)
 
 
 gym.register("ScaledRewards-v0", entry_point=make)
