@@ -111,6 +111,29 @@ def store_rows(ptr, row, x, L: tl.constexpr):
 
 
 @triton.jit
+def score_rows(
+    x, row, target, target_stride_row, target_stride_k, reward, discount, weight, table, numbers,
+    loss, grad, grad_stride_row, grad_stride_k,
+    K: tl.constexpr, LABEL: tl.constexpr, WINDOW: tl.constexpr, DEGREE: tl.constexpr,
+    WITH_GRAD: tl.constexpr, WITH_WEIGHT: tl.constexpr,
+    J: tl.constexpr, R: tl.constexpr, L: tl.constexpr,
+):  # fmt: skip
+    """Store loss [N] and gradient [N, K] of the logits x [J, R, L] of some rows [R]."""
+    k = bin_numbers(J, L)
+    d, e, total = exponentials(x, k < K)
+    p, inverse_total = label_tile(
+        target, row * target_stride_row, target_stride_k, reward + row, discount + row, table, numbers,
+        total, k, k < K, K, LABEL, WINDOW, DEGREE, J, R, L,
+    )  # fmt: skip
+    w = tl.load(weight + row).to(tl.float32) if WITH_WEIGHT else total
+    row_loss, row_grad = score(d, e, total, p, inverse_total, w, WITH_GRAD, WITH_WEIGHT)
+    store_rows(loss, row, row_loss, L)
+    if WITH_GRAD:
+        here = tile_pointers(grad, (row * grad_stride_row)[None, :, None], grad_stride_k, k)
+        tl.store(here, row_grad.to(grad.dtype.element_ty), mask=k < K)
+
+
+@triton.jit
 def cross_entropy_kernel(
     logits, logits_stride_row, logits_stride_k, target, target_stride_row, target_stride_k,
     reward, discount, weight, table, numbers, loss, grad, grad_stride_row, grad_stride_k, rows,
@@ -121,19 +144,47 @@ def cross_entropy_kernel(
     """Loss [N] and gradient [N, K] of logits [N, K]; targets as `label_tile` takes them."""
     row = rows_of_tile(rows, R)
     k = bin_numbers(J, L)
-    is_bin = k < K
-    x = load_tile(logits, (row * logits_stride_row)[None, :, None], logits_stride_k, k, is_bin)
-    d, e, total = exponentials(x, is_bin)
-    p, inverse_total = label_tile(
-        target, row * target_stride_row, target_stride_k, reward + row, discount + row, table, numbers,
-        total, k, is_bin, K, LABEL, WINDOW, DEGREE, J, R, L,
+    x = load_tile(logits, (row * logits_stride_row)[None, :, None], logits_stride_k, k, k < K)
+    score_rows(
+        x, row, target, target_stride_row, target_stride_k, reward, discount, weight, table, numbers,
+        loss, grad, grad_stride_row, grad_stride_k, K, LABEL, WINDOW, DEGREE, WITH_GRAD, WITH_WEIGHT, J, R, L,
     )  # fmt: skip
-    w = tl.load(weight + row).to(tl.float32) if WITH_WEIGHT else total
-    row_loss, row_grad = score(d, e, total, p, inverse_total, w, WITH_GRAD, WITH_WEIGHT)
-    store_rows(loss, row, row_loss, L)
-    if WITH_GRAD:
-        here = tile_pointers(grad, (row * grad_stride_row)[None, :, None], grad_stride_k, k)
-        tl.store(here, row_grad.to(grad.dtype.element_ty), mask=is_bin)
+
+
+@triton.jit
+def linear_cross_entropy_kernel(
+    features, features_stride_row, features_stride_d, head, head_stride_k, head_stride_d, bias, inputs,
+    target, target_stride_row, target_stride_k, reward, discount, weight, table, numbers,
+    loss, grad, grad_stride_row, grad_stride_k, rows,
+    D: tl.constexpr, WITH_BIAS: tl.constexpr, PRECISION: tl.constexpr, WIDEN: tl.constexpr,
+    K: tl.constexpr, LABEL: tl.constexpr, WINDOW: tl.constexpr, DEGREE: tl.constexpr,
+    WITH_GRAD: tl.constexpr, WITH_WEIGHT: tl.constexpr,
+    J: tl.constexpr, R: tl.constexpr, L: tl.constexpr,
+):  # fmt: skip
+    """The same of the logits that a layer [K, inputs] makes of features [N, inputs], D of them at a time."""
+    row = rows_of_tile(rows, R)
+    bin, d = tl.arange(0, J * L), tl.arange(0, D)
+    x = tl.zeros((R, J * L), tl.float32)
+    left = features + (row * features_stride_row)[:, None]
+    right = head + (bin.to(tl.int64) * head_stride_k)[None, :]
+    for first in range(0, inputs, D):
+        here = first + d
+        there = here < inputs
+        a = tl.load(left + here[None, :] * features_stride_d, mask=there[None, :], other=0.0)
+        b = tl.load(
+            right + here[:, None] * head_stride_d, mask=there[:, None] & (bin < K)[None, :], other=0.0
+        )
+        if WIDEN:
+            a, b = a.to(tl.float32), b.to(tl.float32)
+        x = tl.dot(a, b, x, input_precision=PRECISION)
+    if WITH_BIAS:
+        x += tl.load(bias + bin, mask=bin < K, other=0.0).to(tl.float32)[None, :]
+    x = tl.where((bin < K)[None, :], x, -float("inf"))
+    x = tl.permute(tl.reshape(x, (R, J, L)), (1, 0, 2))
+    score_rows(
+        x, row, target, target_stride_row, target_stride_k, reward, discount, weight, table, numbers,
+        loss, grad, grad_stride_row, grad_stride_k, K, LABEL, WINDOW, DEGREE, WITH_GRAD, WITH_WEIGHT, J, R, L,
+    )  # fmt: skip
 
 
 @triton.jit
