@@ -15,6 +15,7 @@ from catzoo.kernels.functional import (
     soft_label_cross_entropy,
     two_hot_cross_entropy,
 )
+from catzoo.kernels.linear import LinearGradients, linear_cross_entropy, linear_loss_and_grad
 from catzoo.kernels.rules import (
     GaussianLabel,
     GivenLabel,
@@ -31,6 +32,7 @@ __all__ = [
     "Bins",
     "GaussianLabel",
     "GivenLabel",
+    "LinearGradients",
     "NextDistribution",
     "ProjectedLabel",
     "Rule",
@@ -46,6 +48,8 @@ __all__ = [
     "greedy_action",
     "hl_gauss_cross_entropy",
     "label",
+    "linear_cross_entropy",
+    "linear_loss_and_grad",
     "loss_and_grad",
     "resolve_backend",
     "soft_label_cross_entropy",

@@ -33,6 +33,17 @@ class Implementation(Protocol):
         self, logits_K: Tensor, target: Target, rule: Rule, weight: Tensor | None, with_grad: bool
     ) -> tuple[Tensor, Tensor | None]: ...
 
+    def linear_loss_and_grad(
+        self,
+        features_D: Tensor,
+        head_KD: Tensor,
+        bias_K: Tensor | None,
+        target: Target,
+        rule: Rule,
+        weight: Tensor | None,
+        with_grad: bool,
+    ) -> tuple[Tensor, Tensor | None]: ...
+
     def categorical_td(
         self, inputs: TDInputs, rule: ValueRule, with_grad: bool
     ) -> tuple[TDResult, Tensor | None]: ...

@@ -103,6 +103,8 @@ def variants() -> Iterator[tuple[str, Callable[[], Any]]]:
     }
     for name, rule in rules.items():
         yield f"{name} K=101 fp32", loss_call(rule, 101)
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        yield f"linear hl_gauss K=128 D=256 {name}", linear_call(128, 256, dtype)
     yield "hl_gauss weighted K=101 fp32", loss_call(rules["hl_gauss sigma/width=2"], 101, weighted=True)
     wide = torch.empty(4096, dtype=torch.float64)  # NumPy's rewards
     next_distribution = NextDistribution(torch.empty(4096, 101), wide, wide)
@@ -139,6 +141,15 @@ def loss_call(
     if isinstance(rule, ProjectedLabel):
         target = NextDistribution(logits, scalar, scalar)
     return lambda: triton_path.loss_and_grad(logits, target, rule, scalar if weighted else None, True)
+
+
+def linear_call(num_bins: int, inputs: int, dtype: torch.dtype) -> Callable[[], Any]:
+    """A layer, the loss of its logits and the gradient by them, of 4096 rows of features."""
+    gaussian = GaussianLabel(Bins(-10, 10, num_bins), 0.75 * 20 / num_bins)
+    features, head = (torch.empty(n, inputs, dtype=dtype) for n in (4096, num_bins))
+    bias, target = torch.empty(num_bins, dtype=dtype), torch.empty(4096)
+    arguments = features, head, bias, target, gaussian, None, True
+    return lambda: triton_path.linear_loss_and_grad(*arguments)
 
 
 def hard_label_call(num_bins: int, dtype: torch.dtype = torch.float32) -> Callable[[], Any]:
@@ -200,7 +211,7 @@ def measured(launch: Launch, target: str) -> dict[str, Any]:
     return {"target": target, **counts, "per_row": per_row, "shared": shared, "triton": version}
 
 
-ROWS = ("cross_entropy_kernel", "categorical_value_kernel")
+ROWS = ("cross_entropy_kernel", "linear_cross_entropy_kernel", "categorical_value_kernel")
 """Kernels whose programs take several rows; the others take one sample."""
 
 

@@ -85,6 +85,20 @@ def loss_and_grad(
     return loss, None if grad_K is None else grad_K.to(logits_K.dtype)
 
 
+def linear_loss_and_grad(
+    features_D: Tensor,
+    head_KD: Tensor,
+    bias_K: Tensor | None,
+    target: Target,
+    rule: Rule,
+    weight: Tensor | None,
+    with_grad: bool,
+) -> tuple[Tensor, Tensor | None]:
+    """The loss [...] of the logits that a layer makes and, if asked for, the gradient [..., K] by them."""
+    logits_K = torch.nn.functional.linear(features_D, head_KD, bias_K)
+    return loss_and_grad(logits_K, target, rule, weight, with_grad)
+
+
 def categorical_td(inputs: TDInputs, rule: ValueRule, with_grad: bool) -> tuple[TDResult, Tensor | None]:
     """One Bellman step and, if asked for, the gradient [..., A, K], in one loop."""
     return _td(inputs, rule, with_grad, True)

@@ -35,6 +35,20 @@ def loss_and_grad(
     return loss, grad_K
 
 
+def linear_loss_and_grad(
+    features_D: Tensor,
+    head_KD: Tensor,
+    bias_K: Tensor | None,
+    target: Target,
+    rule: Rule,
+    weight: Tensor | None,
+    with_grad: bool,
+) -> tuple[Tensor, Tensor | None]:
+    """The loss [...] of the logits that a layer makes and, if asked for, the gradient [..., K] by them."""
+    logits_K = torch.nn.functional.linear(features_D, head_KD, bias_K)
+    return loss_and_grad(logits_K, target, rule, weight, with_grad)
+
+
 # By identity, since to hash a rule takes 4 % of a small loss; the rule is held so that its id stays its own.
 _kept: dict[tuple[int, torch.dtype, bool], tuple[Rule, LabelFunction]] = {}
 

@@ -20,14 +20,16 @@ from catzoo.kernels.triton_labels import (
     LOW,
     MIDDLE,
     WIDTH,
-    exp,
     label_tile,
+    like_tile,
+    log2,
     projection,
     row_sum,
     tile_pointers,
     value_label,
 )
 
+LOG2_E, LN_2 = tl.constexpr(1.4426950408889634), tl.constexpr(0.6931471805599453)
 FLOOR = tl.constexpr(-1e4)
 """Stands where no bin is: its exponential is 0, and so is its product with a label of 0."""
 
@@ -39,6 +41,17 @@ def bin_numbers(J: tl.constexpr, L: tl.constexpr):
 
 
 @triton.jit
+def rows_of_tile(rows, R: tl.constexpr):
+    """The rows [R] of a program; beyond the last row the last one again.
+
+    It is stored again with the same numbers, so that no load and no store needs a mask for its row.
+    """
+    first = tl.program_id(0).to(tl.int64) * R
+    last = tl.minimum(rows - first, R).to(tl.int32) - 1
+    return first + tl.minimum(tl.arange(0, R), last)
+
+
+@triton.jit
 def load_tile(ptr, offset, stride_k, k, keep):
     """Logits [J, R, L] in float32, -inf where there is no bin or no row."""
     return tl.load(tile_pointers(ptr, offset, stride_k, k), mask=keep, other=-float("inf")).to(tl.float32)
@@ -46,10 +59,14 @@ def load_tile(ptr, offset, stride_k, k, keep):
 
 @triton.jit
 def exponentials(x, is_bin):
-    """Of logits [J, R, L]: differences to the row's maximum, their exponentials, and those's sum [R]."""
-    top = tl.max(tl.max(x, axis=0), axis=1)
-    d = tl.where(is_bin, x - top[None, :, None], FLOOR)
-    e = exp(d)
+    """Of logits [J, R, L]: differences to the row's maximum in powers of two, e^difference, and its sum [R].
+
+    So a difference is one instruction and its exponential another. What rounding does to the maximum is the
+    same in every bin, and leaves loss and gradient as they are.
+    """
+    top = tl.max(tl.max(x, axis=0), axis=1) * LOG2_E
+    d = tl.where(is_bin, tl.fma(x, LOG2_E, -top[None, :, None]), FLOOR)
+    e = tl.exp2(d)
     return d, e, row_sum(e)
 
 
@@ -69,10 +86,10 @@ def mean_center(d, e, total, k, numbers, centers, K: tl.constexpr, UNEVEN: tl.co
 
 @triton.jit
 def score(d, e, total, p, inverse_total, weight, WITH_GRAD: tl.constexpr, WITH_WEIGHT: tl.constexpr):
-    """(loss [R], gradient [J, R, L]) of exponentials and a label p."""
+    """(loss [R], gradient [J, R, L]) of `exponentials` and a label p."""
     cross = row_sum(p * d)
     witness = cross * 0.0  # NaN for a logit of -inf, which the exponential forgets
-    loss = tl.log(total) - cross + witness
+    loss = (log2(total) - cross) * LN_2 + witness
     grad = e
     if WITH_GRAD:
         scale = inverse_total + witness
@@ -86,6 +103,37 @@ def score(d, e, total, p, inverse_total, weight, WITH_GRAD: tl.constexpr, WITH_W
 
 
 @triton.jit
+def store_rows(ptr, row, x, L: tl.constexpr):
+    """Store x [R], a number a row, by each row's first lane, which has it: none travels between threads."""
+    lane = tl.arange(0, L)[None, None, :]
+    pointers = like_tile(ptr, row[None, :, None] + lane)
+    tl.store(pointers, tl.broadcast_to(x[None, :, None], pointers.shape), mask=lane == 0)
+
+
+@triton.jit
+def score_rows(
+    x, row, target, target_stride_row, target_stride_k, reward, discount, weight, table, numbers,
+    loss, grad, grad_stride_row, grad_stride_k,
+    K: tl.constexpr, LABEL: tl.constexpr, WINDOW: tl.constexpr, DEGREE: tl.constexpr,
+    WITH_GRAD: tl.constexpr, WITH_WEIGHT: tl.constexpr,
+    J: tl.constexpr, R: tl.constexpr, L: tl.constexpr,
+):  # fmt: skip
+    """Store loss [N] and gradient [N, K] of the logits x [J, R, L] of some rows [R]."""
+    k = bin_numbers(J, L)
+    d, e, total = exponentials(x, k < K)
+    p, inverse_total = label_tile(
+        target, row * target_stride_row, target_stride_k, reward + row, discount + row, table, numbers,
+        total, k, k < K, K, LABEL, WINDOW, DEGREE, J, R, L,
+    )  # fmt: skip
+    w = tl.load(weight + row).to(tl.float32) if WITH_WEIGHT else total
+    row_loss, row_grad = score(d, e, total, p, inverse_total, w, WITH_GRAD, WITH_WEIGHT)
+    store_rows(loss, row, row_loss, L)
+    if WITH_GRAD:
+        here = tile_pointers(grad, (row * grad_stride_row)[None, :, None], grad_stride_k, k)
+        tl.store(here, row_grad.to(grad.dtype.element_ty), mask=k < K)
+
+
+@triton.jit
 def cross_entropy_kernel(
     logits, logits_stride_row, logits_stride_k, target, target_stride_row, target_stride_k,
     reward, discount, weight, table, numbers, loss, grad, grad_stride_row, grad_stride_k, rows,
@@ -94,22 +142,49 @@ def cross_entropy_kernel(
     J: tl.constexpr, R: tl.constexpr, L: tl.constexpr,
 ):  # fmt: skip
     """Loss [N] and gradient [N, K] of logits [N, K]; targets as `label_tile` takes them."""
-    row = tl.program_id(0).to(tl.int64) * R + tl.arange(0, R)
+    row = rows_of_tile(rows, R)
     k = bin_numbers(J, L)
-    there = row < rows
-    keep = (k < K) & there[None, :, None]
-    x = load_tile(logits, (row * logits_stride_row)[None, :, None], logits_stride_k, k, keep)
-    d, e, total = exponentials(x, k < K)
-    p, inverse_total = label_tile(
-        target, row * target_stride_row, target_stride_k, reward + row, discount + row, table, numbers,
-        total, k, keep, there, K, LABEL, WINDOW, DEGREE, J, R, L,
+    x = load_tile(logits, (row * logits_stride_row)[None, :, None], logits_stride_k, k, k < K)
+    score_rows(
+        x, row, target, target_stride_row, target_stride_k, reward, discount, weight, table, numbers,
+        loss, grad, grad_stride_row, grad_stride_k, K, LABEL, WINDOW, DEGREE, WITH_GRAD, WITH_WEIGHT, J, R, L,
     )  # fmt: skip
-    w = tl.load(weight + row, mask=there, other=0.0).to(tl.float32) if WITH_WEIGHT else total
-    row_loss, row_grad = score(d, e, total, p, inverse_total, w, WITH_GRAD, WITH_WEIGHT)
-    tl.store(loss + row, row_loss, mask=there)
-    if WITH_GRAD:
-        here = tile_pointers(grad, (row * grad_stride_row)[None, :, None], grad_stride_k, k)
-        tl.store(here, row_grad.to(grad.dtype.element_ty), mask=keep)
+
+
+@triton.jit
+def linear_cross_entropy_kernel(
+    features, features_stride_row, features_stride_d, head, head_stride_k, head_stride_d, bias, inputs,
+    target, target_stride_row, target_stride_k, reward, discount, weight, table, numbers,
+    loss, grad, grad_stride_row, grad_stride_k, rows,
+    D: tl.constexpr, WITH_BIAS: tl.constexpr, PRECISION: tl.constexpr, WIDEN: tl.constexpr,
+    K: tl.constexpr, LABEL: tl.constexpr, WINDOW: tl.constexpr, DEGREE: tl.constexpr,
+    WITH_GRAD: tl.constexpr, WITH_WEIGHT: tl.constexpr,
+    J: tl.constexpr, R: tl.constexpr, L: tl.constexpr,
+):  # fmt: skip
+    """The same of the logits that a layer [K, inputs] makes of features [N, inputs], D of them at a time."""
+    row = rows_of_tile(rows, R)
+    bin, d = tl.arange(0, J * L), tl.arange(0, D)
+    x = tl.zeros((R, J * L), tl.float32)
+    left = features + (row * features_stride_row)[:, None]
+    right = head + (bin.to(tl.int64) * head_stride_k)[None, :]
+    for first in range(0, inputs, D):
+        here = first + d
+        there = here < inputs
+        a = tl.load(left + here[None, :] * features_stride_d, mask=there[None, :], other=0.0)
+        b = tl.load(
+            right + here[:, None] * head_stride_d, mask=there[:, None] & (bin < K)[None, :], other=0.0
+        )
+        if WIDEN:
+            a, b = a.to(tl.float32), b.to(tl.float32)
+        x = tl.dot(a, b, x, input_precision=PRECISION)
+    if WITH_BIAS:
+        x += tl.load(bias + bin, mask=bin < K, other=0.0).to(tl.float32)[None, :]
+    x = tl.where((bin < K)[None, :], x, -float("inf"))
+    x = tl.permute(tl.reshape(x, (R, J, L)), (1, 0, 2))
+    score_rows(
+        x, row, target, target_stride_row, target_stride_k, reward, discount, weight, table, numbers,
+        loss, grad, grad_stride_row, grad_stride_k, K, LABEL, WINDOW, DEGREE, WITH_GRAD, WITH_WEIGHT, J, R, L,
+    )  # fmt: skip
 
 
 @triton.jit
@@ -118,13 +193,11 @@ def categorical_value_kernel(
     K: tl.constexpr, UNEVEN: tl.constexpr, J: tl.constexpr, R: tl.constexpr, L: tl.constexpr,
 ):  # fmt: skip
     """The mean [N] of the softmax of logits [N, K] over the centers."""
-    row = tl.program_id(0).to(tl.int64) * R + tl.arange(0, R)
+    row = rows_of_tile(rows, R)
     k = bin_numbers(J, L)
-    there = row < rows
-    keep = (k < K) & there[None, :, None]
-    x = load_tile(logits, (row * logits_stride_row)[None, :, None], logits_stride_k, k, keep)
+    x = load_tile(logits, (row * logits_stride_row)[None, :, None], logits_stride_k, k, k < K)
     d, e, total = exponentials(x, k < K)
-    tl.store(value + row, mean_center(d, e, total, k, numbers, centers, K, UNEVEN), mask=there)
+    store_rows(value, row, mean_center(d, e, total, k, numbers, centers, K, UNEVEN), L)
 
 
 @triton.jit
@@ -139,14 +212,12 @@ def best_action(
     best = tl.zeros((1,), tl.int64)
     best_value = tl.full((1,), -float("inf"), tl.float32)
     for first in range(0, actions, R):
-        a = first + tl.arange(0, R)
-        keep = (k < K) & (a < actions)[None, :, None]
-        x = load_tile(logits, (a.to(tl.int64) * stride_a)[None, :, None], stride_k, k, keep)
+        a = tl.minimum(first + tl.arange(0, R), actions - 1)  # the last one again: it changes nothing
+        x = load_tile(logits, (a.to(tl.int64) * stride_a)[None, :, None], stride_k, k, k < K)
         d, e, total = exponentials(x, k < K)
         value = mean_center(d, e, total, k, numbers, centers, K, UNEVEN)
         # +inf stands for NaN: no value is infinite.
         value = tl.where(value == value, value, float("inf"))
-        value = tl.where(a < actions, value, -float("inf"))
         top = tl.max(value, axis=0)
         arg = tl.min(tl.where(value == top, a, actions), axis=0)
         best = tl.where(top > best_value, arg.to(tl.int64), best)

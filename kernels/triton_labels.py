@@ -48,6 +48,17 @@ def exp(x):
 
 
 @triton.jit
+def log2(x):
+    """log2 x of normal numbers, absolute error 3e-7: a third of the instructions of `tl.log2`.
+
+    A float's bits, read as a whole number, are nearly its logarithm; the exponential says what is missing.
+    """
+    guess = x.to(tl.int32, bitcast=True).to(tl.float32) * 1.1920928955078125e-07 - 126.957
+    r = x * tl.exp2(-guess) - 1.0  # within 0.031
+    return guess + r * (1.44269504 + r * (-0.72134752 + r * (0.48089835 + r * -0.36067376)))
+
+
+@triton.jit
 def position(y, numbers):
     """Where a value inside the support lies: the first bin of its window and the place in its bin, float32.
 
@@ -91,7 +102,7 @@ def row_sum(x):
 
 @triton.jit
 def label_tile(
-    target, target_offset, target_stride_k, reward, discount, table, numbers, total, k, keep, there,
+    target, target_offset, target_stride_k, reward, discount, table, numbers, total, k, keep,
     K: tl.constexpr, LABEL: tl.constexpr, WINDOW: tl.constexpr, DEGREE: tl.constexpr,
     J: tl.constexpr, R: tl.constexpr, L: tl.constexpr,
 ):  # fmt: skip
@@ -106,11 +117,10 @@ def label_tile(
         offset = target_offset[None, :, None]
         pointers = tile_pointers(target, offset, target_stride_k, k)
         x = tl.load(pointers, mask=keep, other=-float("inf")).to(tl.float32)
-        r = tl.load(reward, mask=there, other=0.0)
-        g = tl.load(discount, mask=there, other=0.0)
+        r, g = tl.load(reward), tl.load(discount)
         return projection(target, offset, target_stride_k, x, r, g, numbers, k, keep, K), 1.0 / total
     else:
-        y = tl.load(target + target_offset, mask=there, other=0.0)
+        y = tl.load(target + target_offset)
         return value_label(y, table, numbers, total, k, keep, K, LABEL, WINDOW, DEGREE, J, R, L)
 
 

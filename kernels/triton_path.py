@@ -63,18 +63,55 @@ def loss_and_grad(
     shape, num_bins, device = logits_K.shape[:-1], logits_K.shape[-1], logits_K.device
     loss = torch.empty(shape, dtype=torch.float32, device=device)
     grad_K = torch.empty(logits_K.shape, dtype=logits_K.dtype, device=device) if with_grad else None
-    if not logits_K.numel():
-        return loss, grad_K
+    if logits_K.numel():
+        rows_NK, tile = _rows(logits_K), tile_of(num_bins)
+        arguments, options = _scored(loss, grad_K, rows_NK, target, rule, weight)
+        arguments |= _strided("logits", rows_NK, "row", "k")
+        options["K"] = num_bins
+        _launch(device, "cross_entropy_kernel", -(-len(rows_NK) // tile.rows), arguments, options, tile)
+    return loss, grad_K
+
+
+def linear_loss_and_grad(
+    features_D: Tensor,
+    head_KD: Tensor,
+    bias_K: Tensor | None,
+    target: Target,
+    rule: Rule,
+    weight: Tensor | None,
+    with_grad: bool,
+) -> tuple[Tensor, Tensor | None]:
+    """The loss [...] of the logits that a layer makes and, if asked for, the gradient [..., K] by them."""
+    shape, num_bins, device = features_D.shape[:-1], len(head_KD), features_D.device
+    loss = torch.empty(shape, dtype=torch.float32, device=device)
+    grad_K = torch.empty((*shape, num_bins), dtype=features_D.dtype, device=device) if with_grad else None
+    if loss.numel():
+        rows_ND, tile = _rows(features_D), head_tile(num_bins)
+        arguments, options = _scored(loss, grad_K, rows_ND, target, rule, weight)
+        arguments |= _strided("features", rows_ND, "row", "d") | _strided("head", head_KD, "k", "d")
+        arguments |= {"bias": loss if bias_K is None else bias_K.contiguous(), "inputs": rows_ND.shape[1]}
+        options |= {
+            "K": num_bins,
+            "D": max(16, min(_power_of_2(rows_ND.shape[1]), 128 // features_D.element_size())),
+            "WITH_BIAS": bias_K is not None,
+            "WIDEN": INTERPRETED,  # which multiplies the bits of bfloat16 as if they were numbers
+            "PRECISION": "tf32" if torch.get_float32_matmul_precision() != "highest" else "ieee",
+        }
+        programs = -(-len(rows_ND) // tile.rows)
+        _launch(device, "linear_cross_entropy_kernel", programs, arguments, options, tile)
+    return loss, grad_K
+
+
+def _scored(
+    loss: Tensor, grad_K: Tensor | None, rows_N: Tensor, target: Target, rule: Rule, weight: Tensor | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the kernels of a loss have in common: arguments, compile-time options; rows_N [N, ...]."""
     of_bins = isinstance(rule, GivenLabel | ProjectedLabel)
+    reward = discount = loss  # what is not read still needs an address
     if isinstance(target, NextDistribution):
-        reward, discount = _flat(target.reward), _flat(target.discount)
-        target = target.logits
-    else:
-        reward = discount = loss  # what is not read still needs an address
-    constants, tile = _constants(rule, device), tile_of(num_bins)
-    rows_NK = _rows(logits_K)
+        reward, discount, target = _flat(target.reward), _flat(target.discount), target.logits
+    constants = _constants(rule, loss.device)
     arguments = {
-        **_strided("logits", rows_NK, "row", "k"),
         **_strided("target", _rows(target) if of_bins else target.reshape(-1, 1), "row", "k"),
         "reward": reward,
         "discount": discount,
@@ -82,12 +119,11 @@ def loss_and_grad(
         "table": constants.table,
         "numbers": constants.numbers,
         "loss": loss,
-        **_strided("grad", rows_NK if grad_K is None else _rows(grad_K), "row", "k"),
-        "rows": len(rows_NK),
+        **_strided("grad", rows_N if grad_K is None else _rows(grad_K), "row", "k"),
+        "rows": len(rows_N),
     }
-    options = constants.label | {"K": num_bins, "WITH_GRAD": with_grad, "WITH_WEIGHT": weight is not None}
-    _launch(device, "cross_entropy_kernel", -(-len(rows_NK) // tile.rows), arguments, options, tile)
-    return loss, grad_K
+    options = {"WITH_GRAD": grad_K is not None, "WITH_WEIGHT": weight is not None}
+    return arguments, constants.label | options
 
 
 def categorical_td(inputs: TDInputs, rule: ValueRule, with_grad: bool) -> tuple[TDResult, Tensor | None]:
@@ -215,6 +251,12 @@ def tile_of(num_bins: int, actions: int | None = None) -> Tile:
     lanes = 8 if num_bins <= 128 else 16 if num_bins <= 256 else 32
     slots = _power_of_2(-(-num_bins // lanes))
     return Tile(slots, 128 // lanes if actions is None else min(_power_of_2(actions), 32), lanes)
+
+
+def head_tile(num_bins: int) -> Tile:
+    """The tile where the logits come from a matrix product, which takes 16 rows or more."""
+    slots, _, lanes = tile_of(num_bins)
+    return Tile(slots, min(max(8192 // (slots * lanes), 16), 128), lanes)
 
 
 def _launch(

@@ -145,8 +145,8 @@ def _inspect(side: Side, task: Task, device: torch.device) -> tuple[Call, Row]:
 
 def _tasks(cell: Cell, device: torch.device) -> Callable[[str], Task]:
     """Makes the task of each label of a cell once, on the same inputs."""
-    if cell.part == "td":
-        task = tasks.make_td_task(cell, device)
+    if cell.part in ("td", "linear"):
+        task = tasks.make_td_task(cell, device) if cell.part == "td" else tasks.make_linear_task(cell, device)
         return lambda label: task
     inputs = tasks.make_inputs(cell, device)
     made: dict[str, Task] = {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-PARTS = ("throughput", "td", "labels")
+PARTS = ("throughput", "td", "linear", "labels")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 TD_LABELS = ("hl_gauss", "two_hot", "c51")
 FIRST_BINS = (51, 101)
@@ -27,9 +27,9 @@ class BenchError(ValueError):
 class Settings:
     """What to measure. None is the device's default; see `settle`.
 
-    rows (N), bins (K) and dtypes are those of `throughput`; batches (B), actions (A) and td_bins (K) those of
-    `td`, which is float32. budget is in seconds a cell, limit in seconds for all of them. compile says
-    whether torch.compile is a side. threads is the number of CPU threads of PyTorch.
+    rows (N), bins (K) and dtypes are those of `throughput`, rows also of `linear`; batches (B), actions (A)
+    and td_bins (K) those of `td`, which is float32. budget is in seconds a cell, limit in seconds for all of
+    them. compile says whether torch.compile is a side. threads is the number of CPU threads of PyTorch.
     """
 
     device: str = "auto"
@@ -157,6 +157,9 @@ def cells(settled: Settled) -> Iterator[Cell]:
             for actions in settled.actions:
                 for batch in settled.batches:
                     yield Cell("td", label, batch, settled.td_bins, actions=actions)
+    if "linear" in settled.parts:
+        for rows in sorted(settled.rows, reverse=True):
+            yield Cell("linear", "hl_gauss", rows, settled.label_bins)
     if "labels" in settled.parts:
         yield Cell("labels", "", settled.label_rows, settled.label_bins)
     yield from (cell for cell in throughput if cell.bins not in FIRST_BINS)

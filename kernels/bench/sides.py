@@ -19,7 +19,7 @@ from catzoo import kernels
 from catzoo.kernels import triton_path
 from catzoo.kernels.bench import baselines
 from catzoo.kernels.bench.settings import Cell, Settled
-from catzoo.kernels.bench.tasks import LOSS_LABELS, LossTask, Pair, TDTask
+from catzoo.kernels.bench.tasks import LOSS_LABELS, LinearTask, LossTask, Pair, TDTask
 
 Call = Callable[[], Pair | None]
 _cuda: Any = torch.cuda  # it is typed in part
@@ -46,6 +46,9 @@ def sides_of(cell: Cell, settled: Settled, peers: Mapping[str, Sequence[Side]]) 
     on_gpu = settled.device.type == "cuda"
     if cell.part == "labels":
         return _label_sides(settled.device)
+    if cell.part == "linear":
+        return [Side(OURS, linear_step), Side("catzoo autograd", linear), Side("catzoo apart", linear_apart),
+                Side(EAGER, linear_eager)]  # fmt: skip
     sides = _td_sides(on_gpu) if cell.part == "td" else _loss_sides(settled.device)
     if settled.compile:
         sides += [Side("torch.compile", functools.partial(compiled, cell))]
@@ -165,6 +168,41 @@ def td_eager(task: TDTask) -> Call:
     return _backward(lambda: step(*task.arguments)[0], task.outputs, task.ones)
 
 
+def linear_step(task: LinearTask) -> Call:
+    """`kernels.linear_loss_and_grad`."""
+    features, layer, backend = task.features.detach(), task.layer, _backend(task.features)
+
+    def call() -> Pair:
+        given = features, layer.weight, layer.bias, task.value, task.rule
+        loss, gradients = kernels.linear_loss_and_grad(*given, backend=backend)
+        return loss, gradients.features
+
+    return call
+
+
+def linear(task: LinearTask) -> Call:
+    """`kernels.linear_cross_entropy`, and a backward pass."""
+    layer, backend = task.layer, _backend(task.features)
+    given = task.features, layer.weight, layer.bias, task.value, task.rule
+    return _layer_backward(lambda: kernels.linear_cross_entropy(*given, backend=backend), task)
+
+
+def linear_apart(task: LinearTask) -> Call:
+    """The layer, `kernels.cross_entropy`, and a backward pass."""
+    backend = _backend(task.features)
+    return _layer_backward(
+        lambda: kernels.cross_entropy(task.layer(task.features), task.value, task.rule, backend=backend), task
+    )
+
+
+def linear_eager(task: LinearTask) -> Call:
+    """The layer, the paper's listing, and a backward pass."""
+    edges, sigma = task.rule.bins.edge_tensor(torch.float32, task.features.device), task.rule.sigma
+    return _layer_backward(
+        lambda: baselines.hl_gauss(task.layer(task.features), task.value, edges, sigma), task
+    )
+
+
 _compiled: dict[Any, Callable[..., Any]] = {}
 
 
@@ -226,6 +264,15 @@ def _backward(forward: Callable[[], Tensor], leaf: Tensor, ones: Tensor) -> Call
         loss = forward()
         (grad,) = torch.autograd.grad(loss, leaf, ones)
         return loss.detach(), grad
+
+    return call
+
+
+def _layer_backward(forward: Callable[[], Tensor], task: LinearTask) -> Call:
+    def call() -> Pair:
+        loss = forward()
+        leaves = task.features, *task.layer.parameters()
+        return loss.detach(), torch.autograd.grad(loss, leaves, task.ones)[0]
 
     return call
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from catzoo.kernels.bench.results import Row
 from catzoo.kernels.bench.sides import EAGER, OURS
+from catzoo.kernels.bench.tasks import FEATURES
 
 FUSED = "catzoo fused"
 HARD = "hard label"
@@ -22,6 +23,10 @@ def table(rows: Sequence[Row]) -> str:
         own = [row for row in rows if row["part"] == "td" and row["label"] == label]
         title = f"Bellman step with gradient, {label}, {own[0]['bins']} bins, us"
         blocks.append(_sizes(title, own, ("rows", "actions"), FUSED))
+    linear = [row for row in rows if row["part"] == "linear"]
+    if linear:
+        title = f"Layer of {FEATURES} features and HL-Gauss, loss and all gradients, us"
+        blocks.append(_sizes(title, linear, ("rows", "bins"), OURS))
     labels = [row for row in rows if row["part"] == "labels"]
     if labels:
         blocks.append(_labels(labels))

@@ -39,6 +39,8 @@ SIGMA_RATIO = 0.75
 CHECKED = 4096
 """Rows whose loss and gradient are compared with float64; half at either end."""
 DISCOUNT = 0.99
+FEATURES = 256
+"""What the layer of `linear` takes."""
 
 
 class Inputs(NamedTuple):
@@ -117,7 +119,34 @@ class TDTask:
         return loss.detach(), torch.autograd.grad(loss.sum(), outputs)[0]
 
 
-Task = LossTask | TDTask
+@dataclass(frozen=True)
+class LinearTask:
+    """The HL-Gauss loss of the logits that a layer makes of features [N, D], and its gradient by these.
+
+    The gradients by the layer are made as well, and are not looked at.
+    """
+
+    features: Tensor
+    ones: Tensor
+    layer: torch.nn.Linear
+    value: Tensor
+    rule: GaussianLabel
+
+    needed_bytes = 0
+    """Not asked: the products decide."""
+
+    def truth(self, rows: Tensor) -> Pair:
+        """Loss [I] and gradient [I, D] of some rows, in float64 by the reference."""
+        features = self.features.detach()[rows].double().requires_grad_()
+        bias = None if self.layer.bias is None else self.layer.bias.double()
+        logits = F.linear(features, self.layer.weight.double(), bias)
+        edges = self.rule.bins.edge_tensor(torch.float64, features.device)
+        label = reference.hl_gauss_label(self.value[rows].double(), edges, self.rule.sigma)
+        loss = reference.cross_entropy(logits, label)
+        return loss.detach(), torch.autograd.grad(loss.sum(), features)[0]
+
+
+Task = LossTask | TDTask | LinearTask
 
 
 def checked_rows(count: int, device: torch.device) -> Tensor:
@@ -135,6 +164,15 @@ def make_inputs(cell: Cell, device: torch.device) -> Inputs:
     logits = torch.randn(shape, generator=generator, device=device, dtype=dtype).requires_grad_()
     value = torch.empty(cell.rows, device=device).uniform_(V_MIN, V_MAX, generator=generator)
     return Inputs(logits, value, torch.ones(cell.rows, device=device))
+
+
+def make_linear_task(cell: Cell, device: torch.device) -> LinearTask:
+    """Random features, and a fresh layer."""
+    inputs = make_inputs(Cell(cell.part, cell.label, cell.rows, FEATURES, cell.dtype), device)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        layer = torch.nn.Linear(FEATURES, cell.bins, device=device, dtype=inputs.logits.dtype)
+    return LinearTask(inputs.logits, inputs.ones, layer, inputs.value, gaussian(cell.bins))
 
 
 def make_td_task(cell: Cell, device: torch.device) -> TDTask:

@@ -89,6 +89,16 @@ def test_hard_labels_agree_with_float64():
     assert len(task.target.unique()) == 51
 
 
+@pytest.mark.parametrize("make", [sides.linear_step, sides.linear, sides.linear_apart, sides.linear_eager])
+@pytest.mark.parametrize("rows", [1, 300])
+def test_layers_with_their_loss_agree_with_float64(make, rows):
+    task = tasks.make_linear_task(settings.Cell("linear", "hl_gauss", rows, 51), CPU)
+    loss, grad = make(task)()
+    assert grad.shape == (rows, tasks.FEATURES)
+    assert error_of(task, make(task)) < 1e-4
+    assert loss.std() > 0 or rows == 1
+
+
 @pytest.mark.parametrize("make", [sides.td, sides.td_fused, sides.td_eager])
 @pytest.mark.parametrize("label", settings.TD_LABELS)
 def test_bellman_steps_agree_with_float64(make, label):
@@ -229,7 +239,7 @@ def test_rows_are_complete_and_written(tmp_path):
         assert r["launches"] == r["host_syncs"] == r["peak_bytes"] == "", "there is no GPU"
         if r["side"] != "copy":
             assert max(r["loss_error"], r["grad_error"]) < 1e-4
-        if r["part"] != "td":
+        if r["part"] not in ("td", "linear"):
             assert r["gb_per_s"] > 0
     own = {r["side"]: r for r in rows if r["part"] == "throughput"}
     assert set(own) == {"copy", "catzoo", "catzoo autograd", "hard label", "eager"} | (
@@ -343,12 +353,12 @@ def test_defaults_are_the_devices_and_cells_come_in_order_of_weight():
     assert (settled.rows, settled.bins, settled.threads) == ((32, 256, 4096, 65536), (51, 101, 255), 1)
     assert not settled.compile
     cells = list(settings.cells(settled))
-    assert len(cells) == len(set(cells)) == 4 * 3 + 3 * 2 * 5 + 1
+    assert len(cells) == len(set(cells)) == 4 * 3 + 3 * 2 * 5 + 4 + 1
     parts = [cell.part for cell in cells]
     assert parts.index("td") < parts.index("labels")
     assert {cell.bins for cell in cells[parts.index("labels") + 1 :]} == {255}
     on_gpu = list(settings.cells(settings.ON_GPU))
-    assert len(on_gpu) == 4 * 5 * 2 + 30 + 1
+    assert len(on_gpu) == 4 * 5 * 2 + 30 + 4 + 1
     assert on_gpu[0].rows == 2**22, "the roof shows with many rows"
 
 

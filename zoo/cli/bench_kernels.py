@@ -13,7 +13,7 @@ EXAMPLES = """\
   catzoo bench kernels --device cpu --parts throughput --rows 4096 64k --bins 101
   catzoo bench kernels --quick                            does it run? in seconds
 """
-PARTS = ("throughput", "td", "labels")
+PARTS = ("throughput", "td", "linear", "labels")
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -41,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         choices=PARTS,
         default=PARTS,
-        help="throughput (loss and gradient), td (the whole Bellman step), labels; default all",
+        help="throughput (loss and gradient), td (the whole Bellman step), linear (a layer with its "
+        "loss), labels; default all",
     )
     add("--rows", metavar="N", **many, help="rows of throughput (4096, 64k); default: the device's")
     add("--bins", metavar="K", **many, help="bins of throughput; default: the device's")
