@@ -30,6 +30,7 @@ from catzoo.kernels.triton_labels import (
 )
 
 LOG2_E, LN_2 = tl.constexpr(1.4426950408889634), tl.constexpr(0.6931471805599453)
+LARGE = tl.constexpr(2.0**30)
 FLOOR = tl.constexpr(-1e4)
 """Stands where no bin is: its exponential is 0, and so is its product with a label of 0."""
 
@@ -59,15 +60,19 @@ def load_tile(ptr, offset, stride_k, k, keep):
 
 @triton.jit
 def exponentials(x, is_bin):
-    """Of logits [J, R, L]: differences to the row's maximum in powers of two, e^difference, and its sum [R].
+    """Of logits [J, R, L]: differences d to the row's maximum, e^d, the sum of these [R], and the unit of d [R].
 
-    So a difference is one instruction and its exponential another. What rounding does to the maximum is the
-    same in every bin, and leaves loss and gradient as they are.
+    In powers of two a difference is one instruction and its exponential another. What rounding does to the
+    maximum is the same in every bin, and leaves loss and gradient as they are; where it could be too much for
+    an exponential, logits lie so far apart that any base will do, and 2 is exact.
     """
-    top = tl.max(tl.max(x, axis=0), axis=1) * LOG2_E
-    d = tl.where(is_bin, tl.fma(x, LOG2_E, -top[None, :, None]), FLOOR)
+    top = tl.max(tl.max(x, axis=0), axis=1)
+    is_large = tl.abs(top) > LARGE
+    scale = tl.where(is_large, 1.0, LOG2_E)
+    d = tl.fma(x, scale[None, :, None], -(top * scale)[None, :, None])
+    d = tl.where(is_bin, d, FLOOR)
     e = tl.exp2(d)
-    return d, e, row_sum(e)
+    return d, e, row_sum(e), (1.0 + LN_2) - LN_2 * scale  # 1 / scale, without a predicate to keep
 
 
 @triton.jit
@@ -85,11 +90,11 @@ def mean_center(d, e, total, k, numbers, centers, K: tl.constexpr, UNEVEN: tl.co
 
 
 @triton.jit
-def score(d, e, total, p, inverse_total, weight, WITH_GRAD: tl.constexpr, WITH_WEIGHT: tl.constexpr):
+def score(d, e, total, unit, p, inverse_total, weight, WITH_GRAD: tl.constexpr, WITH_WEIGHT: tl.constexpr):
     """(loss [R], gradient [J, R, L]) of `exponentials` and a label p."""
     cross = row_sum(p * d)
     witness = cross * 0.0  # NaN for a logit of -inf, which the exponential forgets
-    loss = (log2(total) - cross) * LN_2 + witness
+    loss = log2(total) * LN_2 - cross * unit + witness
     grad = e
     if WITH_GRAD:
         scale = inverse_total + witness
@@ -120,13 +125,13 @@ def score_rows(
 ):  # fmt: skip
     """Store loss [N] and gradient [N, K] of the logits x [J, R, L] of some rows [R]."""
     k = bin_numbers(J, L)
-    d, e, total = exponentials(x, k < K)
+    d, e, total, unit = exponentials(x, k < K)
     p, inverse_total = label_tile(
         target, row * target_stride_row, target_stride_k, reward + row, discount + row, table, numbers,
         total, k, k < K, K, LABEL, WINDOW, DEGREE, J, R, L,
     )  # fmt: skip
     w = tl.load(weight + row).to(tl.float32) if WITH_WEIGHT else total
-    row_loss, row_grad = score(d, e, total, p, inverse_total, w, WITH_GRAD, WITH_WEIGHT)
+    row_loss, row_grad = score(d, e, total, unit, p, inverse_total, w, WITH_GRAD, WITH_WEIGHT)
     store_rows(loss, row, row_loss, L)
     if WITH_GRAD:
         here = tile_pointers(grad, (row * grad_stride_row)[None, :, None], grad_stride_k, k)
@@ -196,7 +201,7 @@ def categorical_value_kernel(
     row = rows_of_tile(rows, R)
     k = bin_numbers(J, L)
     x = load_tile(logits, (row * logits_stride_row)[None, :, None], logits_stride_k, k, k < K)
-    d, e, total = exponentials(x, k < K)
+    d, e, total, _ = exponentials(x, k < K)
     store_rows(value, row, mean_center(d, e, total, k, numbers, centers, K, UNEVEN), L)
 
 
@@ -214,7 +219,7 @@ def best_action(
     for first in range(0, actions, R):
         a = tl.minimum(first + tl.arange(0, R), actions - 1)  # the last one again: it changes nothing
         x = load_tile(logits, (a.to(tl.int64) * stride_a)[None, :, None], stride_k, k, k < K)
-        d, e, total = exponentials(x, k < K)
+        d, e, total, _ = exponentials(x, k < K)
         value = mean_center(d, e, total, k, numbers, centers, K, UNEVEN)
         # +inf stands for NaN: no value is infinite.
         value = tl.where(value == value, value, float("inf"))
@@ -267,7 +272,7 @@ def categorical_td_kernel(
             K, UNEVEN, R,
         )  # fmt: skip
         x = load_tile(next, (best * next_stride_a)[None, :, None], next_stride_k, k, keep)
-        d, e, total = exponentials(x, k < K)
+        d, e, total, _ = exponentials(x, k < K)
         # A NaN in the network that chooses counts too.
         next_value = mean_center(d, e, total, k, numbers, centers, K, UNEVEN) + best_value * 0.0
     else:
@@ -280,7 +285,7 @@ def categorical_td_kernel(
     is_action = keep & ((taken >= 0) & (taken < actions))[None, :, None]  # else the row is NaN
     row = outputs + b * outputs_stride_b
     x = load_tile(row, (taken * outputs_stride_a)[None, :, None], outputs_stride_k, k, is_action)
-    d, e, total = exponentials(x, k < K)
+    d, e, total, unit = exponentials(x, k < K)
     value = mean_center(d, e, total, k, numbers, centers, K, UNEVEN)
     r = tl.load(reward + at).to(tl.float32)
     g = tl.load(discount + at).to(tl.float32)
@@ -298,7 +303,7 @@ def categorical_td_kernel(
     else:
         p, inverse_total = value_label(y, table, numbers, total, k, keep, K, LABEL, WINDOW, DEGREE, J, 1, L)
     w = tl.load(weight + at).to(tl.float32) if WITH_WEIGHT else total
-    row_loss, row_grad = score(d, e, total, p, inverse_total, w, WITH_GRAD, WITH_WEIGHT)
+    row_loss, row_grad = score(d, e, total, unit, p, inverse_total, w, WITH_GRAD, WITH_WEIGHT)
     tl.store(loss + at, row_loss)
     if WITH_GRAD:
         for first in range(0, actions, R):
