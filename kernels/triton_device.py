@@ -60,7 +60,7 @@ def load_tile(ptr, offset, stride_k, k, keep):
 
 @triton.jit
 def exponentials(x, is_bin):
-    """Of logits [J, R, L]: differences d to a row's maximum, e^d, the sum of these [R], and the unit of d [R].
+    """Of logits [J, R, L]: differences d to a row's maximum, e^d, their sum [R], and the unit of d [R].
 
     In powers of two a difference is one instruction and its exponential another. What rounding does to the
     maximum is the same in every bin, and leaves loss and gradient as they are; where it could be too much for

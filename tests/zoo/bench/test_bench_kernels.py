@@ -106,7 +106,7 @@ def test_mistakes_say_nothing_before_they_are_errors(tmp_path):
     [
         (
             ["--parts", "labls"],
-            "unknown --parts 'labls': known are throughput, td, labels; did you mean labels?",
+            "unknown --parts 'labls': known are throughput, td, linear, labels; did you mean labels?",
         ),
         (["--rows", "0"], "argument --rows: 0 must be at least 1"),
         (["--bins", "1"], "bins=1: must be at least 2 and at most 1024"),
