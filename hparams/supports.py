@@ -23,7 +23,8 @@ def over(values: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe's nested values with others over them; what excludes those gives way.
 
     Raises:
-        RecipeError: `said` has both a support that nobody sets and what would set one.
+        RecipeError: `said` has both a support that nobody sets and what would set one, or half of a support
+            where it was automatic.
     """
     of_loss = said.get("value_loss")
     of_loss = of_loss if isinstance(of_loss, Mapping) else {}
@@ -40,12 +41,27 @@ def over(values: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
         values = {key: value for key, value in values.items() if key != "support"}
         if isinstance(values.get("normalize"), Mapping):  # how observations are scaled is another matter
             values["normalize"] = {k: v for k, v in values["normalize"].items() if k != "reward"}
+        if support is None:
+            _check_both_ends(of_loss)
     elif before == ADAPTIVE and ends:
         values = {key: value for key, value in values.items() if key != "support"}
     loss = values.get("value_loss")
     if isinstance(loss, Mapping):
         values = {**values, "value_loss": {k: v for k, v in loss.items() if k not in dropped}}
     return merge(values, said)
+
+
+def _check_both_ends(of_loss: Mapping[str, Any]) -> None:
+    """Refuses one end without the other, which was the automatic support's."""
+    said, left_out = (
+        [f"value_loss.{key}" for key in ("v_min", "v_max") if (of_loss.get(key) is None) == is_left_out]
+        for is_left_out in (False, True)
+    )
+    if left_out:
+        raise RecipeError(
+            f"{said[0]} sets a support in the environment's own units, where it was automatic (±{AUTO_END:g} "
+            f"of scaled returns): say {left_out[0]} as well"
+        )
 
 
 def with_ends(values: Mapping[str, Any], loss: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 from catzoo.hparams.agents import agents_with, all_keys
 from catzoo.hparams.overrides import merge
-from catzoo.hparams.recipe import ADAPTIVE, Recipe
+from catzoo.hparams.recipe import ADAPTIVE, AUTO, Recipe
 from catzoo.hparams.schema import RecipeError, brief, convert, shown, types_of, unknown_key
 from catzoo.hparams.value_losses import VALUE_LOSSES
 from catzoo.hparams.yaml_files import read_yaml
@@ -35,6 +35,7 @@ FIXED = ("agent", "env", "preset", "seed", "steps", "eval.", "compute.", "checkp
          "value_loss.name", "record", "dataset", "reward_noise")  # fmt: skip
 """Keys that a study must not vary: its trials would not be comparable."""
 WORDS = {"low", "high", "log", "choices", "of", "points"}
+ENDS = {"value_loss.v_min", "value_loss.v_max"}
 EXCLUSIVE = {"value_loss.sigma": "sigma_ratio", "value_loss.sigma_ratio": "sigma"}
 """HL-Gauss's sigma is given in one of two ways: keys, and what must not stand beside them."""
 MOST_POINTS = 1_000
@@ -138,7 +139,8 @@ def resolve_space(
         source: from keys to bounds or choices, see the module.
         recipes: one per environment; bounds `of` something become plain where it is the same in all.
         where: what to call the source in errors.
-        drop: leave out the keys that do not apply to the loss or the agent, instead of refusing them.
+        drop: leave out the keys that do not apply to the loss, the agent or an automatic support, instead of
+            refusing them.
 
     Raises:
         RecipeError: an unknown key, a bound out of the key's range, a space without choice.
@@ -151,6 +153,8 @@ def resolve_space(
         useless = loss if group == "value_loss" and leaf not in VALUE_LOSSES[loss].keys else None
         if agent not in agents_with(key):
             useless = f"{agent}, but to {', '.join(agents_with(key))}"
+        if useless is None and {key} == ENDS & set(source) and any(map(is_automatic, recipes)):
+            useless = "an automatic support without the other end"
         if useless and drop:
             continue
         if useless:
@@ -162,6 +166,11 @@ def resolve_space(
     if not parameters:
         raise RecipeError(f"the space has nothing to vary for {loss} ({where})")
     return Space(tuple(parameters))
+
+
+def is_automatic(recipe: Recipe) -> bool:
+    """Whether its returns are scaled to a support that nobody sets."""
+    return getattr(recipe, "support", None) == AUTO
 
 
 def _check_key(key: Any, where: str) -> None:

@@ -31,12 +31,17 @@ def test_what_the_zoo_does_not_know_is_scaled_with_any_loss(agent, loss):
     assert (known.support, known.normalize.reward) == ("set", False)
 
 
-def test_an_end_that_is_said_sets_the_support():
-    assert ends(found("dqn", OWN, {"value_loss": {"v_min": -1.0}})) == ("set", False, -1.0, None)
+def test_ends_that_are_said_set_the_support():
     both = {"value_loss": {"v_min": -1.0, "v_max": 5.0}}
     assert ends(found("dqn", OWN, both)) == ("set", False, -1.0, 5.0)
     scaled = {**both, "normalize": {"reward": True}}
     assert ends(found("dqn", OWN, scaled)) == ("set", True, -1.0, 5.0)
+
+
+def test_a_width_in_scaled_units_leaves_it_automatic():
+    recipe = found("dqn", OWN, {"value_loss": {"sigma": 0.3}})
+    assert ends(recipe) == ("auto", True, -10.0, 10.0)
+    assert recipe.value_loss.sigma == 0.3
 
 
 def test_an_automatic_one_drops_what_the_file_has_in_units_of_value():
@@ -73,7 +78,8 @@ def test_an_adaptive_one_of_a_file_gives_way_to_ends():
 
 def test_a_recipe_of_a_file_follows_the_same_rules():
     auto = found("dqn", OWN)
-    assert ends(_overridden(auto, [{"value_loss": {"v_max": 3.0}}])) == ("set", False, -10.0, 3.0)
+    said = {"value_loss": {"v_min": -10.0, "v_max": 3.0}}
+    assert ends(_overridden(auto, [said])) == ("set", False, -10.0, 3.0)
     known = found("dqn", KNOWN)
     assert ends(_overridden(known, [{"support": "auto"}])) == ("auto", True, -10.0, 10.0)
     for recipe in (auto, known):
@@ -87,6 +93,11 @@ def test_a_recipe_of_a_file_follows_the_same_rules():
         ("dqn", {"support": "auto", "value_loss": {"v_min": -1}}, "leave value_loss.v_min out"),
         ("dqn", {"support": "auto", "value_loss": ENDS}, "leave value_loss.v_min and value_loss.v_max out"),
         ("pqn", {"support": "auto", "normalize": {"reward": False}}, "normalize.reward=false does not go"),
+        (
+            "dqn",
+            {"value_loss": {"v_max": 3.0}},
+            "it was automatic (±10 of scaled returns): say value_loss.v_min as well",
+        ),
         ("dqn", {"support": "outo"}, "must be one of set, auto, adaptive (command line); did you mean auto?"),
         ("cql", {"support": "auto"}, "support does not apply to cql"),
         (
@@ -135,7 +146,7 @@ def test_a_recipe_that_was_edited_by_hand_is_checked():
     [
         {"support": "auto"},
         {"support": "set", "normalize": {"reward": False}},
-        {"value_loss": {"v_max": 50.0}},
+        {"value_loss": {"v_min": -10.0, "v_max": 50.0}},
     ],
 )
 def test_observations_are_scaled_whatever_the_support(said):

@@ -217,3 +217,17 @@ def test_every_space_of_the_zoo_serves_every_agent_and_loss():
                     find_recipe(agent, one.env, loss, [found.overrides(one, chosen)])
                 if agent in meant.get(name, ()):
                     assert found.defaults(own[0]) is not None, (name, agent, loss)
+
+
+def test_one_end_of_an_automatic_support_is_not_varied():
+    from catzoo.zoo.tuning.spaces import find_space
+
+    automatic = [find_recipe("dqn", "LunarLander-v3", "hl_gauss")]
+    where, entries = find_space("support")
+    named = resolve_space(entries, automatic, where=where, drop=True)
+    assert [one.key for one in named.parameters] == ["value_loss.num_bins", "value_loss.sigma"]
+    upper = {"value_loss.v_max": {"low": 1.0, "high": 9.0}}
+    with pytest.raises(RecipeError, match="v_max does not apply to an automatic support without the other"):
+        resolve_space(upper, automatic, where="here")
+    both = {**upper, "value_loss.v_min": {"low": -9.0, "high": -1.0}}
+    assert len(resolve_space(both, automatic, where="here").parameters) == 2
