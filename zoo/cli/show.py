@@ -6,11 +6,13 @@ import argparse
 import ast
 import dataclasses
 import inspect
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
 import yaml
 
+from catzoo.hparams.overrides import plain_overrides
 from catzoo.hparams.schema import types_of
 from catzoo.zoo.catalogue.recipe_files import find_recipe, recipe_source
 from catzoo.zoo.cli.listing import print_scores
@@ -21,6 +23,7 @@ EXAMPLES = """\
   catzoo show dqn
   catzoo show dqn --env MinAtar/Breakout --loss c51
   catzoo show rainbow --preset atari-100k
+  catzoo show dqn --env LunarLander-v3 value_loss.v_min=-200 value_loss.v_max=200   what a run would have
 """
 
 
@@ -30,6 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--env", metavar="ID", help="resolve the recipe for this environment")
     parser.add_argument("--loss", metavar="NAME", help="and this value loss")
     parser.add_argument("--preset", metavar="NAME", help="and this preset, such as atari-100k")
+    parser.add_argument(
+        "overrides",
+        metavar="key=value",
+        nargs="*",
+        default=(),
+        help="and with these keys, as train takes them",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -37,11 +47,17 @@ def run(arguments: argparse.Namespace) -> None:
     show(**vars(arguments))
 
 
-def show(agent: str, env: str | None = None, loss: str | None = None, preset: str | None = None) -> None:
+def show(
+    agent: str,
+    env: str | None = None,
+    loss: str | None = None,
+    preset: str | None = None,
+    overrides: Iterable[str | Mapping[str, Any]] = (),
+) -> None:
     """Prints an agent's keys with meanings, its resolved recipe for `env`, and its measured scores.
 
     Raises:
-        RecipeError: no such agent, loss or preset.
+        RecipeError: no such agent, loss or preset; an override that the recipe does not take.
     """
     source = recipe_source(agent)
     presets = source.get("presets", {})
@@ -51,7 +67,7 @@ def show(agent: str, env: str | None = None, loss: str | None = None, preset: st
 
         for game in games_of(chosen):
             find_spec(game)
-    recipe = find_recipe(agent, chosen, loss, preset=preset)
+    recipe = find_recipe(agent, chosen, loss, plain_overrides(overrides), preset)
     say(f"{agent}: {source.get('description', '')}\n")
     docs = field_docs(type(recipe))
     values = recipe.to_dict()

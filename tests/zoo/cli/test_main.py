@@ -176,6 +176,10 @@ def test_list_and_show_name_what_there_is(capsys):
     assert "Recipe for ALE/*, preset atari-100k" in shown
     assert "100000" in shown
     assert "replay.capacity" not in shown  # it has none
+    assert main(["show", "dqn", "--env", "CartPole-v1", "optimizer.lr=0.0123"]) == 0
+    assert "0.0123" in capsys.readouterr().out
+    assert main(["show", "dqn", "optimizer.lr=fast"]) == 2
+    assert "optimizer.lr" in capsys.readouterr().err
 
 
 def test_every_key_has_a_meaning():
