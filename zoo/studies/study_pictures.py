@@ -1,8 +1,8 @@
-"""Pictures that several studies share: lines over a number, bars over a name, heat maps."""
+"""Pictures that several studies share: lines over a number, bars over a name, rows of arms, heat maps."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -125,6 +125,33 @@ def bars(
                    for number, kind in enumerate(kinds)]  # fmt: skip
         # Bars fill their panel: above it is room.
         drawn[-1].legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(kinds))
+    return figure
+
+
+def rows_of_arms(rows: Sequence[Row], columns: Mapping[str, str], *, arm: str, title: str) -> Figure:
+    """The mean over seeds with its interval, a row for each arm, a panel for each column and its title."""
+    names = unique(rows, arm)
+    head, line, margin, width = 44, 22, 190, 380
+    whole = head + 70 + line * len(names)
+    figure = style.new_figure(margin + width * len(columns), whole)
+    figure.text(0.02, 1 - 22 / whole, style.words(title), weight="bold", size=12)
+    note = "mean over seeds, and its 95 % interval; a dot is a seed; the line is the first row"
+    figure.text(0.02, 1 - 40 / whole, note, color=style.MUTED, size=9)
+    for number, (column, words) in enumerate(columns.items()):
+        axes = style.place(figure, margin + width * number, head + 30, width - 30, whole - head - 66)
+        for place, name in enumerate(names):
+            numbers = values(rows, column, **{arm: name})
+            if not numbers:
+                continue
+            mean, low, high = band(numbers)
+            axes.plot(numbers, [place] * len(numbers), "o", ms=3, color=style.MUTED)
+            axes.plot([low, high], [place, place], color=style.BLUE, lw=1.5)
+            axes.plot(mean, place, "o", ms=6, color=style.BLUE)
+            if place == 0:
+                axes.axvline(mean, color=style.MUTED, lw=1, ls=":")
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_yticks(range(len(names)), [named(name) for name in names] if number == 0 else [])
+        finish(axes, words, "", "")
     return figure
 
 

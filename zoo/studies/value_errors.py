@@ -1,7 +1,7 @@
-"""How right an agent's values are while it learns: along greedy play, and one step ahead on its replay.
+"""How right an agent's values are while it learns, and how often its greedy action changes.
 
-Both in units of the spread of the returns that followed, since an agent that scores more has larger values to
-err about.
+Errors are taken along greedy play, and one step ahead on its replay, both in units of the spread of the
+returns that followed, since an agent that scores more has larger values to err about.
 
 Legend: N environments, T steps, M states, B batch.
 """
@@ -62,6 +62,32 @@ def accuracy(work: Any, recipe: Any, play_steps: int) -> Row:
         "mean_return_to_go": float(np.mean(outcome)),
         "spread": spread,
     }
+
+
+def churn(work: Any, iterations: int) -> float:
+    """The share of replayed states whose greedy action an iteration of training changes, mean over some.
+
+    After Schaul et al. 2022 (arXiv 2206.00730), who ask it of single updates. The training goes on.
+    """
+    import torch
+
+    from catzoo.agents.callbacks.evaluation import evaluation_mode
+
+    state = torch.get_rng_state()
+    batches, _ = work.feed.replay.sample(BATCH)
+    torch.set_rng_state(state)
+    states = batches.at(0).observation
+
+    def greedy() -> torch.Tensor:
+        with evaluation_mode(work.agent), torch.no_grad():
+            return work.agent.appraise(states)[1]  # type: ignore[no-any-return]
+
+    changed, before = 0.0, greedy()
+    for _ in range(iterations):
+        work.iterate()
+        after = greedy()
+        changed, before = changed + float((after != before).float().mean()), after
+    return changed / iterations
 
 
 def greedy_play(agent: Any, recipe: Any, steps: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,17 +3,24 @@
 import math
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
+from catzoo.hparams import RecipeError
+from catzoo.hparams.overrides import merge
 from catzoo.zoo.environments.uci_engine import DEBIAN
+from catzoo.zoo.folders.run_recipe import flat
 from catzoo.zoo.studies.claim_names import STUDIES
+from catzoo.zoo.studies.claims import lead_causes
 from catzoo.zoo.studies.claims.sigma_bins import better_coordinate
 from catzoo.zoo.studies.reproduce import reproduce
 from catzoo.zoo.studies.study import Task, find_study
-from catzoo.zoo.studies.training_tasks import compare, trend
-from catzoo.zoo.studies.value_errors import returns_to_go
+from catzoo.zoo.studies.training_tasks import RATE, compare, matched, trend
+from catzoo.zoo.studies.value_errors import churn, returns_to_go
+from catzoo.zoo.training.train import recipe_of
 
 pytestmark = pytest.mark.early
 TRAINING = [name for name in STUDIES if name not in ("plasticity", "theory")]
@@ -96,3 +103,55 @@ def test_returns_to_go():
 def test_a_state_counts_once_what_is_missing_is_discounted_away():
     _, whole = returns_to_go(np.ones((10, 1)), np.zeros((10, 1), dtype=bool), 0.5)
     assert whole[:, 0].tolist() == [True] * 4 + [False] * 6  # 0.5 ** 7 is below a hundredth
+
+
+def test_arms_of_lead_causes_change_what_they_say():
+    study = find_study("lead-causes")
+    for arm in study.budgets["full"].arms:
+        loss, change = lead_causes.arm_of(arm)
+        recipe = recipe_of("dqn", "MinAtar/Asterix", loss=loss, overrides=[merge(matched(loss), change)])
+        known = flat(merge(matched(loss), change))
+        assert known.items() <= flat(recipe.to_dict()).items()
+        slow, fast = "slow" in arm, "fast" in arm
+        assert recipe.target_update_every == (2_000 if slow else 125 if fast else 500)
+        assert recipe.optimizer.lr == RATE * (4 if "x 4" in arm else 0.25 if "/ 4" in arm else 1)
+        assert recipe.normalize.reward == ("scaled" in arm)
+    widths = {
+        arm: (recipe["v_max"] - recipe["v_min"]) / recipe["num_bins"]
+        for arm, (_, change) in lead_causes.ARMS.items()
+        if "support" in arm
+        for recipe in [change["value_loss"]]
+    }
+    assert widths["HL-Gauss, half the support"] == pytest.approx(30 / 51, rel=0.02)
+    assert widths["HL-Gauss, twice the support"] == pytest.approx(30 / 51, rel=0.02)
+    with pytest.raises(RecipeError, match="did you mean MSE, slow target"):
+        lead_causes.arm_of("MSE, slow targets")
+
+
+def test_churn_counts_greedy_actions_that_change():
+    class Work:
+        """An agent whose actions are those that it is told, and a replay of three states."""
+
+        def __init__(self, actions):
+            self.actions = iter(actions)
+            self.agent, self.feed = self, self
+            self.replay, self.training = self, False
+
+        def sample(self, count):
+            return SimpleNamespace(at=lambda _: SimpleNamespace(observation=torch.zeros(4, 2))), None
+
+        def iterate(self):
+            self.now = next(self.actions)
+
+        def appraise(self, states):
+            return None, torch.tensor(self.now)
+
+        def modules(self):
+            return [self]
+
+        def eval(self):
+            self.training = False
+
+    work = Work([[0, 1, 2, 3], [0, 1, 2, 0], [0, 0, 0, 0]])
+    work.iterate()
+    assert churn(work, 2) == pytest.approx((1 / 4 + 2 / 4) / 2)
