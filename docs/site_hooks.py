@@ -6,11 +6,13 @@
   that have these values (`VALUE or VALUE` for several).
 * `<!-- pivot FILE: ROW, COLUMN, VALUE | COLUMN=VALUE, … -->` becomes a table with a line for each ROW, or
   A+B of several, and a column for each COLUMN: means of VALUE, and how many rows they are of.
+* `<!-- zoo FILE FILE …: LOSS, LOSS, … | COLUMN=VALUE, … -->` becomes the table of all agents on all
+  environments: means over seeds with 95 % intervals, and scores that others published.
 * `<!-- verdict STUDY -->` becomes the table of what a study found.
 
-A table ends with `<!-- end -->`. `python docs/site_hooks.py` writes the tables into the pages, for whoever
-reads them in the repository; the build makes them anew. So a number on a page is the one that is committed,
-and a file or a column that is not there ends the build.
+A table ends with `<!-- end -->`. `python docs/site_hooks.py` writes the tables into the pages and the README,
+for whoever reads them in the repository; the build makes them anew. So a number on a page is the one that is
+committed, and a file or a column that is not there ends the build.
 """
 
 from __future__ import annotations
@@ -27,13 +29,24 @@ from latex2mathml.converter import convert
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
+from catzoo.hparams import loss_title
+from catzoo.zoo.statistics.intervals import student_interval
+
 ROOT = Path(__file__).resolve().parents[1]
 Row = dict[str, str]
 LINK = re.compile(r"(!?\[[^\]]*\])\(([^)#\s]+)(#[^)\s]*)?\)")
 FENCE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
-TABLE = re.compile(r"<!-- (rows|pivot|verdict) (.*?) -->.*?<!-- end -->", re.DOTALL)
+TABLE = re.compile(r"<!-- (rows|pivot|verdict|zoo) (.*?) -->.*?<!-- end -->", re.DOTALL)
 COPIES = "files"
 """Where in the site their files are."""
+PUBLISHED = {
+    ("Acrobot-v1", "dqn"): ("Acrobot-v1", "CleanRL DQN", "500000"),
+    ("Acrobot-v1", "ppo"): ("Acrobot-v1", "CleanRL PPO", "500000"),
+    ("CartPole-v1", "dqn"): ("CartPole-v1", "CleanRL DQN", "500000"),
+    ("CartPole-v1", "ppo"): ("CartPole-v1", "CleanRL PPO", "500000"),
+    ("HalfCheetah-v5", "sac"): ("HalfCheetah-v4", "SAC (CrossQ authors' runs)", "100000"),
+}
+"""Environment and agent of ours: environment, agent and steps in `zoo/data/published_scores.csv`."""
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> str:
@@ -68,6 +81,8 @@ def _link(found: re.Match[str], page: Any, config: Any, files: Files) -> str:
 def _table(kind: str, asked: str) -> str:
     if kind == "verdict":
         return _verdict(asked)
+    if kind == "zoo":
+        return _zoo(asked)
     file, _, asked = asked.partition(": ")
     columns, _, where = asked.partition(" | ")
     rows = list(_selected(_rows(file), where))
@@ -111,6 +126,44 @@ def _pivot(rows: list[Row], named: list[tuple[str, str]]) -> str:
     return _markdown(lines)
 
 
+def _zoo(asked: str) -> str:
+    files, _, asked = asked.partition(": ")
+    losses, _, where = asked.partition(" | ")
+    asked_for = losses.split(", ")
+    rows = [
+        row for file in files.split() for row in _selected(_rows(file), where) if row["loss"] in asked_for
+    ]
+    keys = {(row["env"], row["agent"], int(row["steps"])) for row in rows}
+    lines = [["environment", "agent", "steps", *map(loss_title, asked_for), "published"]]
+    for env, agent, steps in sorted(keys):
+        own = [row for row in rows if (row["env"], row["agent"], int(row["steps"])) == (env, agent, steps)]
+        by_loss = [[float(row["mean_return"]) for row in own if row["loss"] == loss] for loss in asked_for]
+        lines.append([env, agent, f"{steps:,}", *map(_over_seeds, by_loss), _published(env, agent)])
+    return _markdown(lines)
+
+
+def _over_seeds(scores: list[float]) -> str:
+    """A mean with its interval and the number of seeds."""
+    if not scores:
+        return ""
+    mean, half = student_interval(scores)
+    return (
+        f"{_short(str(mean))} ({_short(str(half))}; {len(scores)})" if len(scores) > 1 else _short(str(mean))
+    )
+
+
+def _published(env: str, agent: str) -> str:
+    """What others have, with their steps."""
+    wanted = PUBLISHED.get((env, agent))
+    for row in _rows("zoo/data/published_scores.csv") if wanted else []:
+        if (row["env"], row["agent"], row["steps"]) == wanted:
+            spread = f"{_short(row['mean'])} (std {_short(row['std'])}; {row['seeds']})"
+            return f"{row['agent']}, {int(row['steps']):,}: {spread}"
+    if wanted:
+        raise PluginError(f"published_scores.csv: no row has {', '.join(wanted)}")
+    return ""
+
+
 def _verdict(study: str) -> str:
     said = json.loads((ROOT / f"zoo/results/studies/{study}.json").read_text(encoding="utf-8"))
     lines = [["statement", "came out as", "verdict"]]
@@ -143,6 +196,11 @@ def with_tables(markdown: str) -> str:
     )
 
 
+def pages() -> list[Path]:
+    """Every page that has tables: the site's, and the README."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
 if __name__ == "__main__":
-    for page in sorted((ROOT / "docs").rglob("*.md")):
+    for page in pages():
         page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")

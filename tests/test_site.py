@@ -117,7 +117,7 @@ def test_the_tables_in_the_pages_are_those_of_the_results():
     spec = importlib.util.spec_from_file_location("site_hooks", HOOKS)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    for path in sorted(HOOKS.parent.rglob("*.md")):
+    for path in module.pages():
         text = path.read_text(encoding="utf-8")
         assert module.with_tables(text) == text, f"{path.name}: python docs/site_hooks.py"
 
@@ -125,3 +125,25 @@ def test_the_tables_in_the_pages_are_those_of_the_results():
 def test_so_does_a_column_that_is_not_there(hooks):
     with pytest.raises(KeyError):
         page(hooks, "<!-- rows zoo/rows.csv: speed --><!-- end -->")
+
+
+def test_the_zoos_table_has_means_over_seeds_and_others_scores(hooks, monkeypatch):
+    rows = [
+        ("Pong", "dqn", "mse", 1, 2.0),
+        ("Pong", "dqn", "mse", 2, 4.0),
+        ("Pong", "ppo", "hl_gauss", 1, 7.0),
+    ]
+    lines = [f"{env},{agent},{loss},{seed},1000,{score}" for env, agent, loss, seed, score in rows]
+    head = "env,agent,loss,seed,steps,mean_return"
+    (hooks.ROOT / "zoo" / "runs.csv").write_text("\n".join([head, *lines]))
+    (hooks.ROOT / "zoo" / "data").mkdir()
+    published = "env,agent,protocol,steps,mean,std,seeds,source\nPong,Theirs,atari,5000,9.5,1.25,3,them\n"
+    (hooks.ROOT / "zoo" / "data" / "published_scores.csv").write_text(published)
+    monkeypatch.setattr(hooks, "PUBLISHED", {("Pong", "ppo"): ("Pong", "Theirs", "5000")})
+    text, _ = page(hooks, "<!-- zoo zoo/runs.csv: hl_gauss, mse --><!-- end -->")
+    assert "| environment | agent | steps | HL-Gauss | MSE | published |" in text
+    assert "| Pong | dqn | 1,000 |  | 3 (12.7; 2) |  |" in text  # 12.706 is t of one degree of freedom
+    assert "| Pong | ppo | 1,000 | 7 |  | Theirs, 5,000: 9.5 (std 1.25; 3) |" in text
+    monkeypatch.setattr(hooks, "PUBLISHED", {("Pong", "ppo"): ("Pong", "Nobody", "5000")})
+    with pytest.raises(PluginError, match="no row has Pong, Nobody, 5000"):
+        page(hooks, "<!-- zoo zoo/runs.csv: hl_gauss, mse --><!-- end -->")
