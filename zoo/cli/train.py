@@ -6,7 +6,7 @@ import argparse
 
 from catzoo.hparams import VALUE_LOSSES, RecipeError
 from catzoo.zoo.cli.parser import add_cluster, path, positive, whole
-from catzoo.zoo.environments.names import SETS, is_list
+from catzoo.zoo.environments.names import SETS, games_of, in_one_run, is_list
 
 EXAMPLES = f"""\
   catzoo train dqn --env CartPole-v1 --loss hl_gauss
@@ -87,12 +87,22 @@ def run(arguments: argparse.Namespace) -> int:
         envs, losses = settings.pop("env"), settings.pop("loss")
         outcomes = train_many(envs=envs, losses=losses, seeds=seeds or 1, **spread, **settings)
         return int(any("error" in outcome for outcome in outcomes))
+    _check_env(arguments.env)
     with waiting("loading"):
         from catzoo.zoo.reporting.result_table import print_result
         from catzoo.zoo.training.train import train
 
     print_result(train(**settings))
     return 0
+
+
+def _check_env(env: str | None) -> None:
+    """Says that there is no such environment before torch is imported, which takes seconds."""
+    from catzoo.zoo.environments.registry import find_spec
+
+    for game in games_of(in_one_run(env)) if env else ():
+        if ":" not in game:  # a package of one's own may import torch itself
+            find_spec(game)
 
 
 def _settle_agent(arguments: argparse.Namespace) -> None:

@@ -290,3 +290,14 @@ def test_unknown_attributes_are_still_errors():
 
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         catzoo.trian  # noqa: B018
+
+
+def test_an_unknown_environment_is_told_before_torch_is_imported():
+    code = (
+        "import sys; from catzoo.zoo.cli.main import main; "
+        "status = main(['train', 'dqn', '--env', 'CartPol-v1']); "
+        "print(status, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["2", "False"]
+    assert "did you mean CartPole-v1?" in done.stderr
