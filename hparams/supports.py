@@ -41,7 +41,7 @@ def over(values: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
         values = {key: value for key, value in values.items() if key != "support"}
         if isinstance(values.get("normalize"), Mapping):  # how observations are scaled is another matter
             values["normalize"] = {k: v for k, v in values["normalize"].items() if k != "reward"}
-        if support is None:
+        if ends and support != ADAPTIVE and _has_ends(values, of_loss):
             _check_both_ends(of_loss)
     elif before == ADAPTIVE and ends:
         values = {key: value for key, value in values.items() if key != "support"}
@@ -49,6 +49,13 @@ def over(values: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(loss, Mapping):
         values = {**values, "value_loss": {k: v for k, v in loss.items() if k not in dropped}}
     return merge(values, said)
+
+
+def _has_ends(values: Mapping[str, Any], of_loss: Mapping[str, Any]) -> bool:
+    """Whether the loss in use has a support; one that does not says so itself."""
+    own = values.get("value_loss")
+    name = of_loss.get("name") or (own.get("name") if isinstance(own, Mapping) else None)
+    return name not in VALUE_LOSSES or "v_min" in VALUE_LOSSES[name].keys
 
 
 def _check_both_ends(of_loss: Mapping[str, Any]) -> None:

@@ -78,8 +78,9 @@ def test_an_adaptive_one_of_a_file_gives_way_to_ends():
 
 def test_a_recipe_of_a_file_follows_the_same_rules():
     auto = found("dqn", OWN)
-    said = {"value_loss": {"v_min": -10.0, "v_max": 3.0}}
-    assert ends(_overridden(auto, [said])) == ("set", False, -10.0, 3.0)
+    both = [{"value_loss": {"v_min": -10.0}}, {"value_loss": {"v_max": 3.0}}]  # as key=value come
+    assert ends(_overridden(auto, both)) == ("set", False, -10.0, 3.0)
+    assert ends(found("dqn", OWN, *both)) == ("set", False, -10.0, 3.0)
     known = found("dqn", KNOWN)
     assert ends(_overridden(known, [{"support": "auto"}])) == ("auto", True, -10.0, 10.0)
     for recipe in (auto, known):
@@ -98,6 +99,7 @@ def test_a_recipe_of_a_file_follows_the_same_rules():
             {"value_loss": {"v_max": 3.0}},
             "it was automatic (±10 of scaled returns): say value_loss.v_min as well",
         ),
+        ("dqn", {"support": "set", "value_loss": {"v_max": 3.0}}, "say value_loss.v_min as well"),
         ("dqn", {"support": "outo"}, "must be one of set, auto, adaptive (command line); did you mean auto?"),
         ("cql", {"support": "auto"}, "support does not apply to cql"),
         (
@@ -153,3 +155,10 @@ def test_observations_are_scaled_whatever_the_support(said):
     for agent in ("sac", "td3", "ppo", "impala"):
         assert found(agent, "Pendulum-v1", said).normalize.observation, agent
     assert find_recipe("td3", "Pendulum-v1", "mse", preset="fast").normalize.observation
+
+
+def test_a_loss_without_a_support_says_so_itself():
+    with pytest.raises(RecipeError, match="does not apply to mse"):
+        found("dqn", OWN, {"value_loss": {"v_max": 3.0}}, loss="mse")
+    with pytest.raises(RecipeError, match=r"say value_loss\.v_min as well"):
+        _overridden(found("dqn", OWN), [{"support": "set", "value_loss": {"v_max": 3.0}}])

@@ -15,6 +15,7 @@ from typing import Any
 from catzoo.hparams import Recipe, RecipeError, build_recipe, loss_name, read_yaml
 from catzoo.hparams.agents import refuse_other_agents_keys
 from catzoo.hparams.old_formats import upgraded
+from catzoo.hparams.overrides import merge
 from catzoo.hparams.paths import Typed, path_of
 from catzoo.hparams.schema import brief, shown
 from catzoo.hparams.supports import over, with_ends
@@ -141,11 +142,12 @@ def _picked(source: Source, found: Sequence[Sourced], env: str) -> list[Sourced]
 
 
 def _overridden(recipe: Recipe, said: Iterable[Mapping[str, Any]]) -> Recipe:
-    values = recipe.to_dict()
+    together: dict[str, Any] = {}
     for override in said:
         refuse_other_agents_keys(override, recipe.agent, "command line")
         for key in ("agent", "env", "preset"):
             if key in override:
                 raise RecipeError(f"{key}={shown(override[key])}: the {key} is the file's (command line)")
-        values = over(values, override)
+        together = merge(together, override)  # both ends of a support are one choice
+    values = over(recipe.to_dict(), together)
     return build_recipe(with_ends(values, recipe.value_loss.name), where="command line")
