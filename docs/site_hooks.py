@@ -29,7 +29,7 @@ from latex2mathml.converter import convert
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
-from catzoo.hparams import loss_title
+from catzoo.hparams import VALUE_LOSSES, loss_title
 from catzoo.zoo.statistics.intervals import student_interval
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -130,9 +130,14 @@ def _zoo(asked: str) -> str:
     files, _, asked = asked.partition(": ")
     losses, _, where = asked.partition(" | ")
     asked_for = losses.split(", ")
+    if unknown := set(asked_for) - set(VALUE_LOSSES):
+        raise PluginError(f"{asked}: unknown loss {', '.join(unknown)}")
     rows = [
         row for file in files.split() for row in _selected(_rows(file), where) if row["loss"] in asked_for
     ]
+    runs = [tuple(row[name] for name in ("env", "agent", "loss", "seed", "steps")) for row in rows]
+    if not rows or len(set(runs)) < len(runs):
+        raise PluginError(f"{files}: {'a run twice' if rows else f'no row has {where}'}")
     keys = {(row["env"], row["agent"], int(row["steps"])) for row in rows}
     lines = [["environment", "agent", "steps", *map(loss_title, asked_for), "published"]]
     for env, agent, steps in sorted(keys):

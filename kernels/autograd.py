@@ -36,10 +36,16 @@ LARGE = 2**26
 
 def derives(x: Tensor) -> bool:
     """Whether a derivative by x may be asked for."""
-    return (torch.is_grad_enabled() and x.requires_grad) or _is_mapped()
+    return (torch.is_grad_enabled() and x.requires_grad) or is_mapped()
 
 
-def _is_mapped() -> bool:
+def is_batched(x: Tensor) -> bool:
+    """Whether it stands for many tensors, as with `is_grads_batched`: a kernel cannot take it."""
+    functorch = torch._C._functorch
+    return functorch.is_batchedtensor(x) or functorch.is_legacy_batchedtensor(x)
+
+
+def is_mapped() -> bool:
     """Whether `torch.func` is at work, which may ask for any derivative."""
     return torch._C._functorch.peek_interpreter_stack() is not None
 
@@ -49,7 +55,7 @@ def cross_entropy(
 ) -> Tensor:
     """The differentiable loss [...] of an implementation."""
     loss: Tensor
-    if _is_mapped():
+    if is_mapped():
         tensors = target if isinstance(target, NextDistribution) else (target,)
         loss, _ = _CrossEntropy.apply(choice, rule, logits_K, weight, *tensors)
     elif torch.is_grad_enabled() and logits_K.requires_grad:
@@ -62,7 +68,7 @@ def cross_entropy(
 
 def categorical_td(choice: Choice, inputs: TDInputs, rule: ValueRule) -> TDResult:
     """The differentiable Bellman step of an implementation."""
-    if _is_mapped():
+    if is_mapped():
         *result, _ = _CategoricalTD.apply(choice, rule, *inputs)
         return TDResult(*result)
     if torch.is_grad_enabled() and inputs.outputs.requires_grad:
@@ -110,7 +116,8 @@ class _EagerCrossEntropy(torch.autograd.Function):
         keeps = not _is_made_again(choice, logits_K, target)
         loss, grad_K = run(choice, "loss_and_grad", logits_K.device, logits_K, target, rule, weight, keeps)
         ctx.choice, ctx.rule = choice, rule
-        ctx.save_for_backward(grad_K, logits_K, weight, None if keeps else target)
+        # A copy: a target's memory may be used again before the backward pass.
+        ctx.save_for_backward(grad_K, logits_K, weight, None if keeps else target.clone())  # type: ignore[union-attr]
         return loss  # type: ignore[no-any-return]
 
     @staticmethod
@@ -118,7 +125,8 @@ class _EagerCrossEntropy(torch.autograd.Function):
         grad_K, logits_K, weight, target = ctx.saved_tensors
         if grad_K is not None:
             return None, None, _cross_entropy_backward(grad_K, logits_K, weight, grad_loss), None, None
-        twice = torch.is_grad_enabled()  # a second derivative is wanted, and the scale is a part of it
+        # A second derivative is wanted, and the scale is a part of it; or there are many scales.
+        twice = torch.is_grad_enabled() or is_batched(grad_loss)
         by = weight if twice else grad_loss if weight is None else grad_loss * weight
         with torch.no_grad():
             again = logits_K, target, ctx.rule, by, True

@@ -5,8 +5,10 @@ compiler missing, a kernel that does not build on this device) costs one warning
 PyTorch's operations take over; if it was asked for by name, the error is the caller's.
 """
 
+import math
 import threading
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
@@ -112,7 +114,7 @@ def resolve_backend(backend: str, device: torch.device) -> str:
 def run(choice: Choice, step: str, device: torch.device, *arguments: Any) -> Any:
     """Call a step of the chosen implementation, and of the last one if an automatic choice breaks."""
     name, last = choice.name, next(reversed(IMPLEMENTATIONS))
-    if name != last and _is_for_pytorch(choice, device, arguments[0]):
+    if name != last and _is_for_pytorch(choice, device, _logits(step, arguments)):
         name = last
     if name == last or not choice.automatic:
         return getattr(IMPLEMENTATIONS[name], step)(*arguments)
@@ -127,7 +129,15 @@ def run(choice: Choice, step: str, device: torch.device, *arguments: Any) -> Any
         return getattr(IMPLEMENTATIONS[last], step)(*arguments)
 
 
-def _is_for_pytorch(choice: Choice, device: torch.device, x: Tensor | TDInputs) -> bool:
+def _logits(step: str, arguments: Sequence[Any]) -> int:
+    """How many logits a call is about."""
+    first = arguments[0]
+    if step == "linear_loss_and_grad":
+        return int(math.prod(first.shape[:-1]) * len(arguments[1]))
+    return int((first.outputs if isinstance(first, TDInputs) else first).numel())
+
+
+def _is_for_pytorch(choice: Choice, device: torch.device, count: int) -> bool:
     """Whether this call of an implementation is PyTorch's to answer."""
     in_a_graph = choice.name in OPERATORS
     if not in_a_graph and is_recorded():
@@ -140,8 +150,7 @@ def _is_for_pytorch(choice: Choice, device: torch.device, x: Tensor | TDInputs) 
         return lacks_data and not in_a_graph
     if lacks_data or (choice.name, device) in _broken:
         return True
-    logits = x.outputs if isinstance(x, TDInputs) else x
-    return choice.name == "numba" and numba_path.is_for_threads(logits.numel())
+    return choice.name == "numba" and numba_path.is_for_threads(count)
 
 
 def _disable(name: str, device: torch.device, error: Exception) -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import csv
 import functools
+import itertools
 import re
 import subprocess
 import sys
@@ -103,8 +104,9 @@ def variants() -> Iterator[tuple[str, Callable[[], Any]]]:
     }
     for name, rule in rules.items():
         yield f"{name} K=101 fp32", loss_call(rule, 101)
-    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        yield f"linear hl_gauss K=128 D=256 {name}", linear_call(128, 256, dtype)
+    for num_bins, dtype in itertools.product((128, 256), (torch.float32, torch.bfloat16)):
+        name = "fp32" if dtype == torch.float32 else "bf16"
+        yield f"linear hl_gauss K={num_bins} D=256 {name}", linear_call(num_bins, 256, dtype)
     yield "hl_gauss weighted K=101 fp32", loss_call(rules["hl_gauss sigma/width=2"], 101, weighted=True)
     wide = torch.empty(4096, dtype=torch.float64)  # NumPy's rewards
     next_distribution = NextDistribution(torch.empty(4096, 101), wide, wide)

@@ -11,7 +11,9 @@ Shapes: ... any leading dimensions, N rows, D features, K bins.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import functools
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -57,13 +59,15 @@ def linear_cross_entropy(
     backend.
     """
     features, head_weight, head_bias = _in_one_dtype(features, head_weight, head_bias)
-    if is_recorded() or torch._C._functorch.peek_interpreter_stack() is not None:
+    choice = _check(features, head_weight, head_bias, target, rule, weight, backend)
+    if is_recorded() or autograd.is_mapped():
         logits = functional.linear(features, head_weight, head_bias)
         return cross_entropy(logits, target, rule, weight=weight, backend=backend)
-    choice = _check(features, head_weight, head_bias, target, rule, weight, backend)
     tensors = target if isinstance(target, NextDistribution) else (target,)
-    arguments = choice, rule, features, head_weight, head_bias, weight, *tensors
-    return cast("Tensor", _LinearCrossEntropy.apply(*arguments))
+    constants = (None if x is None else x.detach() for x in (weight, *tensors))
+    return cast(
+        "Tensor", _LinearCrossEntropy.apply(choice, rule, features, head_weight, head_bias, *constants)
+    )
 
 
 @torch.no_grad()
@@ -79,20 +83,32 @@ def linear_loss_and_grad(
 ) -> tuple[Tensor, LinearGradients]:
     """The loss [...] of `linear_cross_entropy` and the gradients of its sum, in one pass: three products.
 
-    Neither is differentiable: for `features.backward(gradients.features)`. Arguments and errors as there.
+    The gradients have the dtypes of what they are by. Neither is differentiable: for
+    `features.backward(gradients.features)`. Arguments and errors as there; not inside of `torch.func`.
     """
-    features, head_weight, head_bias = _in_one_dtype(features, head_weight, head_bias)
-    choice = _check(features, head_weight, head_bias, target, rule, weight, backend)
-    return _loss_and_grad(choice, features, head_weight, head_bias, target, rule, weight)
+    given = features, head_weight, head_bias
+    x, head, bias = _in_one_dtype(*given)
+    choice = _check(x, head, bias, target, rule, weight, backend)
+    loss, gradients = _loss_and_grad(choice, x, head, bias, target, rule, weight, (True, True, True), True)
+    typed = (None if x is None or y is None else y.to(x.dtype) for x, y in zip(given, gradients, strict=True))
+    return loss, LinearGradients(*cast("tuple[Tensor, Tensor, Tensor]", tuple(typed)))
 
 
 def _in_one_dtype(*tensors: Tensor | None) -> tuple[Any, ...]:
     """Under autocast what a linear layer would compute in, else as they are."""
-    device = cast("Tensor", tensors[0]).device.type
-    if not torch.is_autocast_enabled(device):
+    first = cast("Tensor", tensors[0])
+    device = first.device.type
+    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
         return tensors
     dtype = torch.get_autocast_dtype(device)
-    return tuple(None if x is None else x.to(dtype) for x in tensors)
+    return tuple(x if x is None or x.dtype == torch.float64 else x.to(dtype) for x in tensors)
+
+
+def _without_autocast(device: torch.device) -> Any:
+    """For what is cast already, and for a backward pass inside of another's autocast."""
+    if not torch.amp.is_autocast_available(device.type) or not torch.is_autocast_enabled(device.type):
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 def _check(
@@ -152,9 +168,10 @@ def _loss(
 ) -> Tensor:
     """The loss [...] alone."""
     loss_N = _losses_of(features_D)
-    for at, x_ND, some, by in _pieces(features_D, target, weight):
-        step = x_ND, head_KD, bias_K, some, rule, by, False
-        loss_N[at], _ = run(choice, "linear_loss_and_grad", x_ND.device, *step)
+    with _without_autocast(features_D.device):
+        for at, x_ND, some, by in _pieces(features_D, target, weight):
+            step = x_ND, head_KD, bias_K, some, rule, by, False
+            loss_N[at], _ = run(choice, "linear_loss_and_grad", x_ND.device, *step)
     return loss_N.view(features_D.shape[:-1])
 
 
@@ -171,25 +188,56 @@ def _loss_and_grad(
     target: Target,
     rule: Rule,
     weight: Tensor | None,
-) -> tuple[Tensor, LinearGradients]:
-    by_features_D = torch.empty_like(features_D, memory_format=torch.contiguous_format)
-    by_features_ND = by_features_D.view(-1, features_D.shape[-1])
+    wanted: Sequence[bool],
+    has_rows_out: bool,
+) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+    """The loss [...], and the gradients that are wanted of features, head and bias.
+
+    has_rows_out: a weight of 0 means that the row is out, whatever it holds, where 0 * NaN would be NaN.
+    """
+    loss_N, (features, head, bias) = _losses_of(features_D), wanted
+    by_features_D = torch.empty_like(features_D, memory_format=torch.contiguous_format) if features else None
     # Sums over many rows, which half precision would not hold.
     exact = torch.promote_types(head_KD.dtype, torch.float32)
-    by_head_KD, by_bias_K = (torch.zeros_like(x, dtype=exact) for x in (head_KD, head_KD[:, 0]))
-    loss_N = _losses_of(features_D)
-    for at, x_ND, some, by in _pieces(features_D, target, weight):
-        step = x_ND, head_KD, bias_K, some, rule, by, True
-        loss_N[at], grad_NK = run(choice, "linear_loss_and_grad", x_ND.device, *step)
-        torch.mm(grad_NK, head_KD, out=by_features_ND[at])
-        if exact == x_ND.dtype:
-            by_head_KD.addmm_(grad_NK.t(), x_ND)
-        else:
-            by_head_KD += grad_NK.t() @ x_ND
-        by_bias_K += grad_NK.sum(0, dtype=exact)
-    dtype, loss = head_KD.dtype, loss_N.view(features_D.shape[:-1])
-    by_bias = None if bias_K is None else by_bias_K.to(dtype)
-    return loss, LinearGradients(by_features_D, by_head_KD.to(dtype), by_bias)
+    by_head_KD = torch.zeros_like(head_KD, dtype=exact) if head else None
+    by_bias_K = torch.zeros_like(bias_K, dtype=exact) if bias and bias_K is not None else None
+    with _without_autocast(features_D.device):
+        for at, x_ND, some, by in _pieces(features_D, target, weight):
+            step = x_ND, head_KD, bias_K, some, rule, by, True
+            loss_N[at], grad_NK = run(choice, "linear_loss_and_grad", x_ND.device, *step)
+            if by_features_D is not None:
+                by_features_D.view(len(loss_N), features_D.shape[-1])[at] = grad_NK @ head_KD
+            if by_head_KD is not None:
+                if by is not None and has_rows_out:
+                    x_ND = x_ND.masked_fill((by == 0).unsqueeze(-1), 0)
+                _add_product(by_head_KD, grad_NK.t(), x_ND)
+            if by_bias_K is not None:
+                by_bias_K += grad_NK.sum(0, dtype=exact)
+    sums = (None if x is None else x.to(head_KD.dtype) for x in (by_head_KD, by_bias_K))
+    return loss_N.view(features_D.shape[:-1]), (by_features_D, *sums)
+
+
+def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """total += a b, of which no part is rounded to half precision."""
+    if a.dtype == total.dtype:
+        total.addmm_(a, b)
+    elif a.is_cuda and _takes_out_dtype():
+        total += torch.mm(a, b, out_dtype=total.dtype)
+    else:
+        total.addmm_(a.to(total.dtype), b.to(total.dtype))
+
+
+@functools.cache
+def _takes_out_dtype() -> bool:
+    """Whether this PyTorch's products have sums of another dtype; on a GPU, where they do."""
+    one = torch.ones(1, 1, device="cpu")
+    try:
+        torch.mm(one, one, out_dtype=one.dtype)
+    except TypeError:
+        return False
+    except RuntimeError:
+        pass
+    return True
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -212,18 +260,35 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
-        *layer, weight = ctx.saved_tensors[:4]
-        tensors = ctx.saved_tensors[4:]
-        target, others = autograd.target_of(tensors), [None] * (1 + len(tensors))
-        if torch.is_grad_enabled():  # a second derivative is wanted: by the logits, whole
-            logits_K = functional.linear(*layer)
-            loss = autograd.cross_entropy(ctx.choice, logits_K, target, ctx.rule, weight)
-            asked = [x for x in layer if x is not None and x.requires_grad]
-            made = iter(torch.autograd.grad(loss, asked, grad_loss, create_graph=True))
-            by_layer = [None if x is None or not x.requires_grad else next(made) for x in layer]
+        *layer, weight = (saved := ctx.saved_tensors)[:4]
+        target, wanted = autograd.target_of(saved[4:]), ctx.needs_input_grad[2:5]
+        others = [None] * (len(saved) - 3)
+        if torch.is_grad_enabled() or autograd.is_batched(grad_loss):
+            by_layer = _through_logits(ctx.choice, ctx.rule, layer, wanted, target, weight, grad_loss)
             return None, None, *by_layer, *others
         by = grad_loss if weight is None else grad_loss * weight
         features_D, head_KD, bias_K = layer
-        given = features_D, head_KD, bias_K, target, ctx.rule, by
-        _, gradients = _loss_and_grad(ctx.choice, *given)
+        given = target, ctx.rule, by, wanted, weight is not None
+        _, gradients = _loss_and_grad(ctx.choice, features_D, head_KD, bias_K, *given)
         return None, None, *gradients, *others
+
+
+def _through_logits(
+    choice: Choice,
+    rule: Rule,
+    layer: Sequence[Tensor | None],
+    wanted: Sequence[bool],
+    target: Target,
+    weight: Tensor | None,
+    grad_loss: Tensor,
+) -> list[Tensor | None]:
+    """The gradients by whole logits: differentiable, and for many gradients of the loss at once."""
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # By other names, as one tensor may be features and a part of the layer, or lead to both.
+        named = [None if x is None else x.view_as(x) if again else x.detach().requires_grad_() for x in layer]
+        logits_K = functional.linear(*cast("list[Tensor]", named))
+        loss = autograd.cross_entropy(choice, logits_K, target, rule, weight)
+    asked = [x for x, is_wanted in zip(named, wanted, strict=True) if is_wanted]
+    made = iter(torch.autograd.grad(loss, cast("list[Tensor]", asked), grad_loss, create_graph=again))
+    return [next(made) if is_wanted else None for is_wanted in wanted]

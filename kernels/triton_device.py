@@ -20,6 +20,7 @@ from catzoo.kernels.triton_labels import (
     LOW,
     MIDDLE,
     WIDTH,
+    exp,
     label_tile,
     like_tile,
     log2,
@@ -29,8 +30,7 @@ from catzoo.kernels.triton_labels import (
     value_label,
 )
 
-LOG2_E, LN_2 = tl.constexpr(1.4426950408889634), tl.constexpr(0.6931471805599453)
-LARGE = tl.constexpr(2.0**30)
+LN_2 = tl.constexpr(0.6931471805599453)
 FLOOR = tl.constexpr(-1e4)
 """Stands where no bin is: its exponential is 0, and so is its product with a label of 0."""
 
@@ -54,25 +54,17 @@ def rows_of_tile(rows, R: tl.constexpr):
 
 @triton.jit
 def load_tile(ptr, offset, stride_k, k, keep):
-    """Logits [J, R, L] in float32, -inf where there is no bin or no row."""
+    """Logits [J, R, L] in float32, -inf where there is no bin."""
     return tl.load(tile_pointers(ptr, offset, stride_k, k), mask=keep, other=-float("inf")).to(tl.float32)
 
 
 @triton.jit
 def exponentials(x, is_bin):
-    """Of logits [J, R, L]: differences d to a row's maximum, e^d, their sum [R], and the unit of d [R].
-
-    In powers of two a difference is one instruction and its exponential another. What rounding does to the
-    maximum is the same in every bin, and leaves loss and gradient as they are; where it could be too much for
-    an exponential, logits lie so far apart that any base will do, and 2 is exact.
-    """
+    """Of logits [J, R, L]: differences to the row's maximum, their exponentials, and those's sum [R]."""
     top = tl.max(tl.max(x, axis=0), axis=1)
-    is_large = tl.abs(top) > LARGE
-    scale = tl.where(is_large, 1.0, LOG2_E)
-    d = tl.fma(x, scale[None, :, None], -(top * scale)[None, :, None])
-    d = tl.where(is_bin, d, FLOOR)
-    e = tl.exp2(d)
-    return d, e, row_sum(e), (1.0 + LN_2) - LN_2 * scale  # 1 / scale, without a predicate to keep
+    d = tl.where(is_bin, x - top[None, :, None], FLOOR)
+    e = exp(d)
+    return d, e, row_sum(e)
 
 
 @triton.jit
@@ -90,11 +82,11 @@ def mean_center(d, e, total, k, numbers, centers, K: tl.constexpr, UNEVEN: tl.co
 
 
 @triton.jit
-def score(d, e, total, unit, p, inverse_total, weight, WITH_GRAD: tl.constexpr, WITH_WEIGHT: tl.constexpr):
+def score(d, e, total, p, inverse_total, weight, WITH_GRAD: tl.constexpr, WITH_WEIGHT: tl.constexpr):
     """(loss [R], gradient [J, R, L]) of `exponentials` and a label p."""
     cross = row_sum(p * d)
     witness = cross * 0.0  # NaN for a logit of -inf, which the exponential forgets
-    loss = log2(total) * LN_2 - cross * unit + witness
+    loss = log2(total) * LN_2 - cross + witness
     grad = e
     if WITH_GRAD:
         scale = inverse_total + witness
@@ -125,13 +117,13 @@ def score_rows(
 ):  # fmt: skip
     """Store loss [N] and gradient [N, K] of the logits x [J, R, L] of some rows [R]."""
     k = bin_numbers(J, L)
-    d, e, total, unit = exponentials(x, k < K)
+    d, e, total = exponentials(x, k < K)
     p, inverse_total = label_tile(
         target, row * target_stride_row, target_stride_k, reward + row, discount + row, table, numbers,
         total, k, k < K, K, LABEL, WINDOW, DEGREE, J, R, L,
     )  # fmt: skip
     w = tl.load(weight + row).to(tl.float32) if WITH_WEIGHT else total
-    row_loss, row_grad = score(d, e, total, unit, p, inverse_total, w, WITH_GRAD, WITH_WEIGHT)
+    row_loss, row_grad = score(d, e, total, p, inverse_total, w, WITH_GRAD, WITH_WEIGHT)
     store_rows(loss, row, row_loss, L)
     if WITH_GRAD:
         here = tile_pointers(grad, (row * grad_stride_row)[None, :, None], grad_stride_k, k)
@@ -201,7 +193,7 @@ def categorical_value_kernel(
     row = rows_of_tile(rows, R)
     k = bin_numbers(J, L)
     x = load_tile(logits, (row * logits_stride_row)[None, :, None], logits_stride_k, k, k < K)
-    d, e, total, _ = exponentials(x, k < K)
+    d, e, total = exponentials(x, k < K)
     store_rows(value, row, mean_center(d, e, total, k, numbers, centers, K, UNEVEN), L)
 
 
@@ -219,7 +211,7 @@ def best_action(
     for first in range(0, actions, R):
         a = tl.minimum(first + tl.arange(0, R), actions - 1)  # the last one again: it changes nothing
         x = load_tile(logits, (a.to(tl.int64) * stride_a)[None, :, None], stride_k, k, k < K)
-        d, e, total, _ = exponentials(x, k < K)
+        d, e, total = exponentials(x, k < K)
         value = mean_center(d, e, total, k, numbers, centers, K, UNEVEN)
         # +inf stands for NaN: no value is infinite.
         value = tl.where(value == value, value, float("inf"))
@@ -272,7 +264,7 @@ def categorical_td_kernel(
             K, UNEVEN, R,
         )  # fmt: skip
         x = load_tile(next, (best * next_stride_a)[None, :, None], next_stride_k, k, keep)
-        d, e, total, _ = exponentials(x, k < K)
+        d, e, total = exponentials(x, k < K)
         # A NaN in the network that chooses counts too.
         next_value = mean_center(d, e, total, k, numbers, centers, K, UNEVEN) + best_value * 0.0
     else:
@@ -285,7 +277,7 @@ def categorical_td_kernel(
     is_action = keep & ((taken >= 0) & (taken < actions))[None, :, None]  # else the row is NaN
     row = outputs + b * outputs_stride_b
     x = load_tile(row, (taken * outputs_stride_a)[None, :, None], outputs_stride_k, k, is_action)
-    d, e, total, unit = exponentials(x, k < K)
+    d, e, total = exponentials(x, k < K)
     value = mean_center(d, e, total, k, numbers, centers, K, UNEVEN)
     r = tl.load(reward + at).to(tl.float32)
     g = tl.load(discount + at).to(tl.float32)
@@ -303,7 +295,7 @@ def categorical_td_kernel(
     else:
         p, inverse_total = value_label(y, table, numbers, total, k, keep, K, LABEL, WINDOW, DEGREE, J, 1, L)
     w = tl.load(weight + at).to(tl.float32) if WITH_WEIGHT else total
-    row_loss, row_grad = score(d, e, total, unit, p, inverse_total, w, WITH_GRAD, WITH_WEIGHT)
+    row_loss, row_grad = score(d, e, total, p, inverse_total, w, WITH_GRAD, WITH_WEIGHT)
     tl.store(loss + at, row_loss)
     if WITH_GRAD:
         for first in range(0, actions, R):

@@ -32,6 +32,8 @@ from catzoo.kernels.rules import (
 from catzoo.kernels.td import TDInputs, TDResult
 
 MAX_BINS = 1024
+# Beyond it a tile of the last layer would fill the shared memory of some devices.
+MAX_HEAD = 256
 # Beyond it the label is nearly flat, and the difference of two tails all rounding.
 MAX_RATIO = 100
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -83,6 +85,9 @@ def linear_loss_and_grad(
 ) -> tuple[Tensor, Tensor | None]:
     """The loss [...] of the logits that a layer makes and, if asked for, the gradient [..., K] by them."""
     shape, num_bins, device = features_D.shape[:-1], len(head_KD), features_D.device
+    if num_bins > MAX_HEAD:
+        logits_K = torch.nn.functional.linear(features_D, head_KD, bias_K)
+        return loss_and_grad(logits_K, target, rule, weight, with_grad)
     loss = torch.empty(shape, dtype=torch.float32, device=device)
     grad_K = torch.empty((*shape, num_bins), dtype=features_D.dtype, device=device) if with_grad else None
     if loss.numel():
@@ -95,11 +100,19 @@ def linear_loss_and_grad(
             "D": max(16, min(_power_of_2(rows_ND.shape[1]), 128 // features_D.element_size())),
             "WITH_BIAS": bias_K is not None,
             "WIDEN": INTERPRETED,  # which multiplies the bits of bfloat16 as if they were numbers
-            "PRECISION": "tf32" if torch.get_float32_matmul_precision() != "highest" else "ieee",
+            "PRECISION": "tf32" if _takes_tf32() else "ieee",
         }
         programs = -(-len(rows_ND) // tile.rows)
         _launch(device, "linear_cross_entropy_kernel", programs, arguments, options, tile)
     return loss, grad_K
+
+
+def _takes_tf32() -> bool:
+    """Whether float32 products may round their factors to TensorFloat-32; newer PyTorch's word first."""
+    settings: Any = torch.backends.cuda.matmul
+    if hasattr(settings, "fp32_precision"):
+        return bool(settings.fp32_precision == "tf32")
+    return torch.get_float32_matmul_precision() != "highest"
 
 
 def _scored(

@@ -144,6 +144,14 @@ def test_the_zoos_table_has_means_over_seeds_and_others_scores(hooks, monkeypatc
     assert "| environment | agent | steps | HL-Gauss | MSE | published |" in text
     assert "| Pong | dqn | 1,000 |  | 3 (12.7; 2) |  |" in text  # 12.706 is t of one degree of freedom
     assert "| Pong | ppo | 1,000 | 7 |  | Theirs, 5,000: 9.5 (std 1.25; 3) |" in text
+    for asked, words in (
+        ("hlgauss", "unknown loss hlgauss"),
+        ("mse | env=None", "no row has env=None"),
+        ("mse", "a run twice"),
+    ):
+        twice = "zoo/runs.csv zoo/runs.csv" if words == "a run twice" else "zoo/runs.csv"
+        with pytest.raises(PluginError, match=words):
+            page(hooks, f"<!-- zoo {twice}: {asked} --><!-- end -->")
     monkeypatch.setattr(hooks, "PUBLISHED", {("Pong", "ppo"): ("Pong", "Nobody", "5000")})
     with pytest.raises(PluginError, match="no row has Pong, Nobody, 5000"):
         page(hooks, "<!-- zoo zoo/runs.csv: hl_gauss, mse --><!-- end -->")

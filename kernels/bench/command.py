@@ -45,7 +45,7 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--parts", metavar="PART", nargs="+", default=PARTS, help=f"of {', '.join(PARTS)}; default all"
     )
-    parser.add_argument("--rows", metavar="N", **many, help="rows of throughput")
+    parser.add_argument("--rows", metavar="N", **many, help="rows of throughput and linear")
     parser.add_argument("--bins", metavar="K", **many, help="bins of throughput")
     parser.add_argument(
         "--dtypes", metavar="DTYPE", nargs="+", help=f"of {', '.join(DTYPES)}, for throughput"

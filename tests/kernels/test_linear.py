@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+import torch.utils.checkpoint
 from torch import nn
 
 from catzoo import kernels
@@ -100,9 +101,11 @@ def test_gradients_in_float64():
     assert torch.autograd.gradcheck(loss, (features, layer.weight, layer.bias))
 
 
+@pytest.mark.parametrize("rows", [3, 2048])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_sums_in_float32(dtype):
+def test_half_precision_sums_in_float32(dtype, rows, monkeypatch):
     """Of 4096 equal rows, whose sum in half precision would stop at 256 of them."""
+    monkeypatch.setattr(pieces, "ROWS_ON_A_CPU", rows)
     layer = nn.Linear(D, K).to(dtype)
     features, target = torch.ones(4096, D, dtype=dtype), torch.zeros(4096)
     _, one = kernels.linear_loss_and_grad(
@@ -112,6 +115,10 @@ def test_half_precision_sums_in_float32(dtype):
     assert many.weight.dtype == many.features.dtype == dtype
     for a_row, rows in ((one.weight, many.weight), (one.bias, many.bias)):
         torch.testing.assert_close(rows.float(), 4096 * a_row.float(), rtol=0.02, atol=0.5)
+    wide = 600 * torch.cat((features, -features))  # a piece's sum is beyond float16, that of all is not
+    flat = torch.zeros_like(layer.weight)
+    _, made = kernels.linear_loss_and_grad(wide, flat, None, target.repeat(2), RULES["hl_gauss"])
+    assert made.weight.isfinite().all()
 
 
 def test_the_logits_are_never_whole():
@@ -149,6 +156,20 @@ def test_one_bad_row_spoils_its_own_loss():
     )
     assert loss[3] == 0
     assert all(x.isfinite().all() for x in gradients)
+
+
+def test_a_row_of_weight_0_is_out_whatever_its_features():
+    rule = RULES["hl_gauss"]
+    layer, features, target, _ = example(rule, (7,))
+    weight = torch.arange(7.0)
+    expected = kernels.linear_loss_and_grad(features[1:], layer.weight, layer.bias, target[1:], rule,
+                                            weight=weight[1:])[1]  # fmt: skip
+    features = features.detach().clone()
+    features[0] = math.nan
+    _, made = kernels.linear_loss_and_grad(features, layer.weight, layer.bias, target, rule, weight=weight)
+    torch.testing.assert_close(made.weight, expected.weight)
+    torch.testing.assert_close(made.bias, expected.bias)
+    assert not made.features[0].any()
 
 
 def test_no_rows():
@@ -190,6 +211,71 @@ def test_second_derivatives():
     grad.square().sum().backward()
     assert features.grad.isfinite().all()
     assert features.grad.any()
+
+
+def test_frozen_parts_cost_and_get_nothing():
+    rule = RULES["hl_gauss"]
+    layer, features, target, weight = example(rule)
+    layer.weight.requires_grad_(False)
+    weight.requires_grad_()
+    loss = kernels.linear_cross_entropy(
+        features.detach(), layer.weight, layer.bias, target, rule, weight=weight
+    )
+    loss.sum().backward()
+    assert layer.weight.grad is None
+    assert weight.grad is None, "a constant"
+    assert layer.bias.grad.any()
+    layer.bias.requires_grad_(False)
+    given = features.detach(), layer.weight, layer.bias, target, rule
+    assert not kernels.linear_cross_entropy(*given, weight=weight).requires_grad
+
+
+def test_features_that_come_from_the_head():
+    """As with tied embeddings: the second derivative's graph must not count them twice."""
+    rule = RULES["hl_gauss"]
+    layer, _, target, _ = example(rule, (5,), torch.float64)
+    place = torch.arange(5)
+    made = []
+    for create_graph, apart in ((False, True), (False, False), (True, False)):
+        features = layer.weight[place].tanh()
+        if apart:
+            loss = kernels.cross_entropy(layer(features), target, rule)
+        else:
+            loss = kernels.linear_cross_entropy(features, layer.weight, layer.bias, target, rule)
+        made.append(torch.autograd.grad(loss.sum(), layer.weight, create_graph=create_graph)[0].detach())
+    torch.testing.assert_close(made[1], made[0])
+    torch.testing.assert_close(made[2], made[0])
+
+
+def test_checkpoints_and_batches_of_gradients():
+    rule = RULES["hl_gauss"]
+    layer, features, target, _ = example(rule, (6,))
+
+    def losses(features):
+        return kernels.linear_cross_entropy(features, layer.weight, layer.bias, target, rule)
+
+    expected = torch.autograd.grad(losses(features).sum(), features)[0]
+    again = torch.utils.checkpoint.checkpoint(losses, features, use_reentrant=False)
+    torch.testing.assert_close(torch.autograd.grad(again.sum(), features)[0], expected)
+    many = torch.autograd.grad(losses(features), features, torch.eye(6), is_grads_batched=True)[0]
+    torch.testing.assert_close(many.sum(0), expected)
+    torch.testing.assert_close(torch.autograd.functional.jacobian(losses, features, vectorize=True), many)
+
+
+def test_a_backward_pass_inside_of_autocast():
+    rule = RULES["hl_gauss"]
+    layer, features, target, _ = example(rule, (6,))
+    loss = kernels.linear_cross_entropy(features, layer.weight, layer.bias, target, rule).sum()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss.backward()
+        _, made = kernels.linear_loss_and_grad(features, layer.weight, layer.bias, target, rule)
+    assert made.weight.dtype == torch.float32
+    torch.testing.assert_close(made.weight, layer.weight.grad, rtol=0.05, atol=0.05)
+    with torch.autocast("cpu", torch.bfloat16):
+        wide = kernels.linear_cross_entropy(
+            *(x.double() for x in (features, *layer.parameters())), target, rule
+        )
+    assert wide.dtype == torch.float64, "as autocast leaves it"
 
 
 @pytest.mark.parametrize(

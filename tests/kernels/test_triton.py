@@ -59,10 +59,18 @@ def test_the_table_has_every_variant(recorded) -> None:
     assert list(recorded) == [(name, target) for name in names for target in codegen.TARGETS]
 
 
+def test_tiles_of_a_last_layer_fit_into_shared_memory(recorded) -> None:
+    """What a block may have: 99 KiB on an A10 or an RTX 4090, 64 on an MI300."""
+    found = {key: int(row["shared"]) for key, row in recorded.items() if key[0].startswith("linear")}
+    assert found
+    for (_, target), shared in found.items():
+        assert shared <= (64 if target == "gfx942" else 99) * 1024
+
+
 def test_a_gaussian_costs_little_more_than_a_hard_label(recorded) -> None:
     """What a K of 101 costs on an H100, in warp instructions a row."""
     per_row = {name: int(row["per_row"]) for (name, target), row in recorded.items() if target == "sm_90"}
-    assert per_row["hl_gauss K=101 fp32"] <= 86
+    assert per_row["hl_gauss K=101 fp32"] <= 88
     assert per_row["hl_gauss K=101 fp32"] <= per_row["hard label K=101 fp32"] + 20
     assert per_row["hl_gauss K=101 fp32"] < 0.33 * per_row["hl_gauss erfc K=101 fp32"]
 

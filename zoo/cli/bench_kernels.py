@@ -44,7 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="throughput (loss and gradient), td (the whole Bellman step), linear (a layer with its "
         "loss), labels; default all",
     )
-    add("--rows", metavar="N", **many, help="rows of throughput (4096, 64k); default: the device's")
+    add(
+        "--rows", metavar="N", **many, help="rows of throughput and linear (4096, 64k); default: the device's"
+    )
     add("--bins", metavar="K", **many, help="bins of throughput; default: the device's")
     add(
         "--dtypes",

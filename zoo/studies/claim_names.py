@@ -10,7 +10,7 @@ STUDIES = {
     "offline": "under CQL HL-Gauss scores above MSE, which decays; under offline SARSA the gain vanishes",
     "value-accuracy": "values learned by cross-entropy are more accurate than those learned by MSE",
     "initial-values": "MSE's values are more accurate by where they begin; returns do not depend on it",
-    "lead-causes": "smooth labels carry HL-Gauss's lead on Asterix, not bounded gradients, support or target",
+    "lead-causes": "HL-Gauss's lead on Asterix comes from its labels, not from gradient, support or target",
     "auto-support": "with support: auto every loss learns whatever the scale of the rewards",
     "actor-critic": "under the same conditions no loss of SAC's critics is behind another at 100,000 steps",
     "reward-scale": "with a running divisor an actor-critic learns whatever the scale of the rewards",

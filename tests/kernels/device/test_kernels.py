@@ -180,7 +180,7 @@ def test_weights(name: str) -> None:
 
 @pytest.mark.parametrize("size", [1e3, 1e6, 1e8, 1e9, 3e9, 1e12, 1e30, 1e37])
 def test_large_logits_stay_right(size: float) -> None:
-    """Where float32 places neighbours so far apart that an exponential of the distance is none."""
+    """Also those so far apart that an exponential of the distance is none."""
     logits, target, label = case(gaussian(101), 101, 9)
     logits = (logits - logits.mean()) * size
     logits[1] = logits[1].abs()
@@ -189,6 +189,20 @@ def test_large_logits_stay_right(size: float) -> None:
     expected = reference.cross_entropy(logits.double(), label)
     torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(grad.double(), logits.double().softmax(-1) - label, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("masked", [-1e30, torch.finfo(torch.float32).min, torch.finfo(torch.bfloat16).min])
+def test_bins_that_are_masked_by_a_large_number(masked: float) -> None:
+    rule = gaussian(51)
+    logits, target, label = case(rule, 51, 9)
+    logits[:, ::7] = masked
+    loss, grad = kernels.loss_and_grad(logits, target, rule, backend="triton")
+    expected = reference.cross_entropy(logits.double(), label)  # enormous where the label has a masked bin
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(grad.double(), logits.double().softmax(-1) - label, rtol=1e-5, atol=1e-5)
+    value = kernels.categorical_value(logits, rule.bins, backend="triton")
+    centers = rule.bins.center_tensor(torch.float64, DEVICE)
+    torch.testing.assert_close(value.double(), logits.double().softmax(-1) @ centers, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

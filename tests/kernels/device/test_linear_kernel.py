@@ -103,6 +103,16 @@ def test_a_large_batch_makes_its_gradient_in_the_backward_pass(name, with_weight
         torch.testing.assert_close(one, other)
 
 
+def test_many_gradients_of_a_large_batch_at_once(monkeypatch):
+    monkeypatch.setattr(autograd, "LARGE", 0)
+    logits, target, _ = case(gaussian(33), 33, 6)
+    logits.requires_grad_()
+    loss = kernels.cross_entropy(logits, target, gaussian(33), backend="triton")
+    target.zero_()  # its memory is used again
+    many = torch.autograd.grad(loss, logits, torch.eye(6), is_grads_batched=True, retain_graph=True)[0]
+    torch.testing.assert_close(many.sum(0), torch.autograd.grad(loss.sum(), logits)[0])
+
+
 def test_a_label_of_all_bins_is_not_read_twice(monkeypatch):
     monkeypatch.setattr(autograd, "LARGE", 0)
     choice = kernels.backend.Choice("triton")

@@ -47,7 +47,7 @@ def bench_kernels(
         device: `cpu`, `cuda` (or `cuda:1`), or `auto`: a GPU if there is one.
         parts: of `throughput` (HL-Gauss loss and gradient), `td` (the whole Bellman step), `linear` (a layer
             with its loss) and `labels` (what each label costs beside an integer one).
-        rows, bins, dtypes: the sizes of `throughput`; by default the device's.
+        rows, bins, dtypes: the sizes of `throughput`, rows also of `linear`; by default the device's.
         batches, actions, td_bins: the sizes of `td`.
         budget: seconds of timing for each cell of the table; by default 0.7 on a GPU, 2 on a CPU.
         limit: no cell begins later than after so many seconds; None: all are measured.
