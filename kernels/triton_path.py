@@ -183,11 +183,8 @@ def categorical_value(logits_K: Tensor, bins: Bins) -> Tensor:
     value = torch.empty(logits_K.shape[:-1], dtype=torch.float32, device=logits_K.device)
     if not logits_K.numel():
         return value
-    rows_NK, constants, tile = (
-        _rows(logits_K),
-        _constants(TwoHotLabel(bins), logits_K.device),
-        tile_of(bins.num_bins),
-    )
+    rows_NK, tile = _rows(logits_K), tile_of(bins.num_bins)
+    constants = _constants(TwoHotLabel(bins), logits_K.device)
     arguments = {
         **_strided("logits", rows_NK, "row", "k"),
         "numbers": constants.numbers,
