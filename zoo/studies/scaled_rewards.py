@@ -6,12 +6,13 @@ Their rows are labelled with `env`, `scale`, `loss`, `support` and `seed`.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
-from catzoo.hparams import Recipe, loss_title
+from catzoo.hparams import Recipe
 from catzoo.zoo.environments.protocols import protocol_of
 from catzoo.zoo.environments.registry import find_spec
 from catzoo.zoo.studies.study import Row, Study, Task
@@ -53,9 +54,10 @@ def scale_tasks(study: Study) -> list[Task]:
 
 
 def scale_picture(rows: Sequence[Row], title: str) -> Figure:
-    """A bar for each loss and scale, one support beside the other, environment by environment."""
-    from catzoo.zoo.studies.study_pictures import bars
+    """Returns over scales, a line for each loss, a panel for each environment, a row for each support."""
+    from catzoo.zoo.studies.study_pictures import lines
 
-    named = [{**row, "arm": f"{loss_title(str(row['loss']))} x {float(row['scale']):g}"} for row in rows]
-    return bars(named, "return", across="arm", colour="support", panels="env", title=title,
-                ylabel="return / scale")  # fmt: skip
+    named = [{**row, "power": math.log10(float(row["scale"])),
+              "what": f"return / scale, {row['support']}"} for row in rows]  # fmt: skip
+    return lines(named, "power", "return", by="loss", panels="env", down="what", title=title,
+                 xlabel="rewards times 10 to the power of")  # fmt: skip

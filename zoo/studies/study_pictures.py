@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
@@ -88,6 +89,7 @@ def lines(
             axes.fill_between(across, [low for _, low, _ in bands], [high for _, _, high in bands],
                               color=color, alpha=0.13, lw=0)  # fmt: skip
         finish(axes, "" if place is None else named(place), xlabel, ylabel if kind is None else named(kind))
+        keep_to_seeds(axes, [value for value in unique(some, y) if value is not None])
     drawn[0].legend(loc="best")
     return figure
 
@@ -120,6 +122,7 @@ def bars(
                 axes.plot([middle] * len(numbers), numbers, "o", ms=3, color=style.MUTED)
         axes.set_xticks(range(len(names)), [named(name) for name in names], rotation=20)
         finish(axes, "" if place is None else named(place), "", ylabel)
+        keep_to_seeds(axes, [0.0, *unique(some, y)])
     if len(kinds) > 1:
         handles = [Patch(color=SHADES[number % len(SHADES)], label=named(kind))
                    for number, kind in enumerate(kinds)]  # fmt: skip
@@ -188,6 +191,15 @@ def heat_maps(
     right.set_ylabel("bins")
     right.set_xlabel("absolute sigma, in units of return")
     return figure
+
+
+def keep_to_seeds(axes: Axes, numbers: Sequence[Any]) -> None:
+    """Cuts off intervals where they go beyond all that was measured by more than half of its range."""
+    found = [float(number) for number in numbers if math.isfinite(float(number))]
+    low, high = min(found, default=0.0), max(found, default=1.0)
+    room = 0.5 * (high - low)
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(max(bottom, low - room), min(top, high + room))
 
 
 def finish(axes: Axes, title: str, xlabel: str, ylabel: str) -> None:
