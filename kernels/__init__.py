@@ -15,7 +15,8 @@ from catzoo.kernels.functional import (
     soft_label_cross_entropy,
     two_hot_cross_entropy,
 )
-from catzoo.kernels.linear import LinearGradients, linear_cross_entropy, linear_loss_and_grad
+from catzoo.kernels.last_layer import LastLayer
+from catzoo.kernels.linear import linear_cross_entropy, linear_loss_and_grad
 from catzoo.kernels.rules import (
     GaussianLabel,
     GivenLabel,
@@ -32,7 +33,7 @@ __all__ = [
     "Bins",
     "GaussianLabel",
     "GivenLabel",
-    "LinearGradients",
+    "LastLayer",
     "NextDistribution",
     "ProjectedLabel",
     "Rule",

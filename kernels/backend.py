@@ -5,10 +5,8 @@ compiler missing, a kernel that does not build on this device) costs one warning
 PyTorch's operations take over; if it was asked for by name, the error is the caller's.
 """
 
-import math
 import threading
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
@@ -17,6 +15,7 @@ from torch import Tensor
 
 from catzoo.kernels import numba_path, torch_path, triton_path
 from catzoo.kernels.bins import Bins
+from catzoo.kernels.last_layer import LastLayer
 from catzoo.kernels.numerics import is_recorded
 from catzoo.kernels.rules import Rule, Target, ValueRule
 from catzoo.kernels.td import TDInputs, TDResult
@@ -36,14 +35,7 @@ class Implementation(Protocol):
     ) -> tuple[Tensor, Tensor | None]: ...
 
     def linear_loss_and_grad(
-        self,
-        features_D: Tensor,
-        head_KD: Tensor,
-        bias_K: Tensor | None,
-        target: Target,
-        rule: Rule,
-        weight: Tensor | None,
-        with_grad: bool,
+        self, layer: LastLayer, target: Target, rule: Rule, weight: Tensor | None, with_grad: bool
     ) -> tuple[Tensor, Tensor | None]: ...
 
     def categorical_td(
@@ -114,7 +106,7 @@ def resolve_backend(backend: str, device: torch.device) -> str:
 def run(choice: Choice, step: str, device: torch.device, *arguments: Any) -> Any:
     """Call a step of the chosen implementation, and of the last one if an automatic choice breaks."""
     name, last = choice.name, next(reversed(IMPLEMENTATIONS))
-    if name != last and _is_for_pytorch(choice, device, _logits(step, arguments)):
+    if name != last and _is_for_pytorch(choice, device, _logits(arguments[0])):
         name = last
     if name == last or not choice.automatic:
         return getattr(IMPLEMENTATIONS[name], step)(*arguments)
@@ -129,12 +121,11 @@ def run(choice: Choice, step: str, device: torch.device, *arguments: Any) -> Any
         return getattr(IMPLEMENTATIONS[last], step)(*arguments)
 
 
-def _logits(step: str, arguments: Sequence[Any]) -> int:
-    """How many logits a call is about."""
-    first = arguments[0]
-    if step == "linear_loss_and_grad":
-        return int(math.prod(first.shape[:-1]) * len(arguments[1]))
-    return int((first.outputs if isinstance(first, TDInputs) else first).numel())
+def _logits(first: Tensor | TDInputs | LastLayer) -> int:
+    """How many logits a call is about, by its first argument."""
+    if isinstance(first, LastLayer):
+        return first.features.shape[:-1].numel() * len(first.weight)
+    return (first.outputs if isinstance(first, TDInputs) else first).numel()
 
 
 def _is_for_pytorch(choice: Choice, device: torch.device, count: int) -> bool:

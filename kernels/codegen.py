@@ -33,6 +33,7 @@ from torch import Tensor
 
 from catzoo.kernels import triton_path
 from catzoo.kernels.bins import Bins
+from catzoo.kernels.last_layer import LastLayer
 from catzoo.kernels.rules import (
     GaussianLabel,
     GivenLabel,
@@ -150,8 +151,8 @@ def linear_call(num_bins: int, inputs: int, dtype: torch.dtype) -> Callable[[], 
     gaussian = GaussianLabel(Bins(-10, 10, num_bins), 0.75 * 20 / num_bins)
     features, head = (torch.empty(n, inputs, dtype=dtype) for n in (4096, num_bins))
     bias, target = torch.empty(num_bins, dtype=dtype), torch.empty(4096)
-    arguments = features, head, bias, target, gaussian, None, True
-    return lambda: triton_path.linear_loss_and_grad(*arguments)
+    layer = LastLayer(features, head, bias)
+    return lambda: triton_path.linear_loss_and_grad(layer, target, gaussian, None, True)
 
 
 def hard_label_call(num_bins: int, dtype: torch.dtype = torch.float32) -> Callable[[], Any]:

@@ -14,16 +14,16 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from catzoo.kernels import autograd
 from catzoo.kernels.backend import Choice, choose, run
 from catzoo.kernels.check import check_target
 from catzoo.kernels.functional import cross_entropy
+from catzoo.kernels.last_layer import LastLayer
 from catzoo.kernels.numerics import compute_dtype, is_recorded
 from catzoo.kernels.rules import NextDistribution, Rule, Target
 
@@ -31,14 +31,6 @@ ROWS_ON_A_CPU = 2048
 """At a time: their logits stay in the cache. A fifth faster than all of 131,072 rows at once (128 bins)."""
 ROWS = 65_536
 """At a time elsewhere."""
-
-
-class LinearGradients(NamedTuple):
-    """By the features [..., D], the layer's weight [K, D] and its bias [K]."""
-
-    features: Tensor
-    weight: Tensor
-    bias: Tensor | None
 
 
 def linear_cross_entropy(
@@ -58,16 +50,13 @@ def linear_cross_entropy(
     and `torch.compile`, the logits are made whole. Raises ValueError for bad shapes, dtypes, devices or
     backend.
     """
-    features, head_weight, head_bias = _in_one_dtype(features, head_weight, head_bias)
-    choice = _check(features, head_weight, head_bias, target, rule, weight, backend)
+    layer = _in_one_dtype(LastLayer(features, head_weight, head_bias))
+    choice = _check(layer, target, rule, weight, backend)
     if is_recorded() or autograd.is_mapped():
-        logits = functional.linear(features, head_weight, head_bias)
-        return cross_entropy(logits, target, rule, weight=weight, backend=backend)
+        return cross_entropy(layer.logits(), target, rule, weight=weight, backend=backend)
     tensors = target if isinstance(target, NextDistribution) else (target,)
     constants = (None if x is None else x.detach() for x in (weight, *tensors))
-    return cast(
-        "Tensor", _LinearCrossEntropy.apply(choice, rule, features, head_weight, head_bias, *constants)
-    )
+    return cast("Tensor", _LinearCrossEntropy.apply(choice, rule, *layer, *constants))
 
 
 @torch.no_grad()
@@ -80,28 +69,28 @@ def linear_loss_and_grad(
     *,
     weight: Tensor | None = None,
     backend: str = "auto",
-) -> tuple[Tensor, LinearGradients]:
+) -> tuple[Tensor, LastLayer]:
     """The loss [...] of `linear_cross_entropy` and the gradients of its sum, in one pass: three products.
 
-    The gradients have the dtypes of what they are by. Neither is differentiable: for
+    The gradients are by features, weight and bias, and have their dtypes. Neither is differentiable: for
     `features.backward(gradients.features)`. Arguments and errors as there; not inside of `torch.func`.
     """
-    given = features, head_weight, head_bias
-    x, head, bias = _in_one_dtype(*given)
-    choice = _check(x, head, bias, target, rule, weight, backend)
-    loss, gradients = _loss_and_grad(choice, x, head, bias, target, rule, weight, (True, True, True), True)
+    given = LastLayer(features, head_weight, head_bias)
+    layer = _in_one_dtype(given)
+    choice = _check(layer, target, rule, weight, backend)
+    loss, gradients = _loss_and_grad(choice, layer, target, rule, weight, (True, True, True), True)
     typed = (None if x is None or y is None else y.to(x.dtype) for x, y in zip(given, gradients, strict=True))
-    return loss, LinearGradients(*cast("tuple[Tensor, Tensor, Tensor]", tuple(typed)))
+    return loss, LastLayer(*cast("Iterator[Tensor]", typed))
 
 
-def _in_one_dtype(*tensors: Tensor | None) -> tuple[Any, ...]:
-    """Under autocast what a linear layer would compute in, else as they are."""
-    first = cast("Tensor", tensors[0])
-    device = first.device.type
+def _in_one_dtype(layer: LastLayer) -> LastLayer:
+    """Under autocast what a linear layer would compute in, else as it is."""
+    device = layer.features.device.type
     if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
-        return tensors
+        return layer
     dtype = torch.get_autocast_dtype(device)
-    return tuple(x if x is None or x.dtype == torch.float64 else x.to(dtype) for x in tensors)
+    typed = (x if x is None or x.dtype == torch.float64 else x.to(dtype) for x in layer)
+    return LastLayer(*cast("Iterator[Tensor]", typed))
 
 
 def _without_autocast(device: torch.device) -> Any:
@@ -111,15 +100,8 @@ def _without_autocast(device: torch.device) -> Any:
     return torch.autocast(device.type, enabled=False)
 
 
-def _check(
-    features_D: Tensor,
-    head_KD: Tensor,
-    bias_K: Tensor | None,
-    target: Target,
-    rule: Rule,
-    weight: Tensor | None,
-    backend: str,
-) -> Choice:
+def _check(layer: LastLayer, target: Target, rule: Rule, weight: Tensor | None, backend: str) -> Choice:
+    features_D, head_KD, bias_K = layer
     if head_KD.ndim != 2 or features_D.ndim < 1 or features_D.shape[-1] != head_KD.shape[-1]:
         raise ValueError(
             f"features must be [..., D] and the head's weight [K, D], "
@@ -157,22 +139,14 @@ def _pieces(
         yield at, features_ND[at], some, None if weight is None else weight[at]
 
 
-def _loss(
-    choice: Choice,
-    features_D: Tensor,
-    head_KD: Tensor,
-    bias_K: Tensor | None,
-    target: Target,
-    rule: Rule,
-    weight: Tensor | None,
-) -> Tensor:
+def _loss(choice: Choice, layer: LastLayer, target: Target, rule: Rule, weight: Tensor | None) -> Tensor:
     """The loss [...] alone."""
-    loss_N = _losses_of(features_D)
-    with _without_autocast(features_D.device):
-        for at, x_ND, some, by in _pieces(features_D, target, weight):
-            step = x_ND, head_KD, bias_K, some, rule, by, False
+    loss_N = _losses_of(layer.features)
+    with _without_autocast(loss_N.device):
+        for at, x_ND, some, by in _pieces(layer.features, target, weight):
+            step = layer._replace(features=x_ND), some, rule, by, False
             loss_N[at], _ = run(choice, "linear_loss_and_grad", x_ND.device, *step)
-    return loss_N.view(features_D.shape[:-1])
+    return loss_N.view(layer.features.shape[:-1])
 
 
 def _losses_of(features_D: Tensor) -> Tensor:
@@ -182,9 +156,7 @@ def _losses_of(features_D: Tensor) -> Tensor:
 
 def _loss_and_grad(
     choice: Choice,
-    features_D: Tensor,
-    head_KD: Tensor,
-    bias_K: Tensor | None,
+    layer: LastLayer,
     target: Target,
     rule: Rule,
     weight: Tensor | None,
@@ -195,7 +167,8 @@ def _loss_and_grad(
 
     has_rows_out: a weight of 0 means that the row is out, whatever it holds, where 0 * NaN would be NaN.
     """
-    loss_N, (features, head, bias) = _losses_of(features_D), wanted
+    (features_D, head_KD, bias_K), (features, head, bias) = layer, wanted
+    loss_N = _losses_of(features_D)
     by_features_D = torch.empty_like(features_D, memory_format=torch.contiguous_format) if features else None
     # Sums over many rows, which half precision would not hold.
     exact = torch.promote_types(head_KD.dtype, torch.float32)
@@ -203,7 +176,7 @@ def _loss_and_grad(
     by_bias_K = torch.zeros_like(bias_K, dtype=exact) if bias and bias_K is not None else None
     with _without_autocast(features_D.device):
         for at, x_ND, some, by in _pieces(features_D, target, weight):
-            step = x_ND, head_KD, bias_K, some, rule, by, True
+            step = layer._replace(features=x_ND), some, rule, by, True
             loss_N[at], grad_NK = run(choice, "linear_loss_and_grad", x_ND.device, *step)
             if by_features_D is not None:
                 by_features_D.view(len(loss_N), features_D.shape[-1])[at] = grad_NK @ head_KD
@@ -256,27 +229,26 @@ class _LinearCrossEntropy(torch.autograd.Function):
     ) -> Tensor:
         ctx.choice, ctx.rule = choice, rule
         ctx.save_for_backward(features_D, head_KD, bias_K, weight, *target)
-        return _loss(choice, features_D, head_KD, bias_K, autograd.target_of(target), rule, weight)
+        layer = LastLayer(features_D, head_KD, bias_K)
+        return _loss(choice, layer, autograd.target_of(target), rule, weight)
 
     @staticmethod
     def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
-        *layer, weight = (saved := ctx.saved_tensors)[:4]
-        target, wanted = autograd.target_of(saved[4:]), ctx.needs_input_grad[2:5]
+        *parts, weight = (saved := ctx.saved_tensors)[:4]
+        layer, target, wanted = LastLayer(*parts), autograd.target_of(saved[4:]), ctx.needs_input_grad[2:5]
         others = [None] * (len(saved) - 3)
         if torch.is_grad_enabled() or autograd.is_batched(grad_loss):
             by_layer = _through_logits(ctx.choice, ctx.rule, layer, wanted, target, weight, grad_loss)
             return None, None, *by_layer, *others
         by = grad_loss if weight is None else grad_loss * weight
-        features_D, head_KD, bias_K = layer
-        given = target, ctx.rule, by, wanted, weight is not None
-        _, gradients = _loss_and_grad(ctx.choice, features_D, head_KD, bias_K, *given)
+        _, gradients = _loss_and_grad(ctx.choice, layer, target, ctx.rule, by, wanted, weight is not None)
         return None, None, *gradients, *others
 
 
 def _through_logits(
     choice: Choice,
     rule: Rule,
-    layer: Sequence[Tensor | None],
+    layer: LastLayer,
     wanted: Sequence[bool],
     target: Target,
     weight: Tensor | None,
@@ -287,7 +259,7 @@ def _through_logits(
     with torch.enable_grad():
         # By other names, as one tensor may be features and a part of the layer, or lead to both.
         named = [None if x is None else x.view_as(x) if again else x.detach().requires_grad_() for x in layer]
-        logits_K = functional.linear(*cast("list[Tensor]", named))
+        logits_K = LastLayer(*cast("list[Tensor]", named)).logits()
         loss = autograd.cross_entropy(choice, logits_K, target, rule, weight)
     asked = [x for x, is_wanted in zip(named, wanted, strict=True) if is_wanted]
     made = iter(torch.autograd.grad(loss, cast("list[Tensor]", asked), grad_loss, create_graph=again))

@@ -23,6 +23,7 @@ from catzoo.kernels.bins import Bins
 from catzoo.kernels.check import INTEGERS
 from catzoo.kernels.gaussian_table import gaussian_table
 from catzoo.kernels.labels import STEEPEST, WINDOW_SIGMAS
+from catzoo.kernels.last_layer import LastLayer
 from catzoo.kernels.rules import (
     GaussianLabel,
     GivenLabel,
@@ -86,17 +87,10 @@ def loss_and_grad(
 
 
 def linear_loss_and_grad(
-    features_D: Tensor,
-    head_KD: Tensor,
-    bias_K: Tensor | None,
-    target: Target,
-    rule: Rule,
-    weight: Tensor | None,
-    with_grad: bool,
+    layer: LastLayer, target: Target, rule: Rule, weight: Tensor | None, with_grad: bool
 ) -> tuple[Tensor, Tensor | None]:
     """The loss [...] of the logits that a layer makes and, if asked for, the gradient [..., K] by them."""
-    logits_K = torch.nn.functional.linear(features_D, head_KD, bias_K)
-    return loss_and_grad(logits_K, target, rule, weight, with_grad)
+    return loss_and_grad(layer.logits(), target, rule, weight, with_grad)
 
 
 def categorical_td(inputs: TDInputs, rule: ValueRule, with_grad: bool) -> tuple[TDResult, Tensor | None]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from catzoo.kernels import labels, plain
 from catzoo.kernels.bins import Bins
 from catzoo.kernels.labels import Label, LabelFunction
+from catzoo.kernels.last_layer import LastLayer
 from catzoo.kernels.numerics import at_least_float32, compute_dtype, nan_unless_finite
 from catzoo.kernels.rules import ProjectedLabel, Rule, Target, ValueRule
 from catzoo.kernels.td import TDInputs, TDResult
@@ -36,17 +37,10 @@ def loss_and_grad(
 
 
 def linear_loss_and_grad(
-    features_D: Tensor,
-    head_KD: Tensor,
-    bias_K: Tensor | None,
-    target: Target,
-    rule: Rule,
-    weight: Tensor | None,
-    with_grad: bool,
+    layer: LastLayer, target: Target, rule: Rule, weight: Tensor | None, with_grad: bool
 ) -> tuple[Tensor, Tensor | None]:
     """The loss [...] of the logits that a layer makes and, if asked for, the gradient [..., K] by them."""
-    logits_K = torch.nn.functional.linear(features_D, head_KD, bias_K)
-    return loss_and_grad(logits_K, target, rule, weight, with_grad)
+    return loss_and_grad(layer.logits(), target, rule, weight, with_grad)
 
 
 # By identity, since to hash a rule takes 4 % of a small loss; the rule is held so that its id stays its own.

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from catzoo.kernels.bins import Bins
 from catzoo.kernels.gaussian_table import gaussian_table
+from catzoo.kernels.last_layer import LastLayer
 from catzoo.kernels.rules import (
     GaussianLabel,
     GivenLabel,
@@ -75,19 +76,13 @@ def loss_and_grad(
 
 
 def linear_loss_and_grad(
-    features_D: Tensor,
-    head_KD: Tensor,
-    bias_K: Tensor | None,
-    target: Target,
-    rule: Rule,
-    weight: Tensor | None,
-    with_grad: bool,
+    layer: LastLayer, target: Target, rule: Rule, weight: Tensor | None, with_grad: bool
 ) -> tuple[Tensor, Tensor | None]:
     """The loss [...] of the logits that a layer makes and, if asked for, the gradient [..., K] by them."""
+    features_D, head_KD, bias_K = layer
     shape, num_bins, device = features_D.shape[:-1], len(head_KD), features_D.device
     if num_bins > MAX_HEAD:
-        logits_K = torch.nn.functional.linear(features_D, head_KD, bias_K)
-        return loss_and_grad(logits_K, target, rule, weight, with_grad)
+        return loss_and_grad(layer.logits(), target, rule, weight, with_grad)
     loss = torch.empty(shape, dtype=torch.float32, device=device)
     grad_K = torch.empty((*shape, num_bins), dtype=features_D.dtype, device=device) if with_grad else None
     if loss.numel():
