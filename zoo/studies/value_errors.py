@@ -48,10 +48,7 @@ def accuracy(work: Any, recipe: Any, play_steps: int) -> Row:
     agent = work.agent
     with evaluation_mode(agent), torch.no_grad():
         value, outcome = greedy_play(agent, recipe, play_steps)
-        state = torch.get_rng_state()  # what is measured must not change what is trained
-        batches, _ = work.feed.replay.sample(BATCH)
-        torch.set_rng_state(state)
-        _, td_error_B = agent.critic_loss(batches.at(0))
+        _, td_error_B = agent.critic_loss(_replayed(work))
     # Where nothing was scored there is no spread, and errors stay as they are.
     spread = float(np.std(outcome)) or 1.0
     error = value - outcome
@@ -64,6 +61,16 @@ def accuracy(work: Any, recipe: Any, play_steps: int) -> Row:
     }
 
 
+def _replayed(work: Any) -> Any:
+    """A batch of the replay; what is measured must not change what is trained."""
+    import torch
+
+    state = torch.get_rng_state()
+    batches, _ = work.feed.replay.sample(BATCH)
+    torch.set_rng_state(state)
+    return batches.at(0)
+
+
 def churn(work: Any, iterations: int) -> float:
     """The share of replayed states whose greedy action an iteration of training changes, mean over some.
 
@@ -73,10 +80,7 @@ def churn(work: Any, iterations: int) -> float:
 
     from catzoo.agents.callbacks.evaluation import evaluation_mode
 
-    state = torch.get_rng_state()
-    batches, _ = work.feed.replay.sample(BATCH)
-    torch.set_rng_state(state)
-    states = batches.at(0).observation
+    states = _replayed(work).observation
 
     def greedy() -> torch.Tensor:
         with evaluation_mode(work.agent), torch.no_grad():
