@@ -7,6 +7,7 @@ two rollouts, so that nothing depends on timing.
 from __future__ import annotations
 
 import contextlib
+import multiprocessing.resource_tracker
 import multiprocessing.spawn
 import signal
 import time
@@ -144,6 +145,8 @@ def _apart() -> Iterator[None]:
         data = described(name)
         return {key: value for key, value in data.items() if not key.startswith("init_main")}
 
+    # Started within, it would unblock SIGINT and SIGTERM for the player that comes next.
+    multiprocessing.resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     multiprocessing.spawn.get_preparation_data = without_script
     try:

@@ -4,6 +4,7 @@ import multiprocessing.spawn
 import os
 import signal
 from functools import partial
+from multiprocessing import resource_tracker
 
 import gymnasium as gym
 import numpy as np
@@ -196,7 +197,17 @@ def test_environments_are_shared_evenly():
         elsewhere(3)
 
 
-def test_processes_play_say_what_goes_wrong_and_may_die_or_hang(monkeypatch):
+@pytest.fixture
+def first_process(monkeypatch):
+    """The next process is this one's first: what multiprocessing starts once is started with it."""
+    tracker = resource_tracker.ResourceTracker()
+    monkeypatch.setattr(resource_tracker, "ensure_running", tracker.ensure_running)
+    monkeypatch.setattr(resource_tracker, "getfd", tracker.getfd)
+    yield
+    tracker._stop()
+
+
+def test_processes_play_say_what_goes_wrong_and_may_die_or_hang(monkeypatch, first_process):
     agent = agent_of((1,))
     env = elsewhere(2, make=corridors, start=ProcessPlayer)
     pool = CollectorPool(env, agent, agent.network, rollout_length=6, seed=3)
