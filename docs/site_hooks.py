@@ -5,7 +5,8 @@
 * `<!-- rows FILE: COLUMN, COLUMN as TITLE, … | COLUMN=VALUE, … -->` becomes a table of the rows of a CSV file
   that have these values (`VALUE or VALUE` for several).
 * `<!-- pivot FILE: ROW, COLUMN, VALUE | COLUMN=VALUE, … -->` becomes a table with a line for each ROW, or
-  A+B of several, and a column for each COLUMN: means of VALUE, and how many rows they are of.
+  A+B of several, and a column for each COLUMN: means of VALUE, and how many rows they are of. `VALUE / 1e6`
+  divides it.
 * `<!-- zoo FILE FILE …: LOSS, LOSS, … | COLUMN=VALUE, … -->` becomes the table of all agents on all
   environments: means over seeds with 95 % intervals, and scores that others published.
 * `<!-- verdict STUDY -->` becomes the table of what a study found.
@@ -112,6 +113,8 @@ def _plain(rows: list[Row], named: list[tuple[str, str]]) -> str:
 
 def _pivot(rows: list[Row], named: list[tuple[str, str]]) -> str:
     (line, title), (across, _), (value, _) = named
+    value, _, divisor = value.partition(" / ")
+    unit = float(divisor or 1)
     rows = [{**row, line: " × ".join(row[part] for part in line.split("+"))} for row in rows if row[value]]
     columns = list(dict.fromkeys(row[across] for row in rows))
     lines = [[title or line, *columns]]
@@ -119,7 +122,7 @@ def _pivot(rows: list[Row], named: list[tuple[str, str]]) -> str:
     for key in dict.fromkeys(row[line] for row in rows):
         cells = []
         for column in columns:
-            found = [float(row[value]) for row in rows if (row[line], row[across]) == (key, column)]
+            found = [float(row[value]) / unit for row in rows if (row[line], row[across]) == (key, column)]
             mean = _short(str(sum(found) / len(found))) if found else ""
             cells.append(f"{mean} ({len(found)})" if found and pooled else mean)
         lines.append([key, *cells])

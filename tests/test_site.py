@@ -76,6 +76,8 @@ def test_a_pivot_has_means_and_says_of_how_many(hooks):
     assert "| Breakout | 7 (1) |  |" in text
     alone, _ = page(hooks, "<!-- pivot zoo/rows.csv: env+seed, loss, score --><!-- end -->")
     assert "| Pong × 1 | 2.5 |  |" in alone
+    halved, _ = page(hooks, "<!-- pivot zoo/rows.csv: env, loss, score / 0.5 --><!-- end -->")
+    assert "| Pong | 4 (2) | 2,469 (1) |" in halved
 
 
 def test_a_verdict(hooks):

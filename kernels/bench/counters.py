@@ -6,6 +6,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -57,13 +58,33 @@ def host_syncs(call: Callable[[], Any]) -> int:
 
 
 def peak_bytes(call: Callable[[], Any], device: torch.device) -> int:
-    """The most GPU memory in use during a call, above what was in use before it: outputs count."""
+    """The most memory of a device in use during a call, above what was in use before it: outputs count.
+
+    On a CPU these are PyTorch's tensors, without what other libraries take.
+    """
+    if device.type == "cpu":
+        return _peak_of_allocations(call)
     torch.cuda.synchronize(device)
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
     call()
     torch.cuda.synchronize(device)
     return torch.cuda.max_memory_allocated(device) - before
+
+
+def _peak_of_allocations(call: Callable[[], Any]) -> int:
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        result = call()
+    recorded: Any = profiler.profiler
+    events = list(recorded.kineto_results.experimental_event_tree())
+    sizes = []
+    while events:
+        event = events.pop()
+        events += event.children
+        if event.tag.name == "Allocation":  # or the end of one, whose size is negative
+            sizes.append((event.start_time_ns, event.extra_fields.alloc_size))
+    del result
+    return max(accumulate(size for _, size in sorted(sizes)), default=0)
 
 
 def errors(result: Pair, truth: Pair, rows: Tensor) -> tuple[float, float]:

@@ -50,7 +50,7 @@ COLUMNS = (
 | launches | kernels, copies and fills on the GPU in one call |
 | operations | PyTorch operators in one call on a CPU, nested ones not counted |
 | host_syncs | times that the host waits for the GPU in one call |
-| peak_bytes | GPU memory in use above the inputs, outputs included |
+| peak_bytes | memory in use above the inputs, outputs included; PyTorch's own on a CPU |
 | loss_error, grad_error | largest absolute error against the float64 reference, in up to 4096 rows |
 | blocks, calls | timed blocks, and calls in each |
 | note | why there is no time |

@@ -133,12 +133,14 @@ def _inspect(side: Side, task: Task, device: torch.device) -> tuple[Call, Row]:
         rows = tasks.checked_rows(len(result[0]), device)
         loss, grad = counters.errors(result, task.truth(rows), rows)
         found = {"loss_error": float(f"{loss:.3g}"), "grad_error": float(f"{grad:.3g}")}
-    if device.type == "cpu":
-        return call, found | {"operations": counters.operations(call)}
-    launches = counters.launches(call)
-    found |= {"launches": "" if launches is None else launches, "host_syncs": counters.host_syncs(call)}
-    if not side.graphed:  # a graph owns its memory
         del result
+    if device.type == "cpu":
+        found["operations"] = counters.operations(call)
+    else:
+        launches = counters.launches(call)
+        found["launches"] = "" if launches is None else launches
+        found["host_syncs"] = counters.host_syncs(call)
+    if not side.graphed:  # a graph owns its memory
         found["peak_bytes"] = counters.peak_bytes(call, device)
     return call, found
 
