@@ -91,8 +91,8 @@ class Settled:
 
 ON_GPU = Settled(
     device=torch.device("cuda"),
-    rows=(2**16, 2**18, 2**20, 2**22),
-    bins=(51, 64, 101, 128, 255),
+    rows=(32, 1024, 2**15, 2**20),
+    bins=(21, 51, 101, 128, 255),
     dtypes=("float32", "bfloat16"),
     batches=(32, 128, 256, 1024, 4096),
     actions=(6, 18),

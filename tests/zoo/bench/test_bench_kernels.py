@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 import subprocess
 import sys
 
@@ -34,6 +35,25 @@ def test_hl_gauss_pytorch_agrees_with_float64(dtype):
     assert error_of(task, kernel_peers.hl_gauss_pytorch(task)) < (1e-4 if dtype == "float32" else 2**-8)
 
 
+def test_liger_kernel_agrees_with_float64():
+    pytest.importorskip("liger_kernel")
+    script = """if True:
+        import inspect
+        import torch
+        from catzoo.kernels.bench import settings, tasks
+        from catzoo.zoo.bench.kernels import kernel_peers
+
+        cell = settings.Cell("throughput", "hl_gauss", 30, 51)
+        task = tasks.loss_task("hard", tasks.make_inputs(cell, torch.device("cpu")))
+        call = kernel_peers.liger_kernel(task)
+        logits = inspect.getclosurevars(call).nonlocals["logits"]
+        call()
+        error = (logits.detach() - task.truth(torch.arange(30))[1]).abs().max()
+        assert error < 1e-5, error
+    """
+    subprocess.run([sys.executable, "-c", script], check=True, env=os.environ | {"TRITON_INTERPRET": "1"})
+
+
 @pytest.mark.filterwarnings("ignore:No target network updater")
 def test_torchrl_agrees_with_float64():
     task = tasks.make_td_task(settings.Cell("td", "c51", 200, 51, actions=6), CPU)
@@ -46,10 +66,13 @@ def test_torchrl_agrees_with_float64():
 
 def test_what_is_not_installed_is_said(monkeypatch):
     said = []
-    assert kernel_peers.peers(said.append).keys() <= {"throughput", "td"}
+    assert kernel_peers.peers(said.append, CPU).keys() <= {"throughput", "td"}
     monkeypatch.setattr(kernel_peers, "find_spec", lambda name: None)
-    assert kernel_peers.peers(said.append) == {}
+    assert kernel_peers.peers(said.append, CPU) == {}
     assert "hl-gauss-pytorch: left out: it is not installed: pip install 'catzoo[bench]'" in said
+    assert not any(line.startswith("liger-kernel") for line in said), "not on a CPU"
+    kernel_peers.peers(said.append, torch.device("cuda"))
+    assert "liger-kernel: left out: it is not installed: pip install 'catzoo[bench]'" in said
     assert any(line.startswith("torchrl: left out") for line in said)
 
 

@@ -2,6 +2,9 @@
 
 * hl-gauss-pytorch: `HLGaussLoss` with the paper's ratio of 0.75 (its default is 2), the same support, one
   loss a row. Its look for targets out of range is switched off: it would make the host wait.
+* Liger-Kernel: its Triton cross-entropy with integer labels, made for vocabularies, without its autograd. It
+  writes the gradient over the logits, so that only its first call sees them: its times count, and a test
+  compares. On a GPU only.
 * TorchRL: `DistributionalDQNLoss`, which is C51, one loss a row. The network under it does nothing: the
   observation is the logits, in TorchRL's layout [B, K, A]. What it does around the loss stays in: its actor's
   log-softmax and greedy action, three times, and the TensorDicts.
@@ -21,16 +24,20 @@ from catzoo.kernels.bench import Side
 from catzoo.kernels.bench.sides import Call
 from catzoo.kernels.bench.tasks import DISCOUNT, SIGMA_RATIO, V_MAX, V_MIN, LossTask, Pair, TDTask
 
-HL_GAUSS, TORCHRL = "hl-gauss-pytorch", "torchrl"
+HL_GAUSS, LIGER, TORCHRL = "hl-gauss-pytorch", "liger-kernel", "torchrl"
 
 
-def peers(say: Callable[[str], None]) -> dict[str, list[Side]]:
+def peers(say: Callable[[str], None], device: torch.device) -> dict[str, list[Side]]:
     """The sides of every library that is installed, by part; says which are not."""
     found: dict[str, list[Side]] = {}
     if find_spec("hl_gauss_pytorch"):
         found["throughput"] = [Side(HL_GAUSS, hl_gauss_pytorch)]
     else:
         say(f"{HL_GAUSS}: left out: it is not installed: pip install 'catzoo[bench]'")
+    if device.type == "cuda" and find_spec("liger_kernel"):
+        found.setdefault("throughput", []).append(Side(LIGER, liger_kernel, label="hard"))
+    elif device.type == "cuda":
+        say(f"{LIGER}: left out: it is not installed: pip install 'catzoo[bench]'")
     if find_spec("torchrl"):
         found["td"] = [Side(TORCHRL, torchrl_c51, labels=("c51",))]
     else:
@@ -56,6 +63,22 @@ def hl_gauss_pytorch(task: LossTask) -> Call:
         loss = loss_of(task.logits.float(), task.target, reduction="none")
         (grad,) = torch.autograd.grad(loss, task.logits, task.ones)
         return loss.detach(), grad
+
+    return call
+
+
+def liger_kernel(task: LossTask) -> Call:
+    """The losses, and the gradient where the logits were."""
+    from liger_kernel.ops.cross_entropy import cross_entropy_forward
+
+    logits = task.logits.detach().clone().requires_grad_()  # or it makes no gradient
+    ignore_index, z_loss, smoothing, softcap, return_z_loss = -100, 0.0, 0.0, None, False
+
+    def call() -> None:
+        with torch.no_grad():
+            cross_entropy_forward(
+                logits, task.target, None, ignore_index, z_loss, smoothing, "none", softcap, return_z_loss
+            )
 
     return call
 

@@ -70,12 +70,12 @@ def bench_kernels(
     settings = Settings(
         device, parts, rows, bins, dtypes, batches, actions, td_bins, budget, limit, threads, compile, quick
     )
-    settings.settle()  # mistakes before anything is said
+    settled = settings.settle()  # mistakes before anything is said
     measured = run_bench(
         settings,
         out,
         fresh=fresh,
-        peers=peers(progress),
+        peers=peers(progress, settled.device),
         device_name=cpu_model(),
         command=command,
         progress=progress,
