@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from catzoo.kernels.bins import Bins
-from catzoo.kernels.numerics import clamp_or_nan, counted, nan_unless_finite, position_dtype
+from catzoo.kernels.numerics import clamp_or_nan, counted, nan_unless_finite, position_dtype, witness_of_all
 from catzoo.kernels.rules import GaussianLabel, NextDistribution, ProjectedLabel, Rule, TwoHotLabel
 
 # Beyond this many sigma a Gaussian holds 1.2e-7 of its mass: the last digit of a float32 next to 1.
@@ -161,7 +161,7 @@ def _two_hot(bins: Bins, dtype: torch.dtype, device: torch.device) -> LabelFunct
 def _projected(target: NextDistribution, bins: Bins, dtype: torch.dtype) -> Tensor:
     """The label of C51; NaN where a logit, the reward or the discount is not finite."""
     logits_K, reward, discount = target.logits.to(dtype), target.reward, target.discount
-    probs_K = nan_unless_finite(torch.softmax(logits_K, -1), logits_K.sum(-1, True))
+    probs_K = nan_unless_finite(torch.softmax(logits_K, -1), witness_of_all(logits_K).unsqueeze(-1))
     for move in (reward, discount):
         probs_K = nan_unless_finite(probs_K, move.to(dtype).unsqueeze(-1))
     return c51(probs_K, reward, discount, bins)

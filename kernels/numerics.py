@@ -31,6 +31,21 @@ def nan_unless_finite(x: Tensor, witness: Tensor) -> Tensor:
     return torch.add(x, witness, alpha=0)
 
 
+def witness_of_all(x_K: Tensor) -> Tensor:
+    """One number [...] for all K of a row, NaN or infinite where any of these is: for `nan_unless_finite`.
+
+    A plain sum overflows where several bins are masked by the lowest number there is.
+    """
+    if x_K.requires_grad or is_recorded():
+        x_K = x_K.detach()
+    share = 2.0**-12  # exact, and no sum of 4096 numbers overflows
+    if may_keep(x_K.device) and not torch.is_autocast_enabled(
+        "cpu"
+    ):  # which would take a product to bfloat16
+        return x_K @ _kept_filled(x_K.shape[-1], share, x_K.dtype)
+    return (x_K * share).sum(-1)
+
+
 def clamp_or_nan(x: Tensor, low: float, high: float) -> Tensor:
     """x clamped to [low, high]; NaN where x is NaN or infinite, since those are bugs and not far targets."""
     return torch.add(torch.clamp(x, low, high), x, alpha=0)
@@ -58,3 +73,9 @@ def may_keep(device: torch.device) -> bool:
 def _kept_count(n: int, dtype: torch.dtype) -> Tensor:
     with torch.inference_mode(False):
         return torch.arange(n, dtype=dtype, device="cpu")
+
+
+@functools.lru_cache(maxsize=64)
+def _kept_filled(n: int, value: float, dtype: torch.dtype) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.full((n,), value, dtype=dtype, device="cpu")

@@ -10,7 +10,13 @@ from torch import Tensor
 
 from catzoo.kernels import labels
 from catzoo.kernels.bins import Bins
-from catzoo.kernels.numerics import at_least_float32, compute_dtype, counted, nan_unless_finite
+from catzoo.kernels.numerics import (
+    at_least_float32,
+    compute_dtype,
+    counted,
+    nan_unless_finite,
+    witness_of_all,
+)
 from catzoo.kernels.rules import GivenLabel, NextDistribution, ProjectedLabel, Rule, Target, ValueRule
 from catzoo.kernels.td import TDInputs, TDResult
 
@@ -55,7 +61,7 @@ def categorical_value(logits_K: Tensor, bins: Bins) -> Tensor:
 def probs_and_value(logits_K: Tensor, centers_K: Tensor) -> tuple[Tensor, Tensor]:
     """The softmax [..., K], and its mean [...] over the centers."""
     probs_K = torch.softmax(logits_K, -1)
-    value = nan_unless_finite(mean(probs_K, centers_K), logits_K.sum(-1))  # softmax forgets a logit of -inf
+    value = nan_unless_finite(mean(probs_K, centers_K), witness_of_all(logits_K))  # softmax forgets -inf
     return probs_K, value
 
 

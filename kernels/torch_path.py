@@ -15,7 +15,7 @@ from catzoo.kernels import labels, plain
 from catzoo.kernels.bins import Bins
 from catzoo.kernels.labels import Label, LabelFunction
 from catzoo.kernels.last_layer import LastLayer
-from catzoo.kernels.numerics import at_least_float32, compute_dtype, nan_unless_finite
+from catzoo.kernels.numerics import at_least_float32, compute_dtype, nan_unless_finite, witness_of_all
 from catzoo.kernels.rules import ProjectedLabel, Rule, Target, ValueRule
 from catzoo.kernels.td import TDInputs, TDResult
 
@@ -88,7 +88,7 @@ def _score(
     else:
         loss = (probs_W * log_probs_K.gather(-1, bins_W)).sum(-1).neg_()
         # A logit of -inf outside the window would go unseen; +inf and NaN spoil every log-probability.
-        loss = nan_unless_finite(loss, log_probs_K.sum(-1))
+        loss = nan_unless_finite(loss, witness_of_all(log_probs_K))
     # A row of weight 0 is out, whatever it holds: NaN * 0 would be NaN.
     is_out = None if weight is None else weight == 0
     grad_K = value = None

@@ -371,7 +371,7 @@ def test_defaults_are_the_devices_and_cells_come_in_order_of_weight():
     assert {cell.bins for cell in cells[parts.index("labels") + 1 :]} == {255}
     on_gpu = list(settings.cells(settings.ON_GPU))
     assert len(on_gpu) == 4 * 5 * 2 + 30 + 4 + 1
-    assert on_gpu[0].rows == 2**22, "the roof shows with many rows"
+    assert on_gpu[0].rows == 2**20, "the roof shows with many rows"
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,21 @@ def test_nan_and_infinity_in_nan_out(rule: ValueRule, bad: float, where: str) ->
     assert torch.equal(grad_of(result.loss, b["outputs"])[6], torch.zeros(A, K))
 
 
+@pytest.mark.parametrize("masked", [1, 5])
+def test_bins_masked_by_the_lowest_number_are_out(rule: ValueRule, masked: int) -> None:
+    b = {**batch(), "reward": torch.zeros(B), "discount": torch.zeros(B)}
+    results = []
+    for mask in (torch.finfo(torch.float32).min, -1e4):
+        for key in ("outputs", "next_outputs", "online"):
+            b[key] = b[key].detach().clone()
+            b[key][..., :masked] = mask
+        results.append((td(rule, b, double=True), kernels.categorical_value(b["outputs"], rule.bins)))
+    (result, value), (expected, expected_value) = results
+    torch.testing.assert_close(value, expected_value)
+    torch.testing.assert_close(result.td_error, expected.td_error)
+    assert not result.loss.isnan().any()
+
+
 def test_a_nan_target_is_not_outside() -> None:
     b = batch()
     b["reward"] = torch.full((B,), math.nan)
