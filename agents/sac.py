@@ -43,6 +43,8 @@ class SAC(Agent):
         super().__init__(network, value_loss, recipe)
         self.target = target_of(network.critic)
         self.log_alpha = nn.Parameter(torch.tensor(math.log(recipe.alpha)))
+        self.log_prob_B = torch.zeros(recipe.batch_size)
+        """Of the newest actions: the temperature learns from the actor's sample, as in the paper."""
 
     def critic_loss(self, batch: Transitions) -> tuple[Tensor, Tensor]:
         """One Bellman step of all critics to their pooled target: (loss [B], TD error [B])."""
@@ -68,16 +70,15 @@ class SAC(Agent):
         """alpha log pi - Q [B] of new actions, by the lowest critic."""
         observation = self.network.seen(batch.observation)
         action_BM, log_prob_B = self.network.actor(observation).sample()
+        self.log_prob_B = log_prob_B.detach()
         value_B = self.value_loss.decode(self.network.critic(observation, action_BM)).amin(0)
         return self.log_alpha.exp().detach() * log_prob_B - value_B, None
 
     def temperature_loss(self, batch: Transitions) -> tuple[Tensor, None]:
-        """alpha (entropy - target entropy) [B]."""
-        with torch.no_grad():
-            action_BM, log_prob_B = self.network(batch.observation).sample()
-            wanted = self.recipe.target_entropy
-            missing_B = (-action_BM.shape[-1] if wanted is None else wanted) + log_prob_B
-        return -self.log_alpha.exp() * missing_B, None
+        """alpha (entropy - target entropy) [B], of the actions that the actor has just learned from."""
+        wanted = self.recipe.target_entropy
+        wanted = -batch.action.shape[-1] if wanted is None else wanted
+        return -self.log_alpha.exp() * (wanted + self.log_prob_B), None
 
     def steps(self) -> tuple[Step, ...]:
         """Critics, actor, temperature; the last two every `policy_delay` updates."""

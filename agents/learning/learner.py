@@ -32,7 +32,7 @@ class Step(NamedTuple):
 
     name: str
     loss: Loss
-    """Batch to (loss [B], TD error [B] or None); pure, tensors in and tensors out."""
+    """Batch to (loss [B], TD error [B] or None); pure but for what a later step of the same update reads."""
     parameters: Sequence[nn.Parameter]
     """What it moves."""
     lr: float

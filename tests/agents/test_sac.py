@@ -82,6 +82,7 @@ def test_the_actor_goes_by_the_lowest_critic():
 def test_the_temperature_rises_where_entropy_is_missing(wanted, rises):
     agent, batch = agent_of(target_entropy=wanted), batch_of()
     torch.manual_seed(2)
+    agent.actor_loss(batch)
     loss, _ = agent.temperature_loss(batch)
     (gradient,) = torch.autograd.grad(loss.mean(), agent.log_alpha)
     if rises is None:
