@@ -62,6 +62,7 @@ class Board:
     def add(self, row: Row) -> Row:
         """Another row."""
         self.rows.append(row)
+        self._count()
         return row
 
     def begin(self, row: Row, run: Run, steps: int) -> None:

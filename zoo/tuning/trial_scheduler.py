@@ -58,8 +58,8 @@ class Active:
 
     @property
     def name(self) -> str:
-        """What it is called on the screen."""
-        return f"trial {self.trial.number}"
+        """See `name_of`."""
+        return name_of(self.trial)
 
 
 class Scheduler:
@@ -90,9 +90,9 @@ class Scheduler:
         self.interrupted: list[Trial] = []
         self.waiting: list[Job] = []
         self.waited = False
-        per_trial = plan.instances * plan.steps
-        before = [_row_of(trial, per_trial) for trial in trials.finished()]
-        self.board = Board("trial", max(wanted, len(before)), wanted * per_trial, tell, before)
+        self.per_trial = plan.instances * plan.steps
+        before = [_row_of(trial, self.per_trial) for trial in trials.finished()]
+        self.board = Board("trial", max(wanted, len(before)), wanted * self.per_trial, tell, before)
 
     def run(self) -> None:
         """Works until all trials have ended.
@@ -117,6 +117,7 @@ class Scheduler:
             elif self.active:
                 yield None
             elif self._others_at_work():
+                self._see_others()
                 time.sleep(PATIENCE)  # one of them may die, and its trial be left for this one
             else:
                 return
@@ -128,22 +129,30 @@ class Scheduler:
         self.waited = bool(others)
         return self.waited
 
+    def _see_others(self) -> None:
+        """Trials that other machines have ended since are rows of the board too."""
+        shown = {row.name for row in self.board.rows}
+        for trial in self.trials.finished():
+            if name_of(trial) not in shown:
+                self.board.add(_row_of(trial, self.per_trial))
+
     def _take_up(self, trial: Trial) -> None:
+        self._see_others()
         try:
             chosen = chosen_by(self.trials.frozen(trial))
             jobs = self.plan.jobs(self.folder.trial(trial.number), trial.number, chosen)
         except RecipeError as error:  # values that contradict each other
             self.trials.fail(trial, str(error), steps=0)
             self.board.end(self._row(trial), FAILED)
-            self.tell(f"trial {trial.number}: failed: {error}")
+            self.tell(f"{name_of(trial)}: failed: {error}")
             return
         active = Active(trial, jobs, self._row(trial))
         self.active.append(active)
-        self.tell(f"trial {trial.number} begins: {describe(trial.params) or 'the recipe as it is'}")
+        self.tell(f"{name_of(trial)} begins: {describe(trial.params) or 'the recipe as it is'}")
         self._advance(active)
 
     def _row(self, trial: Trial) -> Row:
-        return self.board.add(Row(f"trial {trial.number}", self.plan.instances * self.plan.steps))
+        return self.board.add(Row(name_of(trial), self.per_trial))
 
     def _advance(self, active: Active) -> None:
         """Takes what is finished already, and has the trial's next run wait for its worker."""
@@ -262,7 +271,12 @@ def _row_of(trial: FrozenTrial, steps: int) -> Row:
     """What the board shows of a trial that was made before."""
     state = {"complete": DONE, "pruned": PRUNED}.get(state_of(trial), FAILED)
     value = trial.value if valued(trial) and trial.value is not None else math.nan
-    return Row(f"trial {trial.number}", steps, state, before=steps, value=value)
+    return Row(name_of(trial), steps, state, before=steps, value=value)
+
+
+def name_of(trial: Trial | FrozenTrial) -> str:
+    """What a trial is called on the screen."""
+    return f"trial {trial.number}"
 
 
 def describe(params: Mapping[str, Any]) -> str:
