@@ -43,8 +43,8 @@ class SAC(Agent):
         super().__init__(network, value_loss, recipe)
         self.target = target_of(network.critic)
         self.log_alpha = nn.Parameter(torch.tensor(math.log(recipe.alpha)))
-        self.log_prob_B = torch.zeros(recipe.batch_size)
-        """Of the newest actions: the temperature learns from the actor's sample, as in the paper."""
+        self.log_prob_B: Tensor  # of the actor's sample, from which the temperature learns too
+        self.register_buffer("log_prob_B", torch.full((recipe.batch_size,), math.nan), persistent=False)
 
     def critic_loss(self, batch: Transitions) -> tuple[Tensor, Tensor]:
         """One Bellman step of all critics to their pooled target: (loss [B], TD error [B])."""

@@ -39,9 +39,8 @@ def witness_of_all(x_K: Tensor) -> Tensor:
     if x_K.requires_grad or is_recorded():
         x_K = x_K.detach()
     share = 2.0**-12  # exact, and no sum of 4096 numbers overflows
-    if may_keep(x_K.device) and not torch.is_autocast_enabled(
-        "cpu"
-    ):  # which would take a product to bfloat16
+    # Autocast on a CPU would take the product to bfloat16, where the lowest float32 is infinite.
+    if may_keep(x_K.device) and not torch.is_autocast_enabled("cpu"):
         return x_K @ _kept_filled(x_K.shape[-1], share, x_K.dtype)
     return (x_K * share).sum(-1)
 
@@ -66,7 +65,12 @@ def may_keep(device: torch.device) -> bool:
 
     What is made while a CUDA graph is captured belongs to that graph, and what has no data to its mode.
     """
-    return device.type == "cpu" and not is_recorded() and not torch._C._len_torch_dispatch_stack()
+    return (
+        device.type == "cpu"
+        and not is_recorded()
+        and not torch._C._len_torch_dispatch_stack()
+        and torch._C._functorch.peek_interpreter_stack() is None
+    )
 
 
 @functools.lru_cache(maxsize=64)

@@ -145,9 +145,10 @@ def _apart() -> Iterator[None]:
         data = described(name)
         return {key: value for key, value in data.items() if not key.startswith("init_main")}
 
-    # Started within, it would unblock SIGINT and SIGTERM for the player that comes next.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    # The tracker unblocks SIGINT and SIGTERM when it starts, which it would do with the first player.
     multiprocessing.resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     multiprocessing.spawn.get_preparation_data = without_script
     try:
         yield

@@ -32,7 +32,8 @@ class Step(NamedTuple):
 
     name: str
     loss: Loss
-    """Batch to (loss [B], TD error [B] or None); pure but for what a later step of the same update reads."""
+    """Batch to (loss [B], TD error [B] or None); pure, but that it may keep a tensor for a later
+    step of the same update."""
     parameters: Sequence[nn.Parameter]
     """What it moves."""
     lr: float

@@ -60,7 +60,7 @@ def host_syncs(call: Callable[[], Any]) -> int:
 def peak_bytes(call: Callable[[], Any], device: torch.device) -> int:
     """The most memory of a device in use during a call, above what was in use before it: outputs count.
 
-    On a CPU these are PyTorch's tensors, without what other libraries take.
+    On a CPU these are the tensors that this thread makes, without what other libraries take.
     """
     if device.type == "cpu":
         return _peak_of_allocations(call)
@@ -82,9 +82,10 @@ def _peak_of_allocations(call: Callable[[], Any]) -> int:
         event = events.pop()
         events += event.children
         if event.tag.name == "Allocation":  # or the end of one, whose size is negative
-            sizes.append((event.start_time_ns, event.extra_fields.alloc_size))
+            sizes.append((event.start_time_ns, -event.extra_fields.alloc_size))
     del result
-    return max(accumulate(size for _, size in sorted(sizes)), default=0)
+    # Of one nanosecond what is taken comes first: too much rather than too little.
+    return max(accumulate(-negative for _, negative in sorted(sizes)), default=0)
 
 
 def errors(result: Pair, truth: Pair, rows: Tensor) -> tuple[float, float]:

@@ -23,8 +23,8 @@ from catzoo.kernels.bench.tasks import Task
 from catzoo.kernels.bench.timing import Clock, CPUClock, GPUClock, keep_memory, take_turns
 from catzoo.version import __version__
 
-PACKAGES = ("torch", "triton", "numba", "hl-gauss-pytorch", "torchrl")
-NOT_ON_A_CPU = "no GPU: launches, host syncs, peak memory and CUDA graphs are not measured; operations are"
+PACKAGES = ("torch", "triton", "numba", "hl-gauss-pytorch", "liger-kernel", "torchrl")
+NOT_ON_A_CPU = "no GPU: launches, host syncs and CUDA graphs are not measured; operations and memory are"
 WARM_UP = 3
 
 

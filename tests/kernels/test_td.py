@@ -10,7 +10,16 @@ from torch import Tensor
 
 from backends_for_tests import only
 from catzoo import kernels
-from catzoo.kernels import Bins, GaussianLabel, ProjectedLabel, TDResult, TwoHotLabel, ValueRule, reference
+from catzoo.kernels import (
+    Bins,
+    GaussianLabel,
+    ProjectedLabel,
+    TDResult,
+    TwoHotLabel,
+    ValueRule,
+    reference,
+    torch_path,
+)
 
 B, A, K = 16, 3, 21
 Batch = dict[str, Tensor]
@@ -170,7 +179,11 @@ def test_nan_and_infinity_in_nan_out(rule: ValueRule, bad: float, where: str) ->
 
 
 @pytest.mark.parametrize("masked", [1, 5])
-def test_bins_masked_by_the_lowest_number_are_out(rule: ValueRule, masked: int) -> None:
+@pytest.mark.parametrize("small", [0, 30_000])
+def test_bins_masked_by_the_lowest_number_are_out(
+    rule: ValueRule, small: int, masked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_path, "SMALL", small)
     b = {**batch(), "reward": torch.zeros(B), "discount": torch.zeros(B)}
     results = []
     for mask in (torch.finfo(torch.float32).min, -1e4):

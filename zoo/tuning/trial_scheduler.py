@@ -90,6 +90,7 @@ class Scheduler:
         self.interrupted: list[Trial] = []
         self.waiting: list[Job] = []
         self.waited = False
+        self.seen = time.monotonic()
         self.per_trial = plan.instances * plan.steps
         before = [_row_of(trial, self.per_trial) for trial in trials.finished()]
         self.board = Board("trial", max(wanted, len(before)), wanted * self.per_trial, tell, before)
@@ -115,11 +116,13 @@ class Scheduler:
             elif trial := self.interrupted.pop(0) if self.interrupted else self.trials.next(self.wanted):
                 self._take_up(trial)
             elif self.active:
+                self._see_others(every=PATIENCE)
                 yield None
             elif self._others_at_work():
                 self._see_others()
                 time.sleep(PATIENCE)  # one of them may die, and its trial be left for this one
             else:
+                self._see_others()
                 return
 
     def _others_at_work(self) -> bool:
@@ -129,8 +132,11 @@ class Scheduler:
         self.waited = bool(others)
         return self.waited
 
-    def _see_others(self) -> None:
-        """Trials that other machines have ended since are rows of the board too."""
+    def _see_others(self, every: float = 0.0) -> None:
+        """Trials that other machines have ended since are rows too; looks at most every so many seconds."""
+        if time.monotonic() - self.seen < every:
+            return
+        self.seen = time.monotonic()
         shown = {row.name for row in self.board.rows}
         for trial in self.trials.finished():
             if name_of(trial) not in shown:

@@ -35,21 +35,22 @@ def test_hl_gauss_pytorch_agrees_with_float64(dtype):
     assert error_of(task, kernel_peers.hl_gauss_pytorch(task)) < (1e-4 if dtype == "float32" else 2**-8)
 
 
-def test_liger_kernel_agrees_with_float64():
+@pytest.mark.parametrize(("dtype", "error"), [("float32", 1e-5), ("bfloat16", 2e-2)])
+def test_liger_kernel_agrees_with_float64(dtype, error):
     pytest.importorskip("liger_kernel")
-    script = """if True:
+    script = f"""if True:
         import inspect
         import torch
         from catzoo.kernels.bench import settings, tasks
         from catzoo.zoo.bench.kernels import kernel_peers
 
-        cell = settings.Cell("throughput", "hl_gauss", 30, 51)
+        cell = settings.Cell("throughput", "hl_gauss", 30, 51, "{dtype}")
         task = tasks.loss_task("hard", tasks.make_inputs(cell, torch.device("cpu")))
         call = kernel_peers.liger_kernel(task)
-        logits = inspect.getclosurevars(call).nonlocals["logits"]
         call()
-        error = (logits.detach() - task.truth(torch.arange(30))[1]).abs().max()
-        assert error < 1e-5, error
+        made, expected = inspect.getclosurevars(call).nonlocals, task.truth(torch.arange(30))
+        torch.testing.assert_close(made["loss"].double(), expected[0], rtol={error}, atol={error})
+        torch.testing.assert_close(made["logits"].double(), expected[1], rtol={error}, atol={error})
     """
     subprocess.run([sys.executable, "-c", script], check=True, env=os.environ | {"TRITON_INTERPRET": "1"})
 

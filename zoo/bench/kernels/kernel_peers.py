@@ -2,9 +2,10 @@
 
 * hl-gauss-pytorch: `HLGaussLoss` with the paper's ratio of 0.75 (its default is 2), the same support, one
   loss a row. Its look for targets out of range is switched off: it would make the host wait.
-* Liger-Kernel: its Triton cross-entropy with integer labels, made for vocabularies, without its autograd. It
-  writes the gradient over the logits, so that only its first call sees them: its times count, and a test
-  compares. On a GPU only.
+* Liger-Kernel: its Triton kernel of cross-entropy with integer labels, made for vocabularies, launched as its
+  function does up to sm_90; the function itself makes the host wait for the labels' range. It writes the
+  gradient over the logits, so that only its first call sees them: its times count, and a test compares. On a
+  GPU only.
 * TorchRL: `DistributionalDQNLoss`, which is C51, one loss a row. The network under it does nothing: the
   observation is the logits, in TorchRL's layout [B, K, A]. What it does around the loss stays in: its actor's
   log-softmax and greedy action, three times, and the TensorDicts.
@@ -69,16 +70,24 @@ def hl_gauss_pytorch(task: LossTask) -> Call:
 
 def liger_kernel(task: LossTask) -> Call:
     """The losses, and the gradient where the logits were."""
-    from liger_kernel.ops.cross_entropy import cross_entropy_forward
+    from liger_kernel.ops.cross_entropy import liger_cross_entropy_kernel
 
-    logits = task.logits.detach().clone().requires_grad_()  # or it makes no gradient
-    ignore_index, z_loss, smoothing, softcap, return_z_loss = -100, 0.0, 0.0, None, False
+    logits, target = task.logits.detach().clone(), task.target
+    num_rows, num_bins = logits.shape
+    loss = torch.zeros(num_rows, dtype=logits.dtype, device=logits.device)
+    off = {"weight": None, "z_loss": None, "token_accuracy": None, "predicted_tokens": None}
 
     def call() -> None:
-        with torch.no_grad():
-            cross_entropy_forward(
-                logits, task.target, None, ignore_index, z_loss, smoothing, "none", softcap, return_z_loss
-            )
+        liger_cross_entropy_kernel[(num_rows,)](
+            X_ptr=logits, X_stride=num_bins, Y_ptr=target, Y_stride=1, loss_ptr=loss, loss_stride=1,
+            **{f"{name}_ptr": nothing for name, nothing in off.items()},
+            token_accuracy_stride=0, predicted_tokens_stride=0,
+            n_cols=num_bins, n_non_ignore=num_rows, sum_non_ignore_weight=num_rows, weight_sum=0.0,
+            ignore_index=-100, lse_square_scale=0.0, label_smoothing=0.0, reduction="none", softcap=None,
+            RETURN_Z_LOSS=False, RETURN_TOKEN_ACCURACY=False, RETURN_PREDICTED_TOKENS=False,
+            HAS_WEIGHT=False, HAS_SOFTCAPPING=False, HAS_GRADIENTS=True,
+            BLOCK_SIZE=2 ** (num_bins - 1).bit_length(), num_warps=32,
+        )  # fmt: skip
 
     return call
 

@@ -31,6 +31,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "eager graph": {"color": style.MUTED, "ls": "--", "marker": "D"},
     "torch.compile": {"color": style.ORANGE, "marker": "^"},
     "torch.compile graph": {"color": style.ORANGE, "ls": "--", "marker": "^"},
+    "liger-kernel": {"color": "#CC79A7", "ls": "--", "marker": "s"},
     "hl-gauss-pytorch": {"color": "#CC79A7", "marker": "v"},
     "torchrl": {"color": "#CC79A7", "marker": "v"},
 }
