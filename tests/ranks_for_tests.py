@@ -52,16 +52,17 @@ def gradients_of(learner, batch):
     return torch.cat(found)
 
 
-def by_halves(loss, streams):
-    """A loss of a joined batch, whose parts draw what each rank draws."""
+def by_halves(agent, loss, streams, kept):
+    """A loss of a joined batch, whose parts draw what each rank draws, and keep what it keeps."""
 
     def of_both(batch):
         found = []
         for rank, stream in enumerate(streams):
             torch.set_rng_state(stream)
+            agent.log_prob_B = kept[rank]
             size = len(batch.action) // COUNT
             found.append(loss(batch.at(slice(rank * size, (rank + 1) * size))))
-            streams[rank] = torch.get_rng_state()
+            streams[rank], kept[rank] = torch.get_rng_state(), agent.log_prob_B
         losses, errors = zip(*found, strict=True)
         return torch.cat(losses), None if errors[0] is None else torch.cat(errors)
 
@@ -77,7 +78,8 @@ def apart(kind, work, ranks):
     alone = make_learner(twin, Compute())
     if kind in DRAWING:
         streams = [torch.Generator().manual_seed(100 + rank).get_state() for rank in range(COUNT)]
-        alone.losses = [by_halves(loss, streams) for loss in alone.losses]
+        kept = [twin.log_prob_B] * COUNT
+        alone.losses = [by_halves(twin, loss, streams, kept) for loss in alone.losses]
     expected = gradients_of(alone, joined)
     torch.manual_seed(100 + ranks.rank)
     found = gradients_of(work.learner, work.agent.joined(batch))
