@@ -75,12 +75,11 @@ def liger_kernel(task: LossTask) -> Call:
     logits, target = task.logits.detach().clone(), task.target
     num_rows, num_bins = logits.shape
     loss = torch.zeros(num_rows, dtype=logits.dtype, device=logits.device)
-    off = {"weight": None, "z_loss": None, "token_accuracy": None, "predicted_tokens": None}
 
     def call() -> None:
         liger_cross_entropy_kernel[(num_rows,)](
             X_ptr=logits, X_stride=num_bins, Y_ptr=target, Y_stride=1, loss_ptr=loss, loss_stride=1,
-            **{f"{name}_ptr": nothing for name, nothing in off.items()},
+            weight_ptr=None, z_loss_ptr=None, token_accuracy_ptr=None, predicted_tokens_ptr=None,
             token_accuracy_stride=0, predicted_tokens_stride=0,
             n_cols=num_bins, n_non_ignore=num_rows, sum_non_ignore_weight=num_rows, weight_sum=0.0,
             ignore_index=-100, lse_square_scale=0.0, label_smoothing=0.0, reduction="none", softcap=None,
