@@ -177,9 +177,9 @@ def _verdict(study: str) -> str:
     lines = [["statement", "came out as", "verdict"]]
     for finding in said["findings"]:
         low, high = (_short(str(end)) if end is not None else "" for end in (finding["low"], finding["high"]))
-        lines.append(
-            [finding["claim"], f"{_short(str(finding['value']))} [{low}, {high}]", finding["outcome"]]
-        )
+        came_out = f"{_short(str(finding['value']))} [{low}, {high}]"
+        aside = ", aside" if finding.get("aside") else ""
+        lines.append([finding["claim"], came_out, finding["outcome"] + aside])
     return _markdown(lines)
 
 

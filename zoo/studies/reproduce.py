@@ -99,22 +99,28 @@ def make_study(name: str, budget: str, seeds: int | None = None, overrides: Sequ
     if seeds is not None:
         values["seeds"] = seeds
     settings = build(type(kind.budgets[budget]), values, where="command line")
+    study = kind(settings)
     if settings != kind.budgets[budget]:
-        _check(settings)
-    return kind(settings)
+        _check(study)
+        study.check()
+    return study
 
 
-def _check(settings: Any) -> None:
+ENVIRONMENTS = ("env", "envs", "small", "large")
+"""Settings that name some."""
+
+
+def _check(study: Study) -> None:
     """Refuses settings that every task would fail with."""
     from catzoo.zoo.catalogue.recipe_files import know_losses
     from catzoo.zoo.environments.selection import expand
 
-    for key, value in dataclasses.asdict(settings).items():
+    for key, value in dataclasses.asdict(study.settings).items():
         if isinstance(value, int) and value < 1:
             raise RecipeError(f"{key}={value}: must be at least 1")
-        if value == ():
+        if value == () and key not in study.optional:
             raise RecipeError(f"{key}=[]: at least one is needed")
-        if key in ("env", "envs"):
+        if key in ENVIRONMENTS and value:
             expand(value if isinstance(value, str) else ",".join(value))
         if key in ("losses", "sarsa"):
             know_losses(value)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
-from catzoo.hparams import Recipe
+from catzoo.hparams import Recipe, RecipeError
 from catzoo.zoo.environments.protocols import protocol_of
 from catzoo.zoo.environments.registry import find_spec
 from catzoo.zoo.studies.study import Row, Study, Task
@@ -38,6 +38,18 @@ gym.register("ScaledRewards-v0", entry_point=make)
 def on_scale(recipe: Recipe, scale: float) -> Recipe:
     """A recipe on its environment with rewards times `scale`."""
     return dataclasses.replace(recipe, env=ID, env_options={"env": recipe.env, "scale": scale})
+
+
+def check_scales(scales: Sequence[float]) -> None:
+    """Refuses scales that are none, and those without 1, with which the others are compared.
+
+    Raises:
+        RecipeError: in one line.
+    """
+    if not all(0 < scale < math.inf for scale in scales):
+        raise RecipeError(f"scales={list(scales)}: each must be above 0")
+    if 1 not in scales:
+        raise RecipeError(f"scales={list(scales)}: 1 must be among them, the others are compared with it")
 
 
 def scale_tasks(study: Study) -> list[Task]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -57,6 +57,7 @@ class Finding:
         value, low, high: the number, and its 95 % interval.
         margin: None for a statement that the number is positive; else that it lies within ± this.
         waits: why it cannot be decided yet, whatever the interval, such as curves that still rise.
+        aside: reported, and no part of the study's claim: the verdict does not ask for it.
     """
 
     claim: str
@@ -65,6 +66,7 @@ class Finding:
     high: float
     margin: float | None = None
     waits: str = ""
+    aside: bool = False
 
     @property
     def outcome(self) -> Outcome:
@@ -87,7 +89,7 @@ class Finding:
         )
         interval = f"[{low}, {high}]" if math.isfinite(self.low) else "[one run]"
         why = f", as {self.waits}" if self.waits else ""
-        return f"{self.claim}: {value} {interval}{about}: {self.outcome}{why}"
+        return f"{self.claim}: {value} {interval}{about}: {self.outcome}{why}{', aside' * self.aside}"
 
     def to_dict(self) -> dict[str, Any]:
         """As verdict.json has it: null for what is not finite, such as the bounds of one run."""
@@ -109,8 +111,9 @@ class Verdict:
 
     @property
     def outcome(self) -> Outcome:
-        """Reproduced if every finding is, not reproduced if any is contradicted; of all tasks' rows only."""
-        outcomes = {finding.outcome for finding in self.findings}
+        """Reproduced if every finding is that is no aside, not reproduced if any of these is contradicted; of
+        all tasks' rows only."""
+        outcomes = {finding.outcome for finding in self.findings if not finding.aside}
         if self.missing:
             return "not decided"
         if "not reproduced" in outcomes:
@@ -134,6 +137,8 @@ class Study(ABC):
     """Raised when the same settings would give other rows."""
     budgets: ClassVar[Mapping[str, Any]]
     """Settings by budget: `tiny` shows that it runs, `small` takes minutes, `full` decides."""
+    optional: ClassVar[Collection[str]] = ()
+    """Settings that may be empty lists."""
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
@@ -147,6 +152,13 @@ class Study(ABC):
     def seeds(self) -> range:
         """0, 1, 2 …"""
         return range(self.settings.seeds)
+
+    def check(self) -> None:  # noqa: B027 - most have nothing to add
+        """Refuses settings that its tasks or findings would fail with, beside what is checked of all studies.
+
+        Raises:
+            RecipeError: in one line.
+        """
 
     @abstractmethod
     def tasks(self) -> list[Task]:

@@ -83,6 +83,20 @@ def test_what_is_finished_is_not_done_again(whole):
         ({"study": NAME, "overrides": ["env=MinAtar/Breakut"]}, "did you mean MinAtar/Breakout"),
         ({"study": NAME, "overrides": ["losses=[hl_gaus, mse]"]}, "did you mean hl_gauss"),
         ({"study": "plasticity", "overrides": ["data=cifar"]}, "unknown data='cifar'"),
+        ({"study": "actor-critic", "overrides": ["arms=[mse, hl_gaus]"]}, "did you mean hl_gauss"),
+        ({"study": "actor-critic", "overrides": ["small=[Pendulumm-v1]"]}, "did you mean Pendulum-v1"),
+        ({"study": "actor-critic", "overrides": ["small=[]", "large=[]"]}, "at least one task"),
+        ({"study": "reward-scale", "overrides": ["envs=[HalfCheetah-v5]"]}, "unknown env 'HalfCheetah-v5'"),
+        ({"study": "reward-scale", "overrides": ["supports=[autoo]"]}, "did you mean auto"),
+        ({"study": "reward-scale", "overrides": ["scales=[0, 1]"]}, "each must be above 0"),
+        ({"study": "auto-support", "overrides": ["scales=[10]"]}, "1 must be among them"),
+        ({"study": "multi-task", "overrides": ["games=[Breakout]"]}, "at least two"),
+        (
+            {"study": "multi-task", "overrides": ["games=[Breakout, Freeeway]"]},
+            "did you mean MinAtar/Freeway",
+        ),
+        ({"study": "multi-task", "overrides": ["widths=[1.0]"]}, "at least two"),
+        ({"study": "lead-causes", "overrides": ["arms=[MSE, HLGauss]"]}, "did you mean HL-Gauss"),
     ],
 )
 def test_bad_words(arguments, words, tmp_path):
@@ -212,7 +226,7 @@ def test_a_finding_of_one_run_is_json():
     found = Finding("gain", 0.5, -float("inf"), float("inf")).to_dict()
     assert json.loads(json.dumps(found, allow_nan=False)) == {
         "claim": "gain", "value": 0.5, "low": None, "high": None, "margin": None,
-        "outcome": "not decided", "words": "gain: +0.500 [one run]: not decided",
+        "aside": False, "outcome": "not decided", "words": "gain: +0.500 [one run]: not decided",
     }  # fmt: skip
 
 
@@ -223,6 +237,14 @@ def test_a_verdict_needs_all_of_its_findings():
     assert Verdict([good, open_, bad]).outcome == "not reproduced"
     assert Verdict([good], missing=1).outcome == Verdict([]).outcome == "not decided"
     assert Verdict([good, bad], missing=1).outcome == "not decided"
+
+
+def test_a_verdict_does_not_ask_for_asides():
+    good, bad = Finding("", 0, 1, 2), Finding("", 0, -2, -1, aside=True)
+    assert bad.outcome == "not reproduced"
+    assert bad.words().endswith("not reproduced, aside")
+    assert Verdict([good, bad]).outcome == "reproduced"
+    assert Verdict([bad]).outcome == "not decided"
 
 
 def test_contrast_interval_is_welchs():

@@ -16,7 +16,7 @@ from catzoo.zoo.folders.run_recipe import flat
 from catzoo.zoo.studies.claim_names import STUDIES
 from catzoo.zoo.studies.claims import lead_causes
 from catzoo.zoo.studies.claims.sigma_bins import better_coordinate
-from catzoo.zoo.studies.reproduce import reproduce
+from catzoo.zoo.studies.reproduce import make_study, reproduce
 from catzoo.zoo.studies.study import Task, find_study
 from catzoo.zoo.studies.training_tasks import RATE, compare, matched, trend
 from catzoo.zoo.studies.value_errors import churn, returns_to_go
@@ -108,7 +108,7 @@ def test_a_state_counts_once_what_is_missing_is_discounted_away():
 def test_arms_of_lead_causes_change_what_they_say():
     study = find_study("lead-causes")
     for arm in study.budgets["full"].arms:
-        loss, change = lead_causes.arm_of(arm)
+        loss, change = lead_causes.ARMS[arm]
         recipe = recipe_of("dqn", "MinAtar/Asterix", loss=loss, overrides=[merge(matched(loss), change)])
         known = flat(merge(matched(loss), change))
         assert known.items() <= flat(recipe.to_dict()).items()
@@ -125,7 +125,7 @@ def test_arms_of_lead_causes_change_what_they_say():
     assert widths["HL-Gauss, half the support"] == pytest.approx(30 / 51, rel=0.02)
     assert widths["HL-Gauss, twice the support"] == pytest.approx(30 / 51, rel=0.02)
     with pytest.raises(RecipeError, match="did you mean MSE, slow target"):
-        lead_causes.arm_of("MSE, slow targets")
+        make_study("lead-causes", "full", overrides=["arms=['MSE, slow targets']"])
 
 
 def test_churn_counts_greedy_actions_that_change():

@@ -2,7 +2,8 @@
 
 Everybody who trains categorical critics since 2025 divides rewards by a running scale of the return, and
 nobody compares the losses with that. Here each has the divisor, the initial value and the learning rate of
-the others; `mse` without the divisor and at three times the rate are arms of their own.
+the others; `mse` without the divisor and at three times the rate are arms of their own. Level is what lies
+within a tenth of what there is to learn (`A_TENTH`).
 
 Expected beforehand, from per-seed data that SimbaV2's authors publish (arXiv 2502.15280): level at 100,000
 steps and on the small tasks; ahead where episodes end early (Hopper), but only from 300,000 steps on, which
@@ -16,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from catzoo.hparams import Recipe, loss_title
+from catzoo.hparams import Recipe, RecipeError, loss_title
+from catzoo.hparams.schema import check_name
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
-from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, a_fifth, compare, known
+from catzoo.zoo.studies.training_tasks import A_TENTH, ON_ONE_THREAD, compare, known
 from catzoo.zoo.studies.value_errors import training_to
 from catzoo.zoo.training.train import recipe_of
 
@@ -33,7 +35,7 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "mse-raw": ("mse", {"support": "set", "normalize": {"reward": False}}),
     "mse-fast": ("mse", {"fast": 3.0}),
 }
-"""Loss and what differs by the name of the arm; `fast` is a factor on the learning rate."""
+"""Loss and what differs by the name of the arm; `fast` is a factor on every learning rate."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class ActorCritic(Study):
     source = "arXiv 2403.03950 has no actor-critic of continuous actions but for its robots"
     protocol = (
         "SAC of the zoo's recipe for the task, 101 bins on ±10, rewards divided by the running scale of the "
-        "return, every loss with the same initial value and rate; greedy returns."
+        "return, every loss with the same initial value and rate. HL-Gauss's outer bin edges lie on ±10, the "
+        "others' outer centres. Greedy returns."
     )
     budgets: ClassVar = {
         "tiny": Settings(seeds=1, small=("Pendulum-v1",), large=(), arms=("hl_gauss", "mse"),
@@ -70,7 +73,15 @@ class ActorCritic(Study):
         "small": Settings(seeds=3, small=("Pendulum-v1",), large=(), arms=("hl_gauss", "mse")),
         "full": Settings(seeds=10),
     }  # fmt: skip
+    optional = ("small", "large")
     settings: Settings
+
+    def check(self) -> None:
+        """Arms are of `ARMS`, and there is a task."""
+        for arm in {*self.settings.arms, *self.settings.large_arms}:
+            check_name("arm", arm, ARMS)
+        if not self.settings.small + self.settings.large:
+            raise RecipeError("small=[] large=[]: at least one task is needed")
 
     def tasks(self) -> list[Task]:
         """Small tasks first, seeds outermost."""
@@ -103,7 +114,7 @@ class ActorCritic(Study):
         return rows
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
-        """Task by task: categorical losses level with MSE, and above it; what the divisor does for MSE."""
+        """Task by task: categorical losses level with MSE. Aside: above it; what its divisor and rate do."""
         found: list[Finding | None] = []
         for env in (*self.settings.small, *self.settings.large):
             own = [row for row in rows if row["env"] == env and row["step"] == self._steps(env)]
@@ -112,15 +123,17 @@ class ActorCritic(Study):
                 sides = [(1.0, {"arm": one}), (-1.0, {"arm": other})]
                 return {"rows": own, "column": "return", "sides": sides, "over": None}
 
+            def aside(claim: str, one: str, other: str) -> Finding | None:
+                return compare(claim, **apart(one, other), aside=True)
+
             for arm in ("hl_gauss", "two_hot", "c51"):
                 title = loss_title(arm)
-                found += [
-                    compare(f"{env}: {title} as MSE", **apart(arm, "mse"), margin=a_fifth(own, "return")),
-                    compare(f"{env}: {title} above MSE", **apart(arm, "mse")),
-                ]
+                if env in A_TENTH:
+                    found.append(compare(f"{env}: {title} as MSE", **apart(arm, "mse"), margin=A_TENTH[env]))
+                found.append(aside(f"{env}: {title} above MSE", arm, "mse"))
             found += [
-                compare(f"{env}: MSE with the divisor above MSE without", **apart("mse", "mse-raw")),
-                compare(f"{env}: MSE at three times the rate above MSE", **apart("mse-fast", "mse")),
+                aside(f"{env}: MSE with the divisor above MSE without", "mse", "mse-raw"),
+                aside(f"{env}: MSE at three times the rate above MSE", "mse-fast", "mse"),
             ]
         return known(found)
 

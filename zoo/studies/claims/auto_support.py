@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from catzoo.hparams import Recipe, RecipeError, loss_title
-from catzoo.zoo.studies.scaled_rewards import on_scale, scale_picture, scale_tasks
+from catzoo.zoo.studies.scaled_rewards import check_scales, on_scale, scale_picture, scale_tasks
 from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
 from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, a_fifth, compare, known, matched
 from catzoo.zoo.studies.value_errors import training_to
@@ -70,6 +70,10 @@ class AutoSupport(Study):
         "full": Settings(seeds=5),
     }  # fmt: skip
     settings: Settings
+
+    def check(self) -> None:
+        """Scales above 0, and 1 among them."""
+        check_scales(self.settings.scales)
 
     def tasks(self) -> list[Task]:
         """Seeds outermost."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from catzoo.hparams import RecipeError
 from catzoo.zoo.environments.names import TOGETHER
 from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
 from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known, normalised, trend
@@ -59,6 +60,17 @@ class MultiTask(Study):
         "full": Settings(seeds=5),
     }  # fmt: skip
     settings: Settings
+
+    def check(self) -> None:
+        """Several games, and several widths to compare."""
+        from catzoo.zoo.environments.selection import expand
+
+        games = self.settings.games
+        if len(games) < 2:
+            raise RecipeError(f"games={list(games)}: at least two are needed")
+        expand(",".join(f"MinAtar/{game}" for game in games))
+        if len(set(self.settings.widths)) < 2:
+            raise RecipeError(f"widths={list(self.settings.widths)}: at least two are needed")
 
     def tasks(self) -> list[Task]:
         """Seeds outermost."""
@@ -105,7 +117,7 @@ class MultiTask(Study):
         slope = trend([float(index) for index in range(len(widths))])
         growth = {
             loss: [side(weight, loss, width) for weight, width in zip(slope, widths, strict=True)]
-            for loss in self.settings.losses
+            for loss in ("hl_gauss", "mse")
         }
         less = [(-weight, labels) for weight, labels in growth["mse"]]
         apart: list[Finding | None] = [
@@ -116,7 +128,7 @@ class MultiTask(Study):
         return known([
             *apart,
             compare("a wider network gains with HL-Gauss", rows, "return", growth["hl_gauss"], over=None),
-            compare("a wider network gains with MSE", rows, "return", growth["mse"], over=None),
+            compare("a wider network gains with MSE", rows, "return", growth["mse"], over=None, aside=True),
             compare("it gains more with HL-Gauss", rows, "return", [*growth["hl_gauss"], *less],
                     over=None),
         ])  # fmt: skip

@@ -2,7 +2,8 @@
 
 The same task with its rewards multiplied. With the divisor (`auto`) values lie on ±10 whatever the rewards
 are; without it (`set`) the support stays the one that fits the task as it is registered, and so do the
-learning rate and the temperature's start.
+learning rate and the temperature's start. Ends as at scale 1 is what lies within a tenth of what there is to
+learn (`A_TENTH`).
 
 Expected beforehand: with the divisor every loss ends at every scale where it ends at scale 1. Without it
 large rewards are clipped away for HL-Gauss and make MSE's errors explode; small ones drown in the entropy's
@@ -17,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from catzoo.hparams import Recipe, loss_title
-from catzoo.zoo.studies.scaled_rewards import on_scale, scale_picture, scale_tasks
+from catzoo.hparams.schema import check_name
+from catzoo.zoo.studies.scaled_rewards import check_scales, on_scale, scale_picture, scale_tasks
 from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
-from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, a_fifth, compare, known
+from catzoo.zoo.studies.training_tasks import A_TENTH, ON_ONE_THREAD, compare, known
 from catzoo.zoo.studies.value_errors import training_to
 from catzoo.zoo.training.train import recipe_of
 
@@ -27,10 +29,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HAND: dict[str, tuple[float, float]] = {
-    "Pendulum-v1": (-700.0, 100.0),
-    "InvertedDoublePendulum-v5": (0.0, 1_000.0),
+    "Pendulum-v1": (-1_700.0, 100.0),
+    "InvertedDoublePendulum-v5": (-100.0, 1_100.0),
 }
-"""Ends of a support that somebody who knows the task would set: discounted returns at 0.99, and a margin."""
+"""Ends of a support that somebody who knows the task would set: a hundred times the least and the greatest
+reward, which discounted returns at 0.99 cannot leave, and a margin. Time limits end neither task's values."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,14 @@ class RewardScale(Study):
     }  # fmt: skip
     settings: Settings
 
+    def check(self) -> None:
+        """Tasks have ends of `HAND`, supports are `auto` or `set`, scales above 0 and 1 among them."""
+        for env in self.settings.envs:
+            check_name("env", env, HAND)
+        for support in self.settings.supports:
+            check_name("support", support, ("auto", "set"))
+        check_scales(self.settings.scales)
+
     def tasks(self) -> list[Task]:
         """Seeds outermost."""
         return scale_tasks(self)
@@ -81,7 +92,8 @@ class RewardScale(Study):
         return rows
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
-        """Task by task: every scale as scale 1 with the divisor, and the divisor above none at each."""
+        """Task by task: every scale as scale 1 with the divisor, and the divisor above none at each; at scale
+        1, which the ends were set for, aside."""
         found: list[Finding | None] = []
         for env in self.settings.envs:
             own = [row for row in rows if row["env"] == env]
@@ -97,12 +109,10 @@ class RewardScale(Study):
                     if scale != 1:
                         as_one = [side(1.0, "auto", scale), side(-1.0, "auto", 1.0)]
                         claim = f"{title}, with the divisor: rewards x {scale:g} end as x 1"
-                        # Arms that fail without the divisor must not widen it.
-                        margin = a_fifth([row for row in own if row["support"] == "auto"], "return")
-                        found.append(compare(claim, own, "return", as_one, over=None, margin=margin))
+                        found.append(compare(claim, own, "return", as_one, over=None, margin=A_TENTH[env]))
                     sides = [side(1.0, "auto", scale), side(-1.0, "set", scale)]
                     claim = f"{title}, rewards x {scale:g}: the divisor above none"
-                    found.append(compare(claim, own, "return", sides, over=None))
+                    found.append(compare(claim, own, "return", sides, over=None, aside=scale == 1))
         return known(found)
 
     def draw(self, rows: Sequence[Row]) -> Figure:
