@@ -7,7 +7,8 @@ Logged metrics (`step` is the number of agent steps learned from):
 | train/return, train/length | mean over the last 100 training episodes, unclipped; agent steps |
 | train/episodes | episodes finished |
 | train/loss | mean loss over the updates since the last row; of the second step NAME on, train/NAME_loss |
-| train/td_error | mean absolute TD error of the last batch, in units of return |
+| train/td_error | mean absolute TD error of the last batch, in units of value |
+| train/return_scale | what rewards are divided by (`normalize.reward`): units of return in one of value |
 | train/epsilon | share of random actions |
 | train/alpha | temperature: what a nat of entropy is worth, in units of value (sac) |
 | train/entropy | of the policy, in nats, over the last batch (ppo, impala) |

@@ -6,7 +6,8 @@ is one iteration old, and with several minibatches some updates older still.
 Legend: B environments of a batch, T steps, K outputs per value.
 
 Deviations from the paper: Adam where it has RMSProp; one machine plays and learns; the value of what followed
-a rollout is that of the weights before its first minibatch; C51 projects the scalar target.
+a rollout is that of the weights before its first minibatch; C51 projects the scalar target; the loss is a
+mean over the batch where the paper has a sum, so that its largest gradient norm of 40 hardly ever clips.
 """
 
 from __future__ import annotations

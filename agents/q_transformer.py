@@ -81,10 +81,11 @@ class QTransformer(Agent):
     def targets(self, batch: Transitions, bins_BD: Tensor) -> Tensor:
         """What the bins of a batch learn, [B, D]: the best of the next dimension, or of the next state."""
         decode, none_B0 = self.value_loss.decode, bins_BD[:, :0]
-        best_BD = decode(self.target(batch.observation, bins_BD[:, :-1])).amax(-1)
+        # The best of the first dimension is that of the state, which nothing before it learns.
+        best_BD = decode(self.target(batch.observation, bins_BD[:, :-1])[:, 1:]).amax(-1)
         next_B = decode(self.target(batch.next_observation, none_B0))[:, 0].amax(-1)
         last_B = batch.reward + batch.discount * next_B
-        target_BD = torch.cat((best_BD[:, 1:], last_B[:, None]), 1)
+        target_BD = torch.cat((best_BD, last_B[:, None]), 1)
         if self.recipe.monte_carlo_bound:
             target_BD = target_BD.maximum(batch.return_to_go[:, None])
         return target_BD

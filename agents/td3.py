@@ -49,7 +49,7 @@ class TD3(Agent):
 
     @torch.no_grad()
     def _following(self, batch: Transitions) -> Tensor:
-        """The pooled outputs [B, K] of the target actor's next action, with clipped noise (eq. 15)."""
+        """The pooled outputs [B, K] of the target actor's next action, with clipped noise (section 5.3)."""
         observation = self.network.seen(batch.next_observation)
         policy, most = self.target_actor(observation), self.recipe.smoothing_clip
         noise_BM = (self.recipe.smoothing * torch.randn_like(policy.mode)).clamp(-most, most)

@@ -21,6 +21,8 @@ FIRST = 2
 """Token of the first letter; 0 is none yet, and 1 the start."""
 VOCABULARY, TOKENS = FIRST + 4 * LETTERS, 1 + 2 * LENGTH * TRIES
 """Letters, and each in three colours; tokens of a game: the start, and letters and colours of each guess."""
+READ = TOKENS - LENGTH - 1
+"""Tokens that a choice sees: neither the last letter of all nor the last colours."""
 NOWHERE = 1
 """The prefix of what no word begins with; 0 is that of nothing."""
 
@@ -79,7 +81,7 @@ class TokenQNetwork(nn.Module):
 
     def choices(self, tokens: Tensor) -> Tensor:
         """Whole games [B, 61] to the outputs [B, 30, 26, K] of each choice of a letter."""
-        features_BLD = self.transformer(self.embed(tokens.long()))
+        features_BLD = self.transformer(self.embed(tokens[:, :READ].long()))
         return self._outputs(features_BLD[:, self.places])
 
     def forward(self, observation: Tensor) -> Tensor:

@@ -23,6 +23,10 @@ class PPORecipe(PolicyGradientRecipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.batch_size < 2:
+            raise RecipeError(
+                f"batch_size={self.batch_size}: advantages are standardised over a batch, and one alone is 0"
+            )
         if self.network.shared and self.optimizer.actor_lr is not None:
             raise RecipeError(
                 f"optimizer.actor_lr={self.optimizer.actor_lr:g} does not go with network.shared=true, where "

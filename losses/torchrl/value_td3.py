@@ -85,7 +85,7 @@ class ValueTD3Loss(EnsembleCritic, TD3Loss):  # type: ignore[misc]
         }
 
     def _next_action(self, tensordict: TensorDictBase) -> TensorDictBase:
-        """The next state with the target actor's action and clipped noise on it (the paper's eq. 14)."""
+        """The next state with the target actor's action and clipped noise on it (the paper's section 5.3)."""
         key = self.tensor_keys.action
         noise = torch.randn_like(tensordict.get(key)) * self.policy_noise
         following = step_mdp(tensordict).select(*self.actor_network.in_keys, strict=False)

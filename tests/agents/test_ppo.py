@@ -178,6 +178,11 @@ def test_a_minibatch_of_one_step_has_no_advantage():
     assert loss.item() == 0.0
 
 
+def test_minibatches_of_one_step_are_refused():
+    with pytest.raises(RecipeError, match="batch_size=1: advantages are standardised"):
+        agent_of(batch_size=1)
+
+
 def test_a_rate_of_its_own_needs_a_step_of_its_own():
     with pytest.raises(RecipeError, match=r"optimizer.actor_lr=0.1 does not go with network.shared=true"):
         agent_of(network={"shared": True}, optimizer={"actor_lr": 0.1})

@@ -5,7 +5,7 @@ import torch
 
 from catzoo.agents import AGENTS
 from catzoo.agents.learning.batches import Sequences
-from catzoo.agents.networks.token_q_network import TokenQNetwork, prefixes
+from catzoo.agents.networks.token_q_network import READ, TokenQNetwork, prefixes
 from catzoo.agents.replay import read_dataset, write_dataset
 from catzoo.hparams import RecipeError, WordleRecipe
 from catzoo.losses import MSE, ValueLoss
@@ -53,6 +53,13 @@ def test_acting_is_training_one_choice_at_a_time(games):
         seen[:, 1 + choice // 5 * 10 + choice % 5 :] = 0  # before this letter was chosen
         assert torch.allclose(network(seen)[live], whole[live, choice], atol=1e-4)
         assert torch.equal(network.allowed(seen)[live], allowed[live, choice])
+
+
+def test_choices_read_all_that_the_last_of_them_sees(games):
+    network = make().network
+    whole = network._outputs(network.transformer(network.embed(games.tokens.long()))[:, network.places])
+    assert torch.allclose(network.choices(games.tokens), whole, atol=1e-6)
+    assert int(network.places.max()) == READ - 1
 
 
 def test_the_data_spell_allowed_letters(games):

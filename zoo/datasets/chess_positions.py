@@ -10,8 +10,8 @@ A folder for the games as they are played, and three datasets of kind `positions
 | `mate-in-one/` | positions of the others, with a mating move: 1 for what mates, 0 for what does not |
 
 Columns: `board` uint8 [N, 70] and `move` uint8 [P, 3] (see `environments/chess_board.py`), `value` float32
-[P], `offset` int64 [N], where each position's moves end, and `game` int32 [N], which is what intervals are
-taken over, since positions of one game are alike.
+[P], `offset` int64 [N], where each position's moves end, and `game` int32 [N]: an interval over positions
+would have to draw games, since positions of one are alike.
 """
 
 from __future__ import annotations

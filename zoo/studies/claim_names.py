@@ -12,7 +12,7 @@ STUDIES = {
     "initial-values": "MSE's values are more accurate by where they begin; returns do not depend on it",
     "lead-causes": "HL-Gauss's lead on Asterix comes from its labels, not from gradient, support or target",
     "auto-support": "with support: auto every loss learns whatever the scale of the rewards",
-    "actor-critic": "under the same conditions no loss of SAC's critics is behind another at 100,000 steps",
+    "actor-critic": "under the same conditions no loss of SAC's critics ends behind another",
     "reward-scale": "with a running divisor an actor-critic learns whatever the scale of the rewards",
     "multi-task": "one network for several games gains more by classification, the more the wider it is",
     "chess": "without search, chess is learned better with HL-Gauss than with one-hot labels or MSE",

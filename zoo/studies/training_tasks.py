@@ -22,7 +22,7 @@ BINS = 51
 def matched(loss: str, rate: float = RATE) -> dict[str, Any]:
     """What every loss of a comparison has in common, whatever the recipes found best for each.
 
-    Not `align`: HL-Gauss has its outer bin edges on the ends of the support, C51 and Two-Hot their outer centres.
+    Not `align`: HL-Gauss has its outer bin edges on the support's ends, C51 and Two-Hot their outer centres.
     """
     bins = {"value_loss": {"num_bins": BINS}} if "num_bins" in VALUE_LOSSES[loss].keys else {}
     return {"optimizer": {"lr": rate}, **bins}

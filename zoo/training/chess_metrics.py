@@ -48,8 +48,9 @@ def metrics(agent: Any, recipe: Recipe) -> dict[str, float]:
         return found
     folder = path_of(recipe.dataset).parent
     if (test := _opened(folder / TEST)) is not None:
-        found |= {name: mean(each) for name, each in measure(agent, test).items()}
-        del found["game"]
+        measures = measure(agent, test)
+        del measures["game"]
+        found |= {name: mean(each) for name, each in measures.items() if np.isfinite(each).any()}
     if (mates := _opened(folder / MATES)) is not None:
         found["mate_in_one"] = mean(measure(agent, mates)["action_accuracy"])
     return found
@@ -72,7 +73,7 @@ def _opened(folder: Path) -> Dataset | None:
 
 def mean(each: np.ndarray) -> float:
     """Of the positions that count: NaN does not."""
-    return float(np.nanmean(each)) if np.isfinite(each).any() else 0.0
+    return float(np.nanmean(each))
 
 
 @torch.no_grad()

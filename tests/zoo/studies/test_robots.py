@@ -28,10 +28,17 @@ LEVEL = {"data": 0.4, "cloning": (0.2, 0.3, 0.3, 0.3), "mse": (0.2, 0.5, 0.6, 0.
 
 
 def test_level_curves_are_decided():
-    found = findings(rows_of(**LEVEL, hl_gauss=(0.1, 0.5, 0.9, 0.9)))
-    assert [one.value for one in found] == pytest.approx([0.3, 0.3, 0.505, 0.6, 0.205, 0.3])
+    found = findings(rows_of(**LEVEL, hl_gauss=(0.2, 0.6, 0.9, 0.9)))
+    assert [one.value for one in found] == pytest.approx([0.3, 0.3, 0.05, 0.505, 0.6, 0.205, 0.3])
     assert {one.outcome for one in found} == {"reproduced"}
     assert Verdict(found).outcome == "reproduced"
+    assert [one.aside for one in found] == [False] * 3 + [True] * 4
+
+
+def test_what_learns_later_is_not_sooner():
+    found = findings(rows_of(**LEVEL, hl_gauss=(0.0, 0.2, 0.9, 0.9)))
+    assert [one.outcome for one in found[:3]] == ["reproduced", "reproduced", "not reproduced"]
+    assert found[2].value == pytest.approx(-0.25)
 
 
 def test_nothing_is_decided_while_a_curve_rises():

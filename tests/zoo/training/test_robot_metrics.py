@@ -16,16 +16,22 @@ from datasets_for_tests import swings
 class Starts:
     """Start number n of all reaches its goal in n steps, if that is at most 30; 50 steps truncate."""
 
-    def __init__(self, *_):
-        pass
+    def __init__(self, protocol, num_envs):
+        self.num_envs, self.made = num_envs, 0
 
-    def reset(self, seed):
-        self.own = np.array([ORDER[one] for one in seed])
-        self.steps = np.zeros(len(seed), int)
+    def reset(self, seed, options=None):
+        asked = np.array([ORDER[one] for one in seed])
+        if options is None:
+            self.own, self.steps = asked, np.zeros(len(seed), int)
+        else:
+            anew = options["reset_mask"]
+            assert anew.any()
+            self.own, self.steps = np.where(anew, asked, self.own), np.where(anew, 0, self.steps)
         return np.zeros((len(seed), 13), np.float32), {}
 
     def step(self, action):
-        assert action.shape == (AT_ONCE, 4)
+        assert action.shape == (self.num_envs, 4)
+        self.made += 1
         self.steps += 1
         won = (self.steps == np.maximum(self.own, 1)) & (self.own <= 30)
         cut = ~won & (self.steps == 50)
@@ -57,6 +63,30 @@ def test_each_start_counts_once_and_only_its_first_episode(monkeypatch):
     found = metrics(Still(), recipe())
     assert found == {"success": 0.31, "success_steps": pytest.approx((1 + sum(range(1, 31))) / 31)}
     assert named_metrics(Still(), recipe()) == found
+
+
+@pytest.mark.parametrize("starts", [1, 7, 33])
+def test_any_number_of_starts_is_played(monkeypatch, starts):
+    monkeypatch.setattr(robot_metrics, "make_under", Starts)
+    assert metrics(Still(), recipe(), starts)["success"] == min(starts, 31) / starts
+
+
+def test_an_environment_that_is_done_takes_the_next_start():
+    env = Starts(None, AT_ONCE)
+    seeds = list(ORDER)[:31]
+    steps = robot_metrics.play(Still(), env, seeds)
+    assert steps.tolist() == [max(number, 1) for number in range(31)]
+    assert env.made < 50  # one after the other in twenties they would take 19 + 30 steps and more
+
+
+def test_environments_may_be_kept_between_evaluations(monkeypatch):
+    monkeypatch.setattr(robot_metrics, "make_under", Starts)
+    env = robot_metrics.make_starts(recipe())
+    assert (
+        metrics(Still(), recipe(), env=env)
+        == metrics(Still(), recipe(), env=env)
+        == metrics(Still(), recipe())
+    )
 
 
 def test_the_datas_own_success_stands_beside_it(monkeypatch, tmp_path):

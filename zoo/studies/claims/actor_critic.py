@@ -36,6 +36,8 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "mse-fast": ("mse", {"fast": 3.0}),
 }
 """Loss and what differs by the name of the arm; `fast` is a factor on every learning rate."""
+TITLES = {"mse-raw": "MSE, no divisor", "mse-fast": "MSE, rate x 3"}
+"""Of arms that are more than a loss."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,8 @@ class ActorCritic(Study):
         """Returns through training, task by task."""
         from catzoo.zoo.studies.study_pictures import lines
 
-        return lines(rows, "step", "return", by="arm", panels="env", xlabel="agent steps",
+        named = [{**row, "arm": TITLES.get(str(row["arm"]), row["arm"])} for row in rows]
+        return lines(named, "step", "return", by="arm", panels="env", xlabel="agent steps",
                      title="SAC by loss, under the same conditions")  # fmt: skip
 
 
