@@ -248,7 +248,7 @@ def _write(asked: Asked, out: Path, paths: Sequence[Path]) -> dict[str, Any]:
         "mean_return": success,
         "success": success,
         "mean_length": float(lengths[succeeded].mean()) if succeeded.any() else None,
-        "versions": versions("gymnasium-robotics", "mujoco"),
+        "versions": versions("gymnasium-robotics"),
     }
     dataset = write_dataset(
         out, "transitions", {name: torch.from_numpy(column) for name, column in columns.items()}, about

@@ -9,10 +9,14 @@ from pathlib import Path
 
 from catzoo.version import __version__
 
+PACKAGES = (
+    "torch", "torchrl", "tensordict", "lightning", "gymnasium", "ale-py", "mujoco", "numpy", "numba",
+)  # fmt: skip
+
 
 def versions(*also: str) -> dict[str, str]:
     """Versions of everything that decides a number, and of other packages, where they are installed."""
-    packages = ("torch", "torchrl", "tensordict", "lightning", "gymnasium", "ale-py", "numpy", "numba", *also)
+    packages = (*PACKAGES, *also)
     found = {"catzoo": __version__, "python": platform.python_version()}
     for package in packages:
         try:

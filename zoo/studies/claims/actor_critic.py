@@ -116,7 +116,9 @@ class ActorCritic(Study):
         return rows
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
-        """Task by task: categorical losses level with MSE. Aside: above it; what its divisor and rate do."""
+        """Task by task: categorical losses level with MSE, or above it where nobody has said what level is.
+        Aside: what MSE's divisor and rate do.
+        """
         found: list[Finding | None] = []
         for env in (*self.settings.small, *self.settings.large):
             own = [row for row in rows if row["env"] == env and row["step"] == self._steps(env)]
@@ -130,9 +132,8 @@ class ActorCritic(Study):
 
             for arm in ("hl_gauss", "two_hot", "c51"):
                 title = loss_title(arm)
-                if env in A_TENTH:
-                    found.append(compare(f"{env}: {title} as MSE", **apart(arm, "mse"), margin=A_TENTH[env]))
-                found.append(aside(f"{env}: {title} above MSE", arm, "mse"))
+                words, margin = ("as", A_TENTH[env]) if env in A_TENTH else ("above", None)
+                found.append(compare(f"{env}: {title} {words} MSE", **apart(arm, "mse"), margin=margin))
             found += [
                 aside(f"{env}: MSE with the divisor above MSE without", "mse", "mse-raw"),
                 aside(f"{env}: MSE at three times the rate above MSE", "mse-fast", "mse"),
