@@ -27,6 +27,7 @@ from catzoo.agents.collecting.exploration import Exploration
 from catzoo.agents.feeds.dataset_feed import DatasetFeed
 from catzoo.agents.learning.batches import Positions
 from catzoo.agents.learning.targets import copy_parameters, follow_parameters, target_of
+from catzoo.agents.networks.after_states import AfterStates
 from catzoo.agents.networks.board_transformer import BoardTransformer, is_move, split
 from catzoo.agents.replay.episode_replays import PositionReplay
 from catzoo.hparams import ChessRecipe
@@ -55,7 +56,9 @@ class Chess(Agent):
     network_class = BoardTransformer
     followers: ClassVar = {"network.": "average."}  # only learning takes the network itself
 
-    def __init__(self, network: BoardTransformer, value_loss: ValueLoss, recipe: ChessRecipe) -> None:
+    def __init__(
+        self, network: BoardTransformer | AfterStates, value_loss: ValueLoss, recipe: ChessRecipe
+    ) -> None:
         super().__init__(network, value_loss, recipe)
         self.average = target_of(network)
 

@@ -10,6 +10,7 @@ from gymnasium.vector import VectorEnv
 from torch import Tensor, nn
 
 from catzoo.agents import AGENTS, ActionTransformer, ActorCritic, PolicyValueNetwork, QNetwork
+from catzoo.agents.networks.after_states import AfterStates
 from catzoo.agents.networks.board_transformer import OBSERVATION, BoardTransformer
 from catzoo.agents.networks.q_network import are_pixels, auto_torso
 from catzoo.agents.networks.token_q_network import TokenQNetwork
@@ -97,20 +98,20 @@ def _build_q_network(kind: Any, recipe: Any, env: VectorEnv, value_loss: ValueLo
     )
 
 
-def _build_board_transformer(
+def _build_chess_network(
     kind: Any, recipe: Any, env: VectorEnv, value_loss: ValueLoss
-) -> BoardTransformer:
-    shape = tuple(env.single_observation_space.shape)
+) -> BoardTransformer | AfterStates:
+    shape, network = tuple(env.single_observation_space.shape), recipe.network
     if shape != OBSERVATION:
         raise ValueError(f"{recipe.agent} plays chess, and observations of {list(shape)} are none of it")
-    return kind(
-        value_loss.num_outputs,
-        size=recipe.network.size,
-        num_layers=recipe.network.num_layers,
-        num_heads=recipe.network.num_heads,
-        geometry=recipe.network.geometry,
-        initial_outputs=_initial_outputs(recipe, value_loss),
-    )
+    common = {
+        "size": network.size,
+        "num_layers": network.num_layers,
+        "initial_outputs": _initial_outputs(recipe, value_loss),
+    }
+    if network.name == "after_states":
+        return AfterStates(value_loss.num_outputs, **common)
+    return kind(value_loss.num_outputs, num_heads=network.num_heads, geometry=network.geometry, **common)
 
 
 def _build_action_transformer(
@@ -154,7 +155,7 @@ BUILDERS = {
     ActorCritic: _build_actor_critic,
     PolicyValueNetwork: _build_policy_value,
     QNetwork: _build_q_network,
-    BoardTransformer: _build_board_transformer,
+    BoardTransformer: _build_chess_network,
 }
 """What builds each kind of network."""
 

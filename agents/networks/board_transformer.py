@@ -90,7 +90,7 @@ class BoardTransformer(nn.Module):
 
     def features(self, board: Tensor, move: Tensor) -> Tensor:
         """Boards [B, 70] and moves [B, M, 3] to what the last layer sees of each move, [B, M, F]."""
-        x_BND = self.pieces(board[:, :SQUARES].long()) + self.globals(_globals(board))[:, None]
+        x_BND = self.pieces(board[:, :SQUARES].long()) + self.globals(globals_of(board))[:, None]
         x_BND = self.positions(x_BND)
         for block, bias_HNN in zip(self.blocks, self.biases, strict=True):
             x_BND = block(x_BND, bias_HNN)
@@ -118,7 +118,7 @@ def is_move(move: Tensor) -> Tensor:
     return move[..., 0] != move[..., 1]
 
 
-def _globals(board: Tensor) -> Tensor:
+def globals_of(board: Tensor) -> Tensor:
     """What no square shows [B, 14], within 0 and 1."""
     files = torch.arange(9, device=board.device)
     parts = board[:, 64:68], board[:, 68:69] == files, board[:, 69:70] / 100

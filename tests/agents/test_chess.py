@@ -6,6 +6,7 @@ import torch
 
 from catzoo.agents import Chess
 from catzoo.agents.learning.learner import Learner
+from catzoo.agents.networks.after_states import AfterStates
 from catzoo.agents.networks.board_transformer import OBSERVATION, BoardTransformer, flat
 from catzoo.agents.replay import PositionReplay, write_dataset
 from catzoo.hparams import ChessRecipe, RecipeError, build
@@ -17,12 +18,23 @@ from catzoo.zoo.training.build import build_trainer
 from positions_for_tests import random_positions, written_positions
 
 
-def agent_of(loss="mse", average=0.5, size=16):
+def network_of(recipe, num_outputs):
+    keys = {"size": recipe.network.size, "num_layers": recipe.network.num_layers}
+    if recipe.network.name == "after_states":
+        return AfterStates(num_outputs, **keys)
+    return BoardTransformer(num_outputs, num_heads=recipe.network.num_heads, **keys)
+
+
+def agent_of(loss="mse", average=0.5, size=16, name="transformer"):
     torch.manual_seed(0)
     bins = {"v_min": 0.0, "v_max": 1.0, "num_bins": 16}
     value_loss = make_value_loss(loss, **(bins if "v_min" in VALUE_LOSSES[loss].keys else {}))
-    network = BoardTransformer(value_loss.num_outputs, size=size, num_layers=1)
-    return Chess(network, value_loss, ChessRecipe(average=average))
+    recipe = build(
+        ChessRecipe,
+        {"average": average, "network": {"name": name, "size": size, "num_layers": 1}},
+        where="test",
+    )
+    return Chess(network_of(recipe, value_loss.num_outputs), value_loss, recipe)
 
 
 def batch_of(tmp_path, moves=None, size=16, seed=0):
@@ -66,11 +78,12 @@ def test_what_acts_follows_what_learns(tmp_path):
     assert all(step.name == "critic" for step in agent.steps())
 
 
-def test_it_learns_which_square_to_go_to(tmp_path):
-    agent = agent_of(average=0.9)
+@pytest.mark.parametrize(("name", "size", "updates"), [("transformer", 16, 150), ("after_states", 32, 600)])
+def test_it_learns_which_square_to_go_to(tmp_path, name, size, updates):
+    agent = agent_of(average=0.9, name=name, size=size)
     replay = PositionReplay(written_positions(tmp_path / "data", 40), moves=8)
     learner = Learner([agent.steps()[0]._replace(lr=3e-3)], eps=1e-8, after=agent.follow)
-    losses, _ = learner.learn(replay.sample(16, 150)[0])
+    losses, _ = learner.learn(replay.sample(16, updates)[0])
     assert losses["critic"][-20:].mean() < 0.1 * losses["critic"][:5].mean()
 
 
@@ -157,14 +170,13 @@ def test_a_window_of_moves_is_drawn_from_all(tmp_path):
     assert torch.equal(again.action, batches.action)
 
 
-@pytest.mark.parametrize(("preset", "millions"), [(None, 0.4), ("paper-9m", 9), ("paper-270m", 270)])
+@pytest.mark.parametrize(
+    ("preset", "millions"), [(None, 0.4), ("after-states", 0.4), ("paper-9m", 9), ("paper-270m", 270)]
+)
 def test_the_recipes_have_the_sizes_that_they_say(preset, millions):
     recipe = find_recipe("chess", "chess/random", preset=preset)
     with torch.device("meta"):
-        network = BoardTransformer(
-            recipe.value_loss.num_bins, size=recipe.network.size, num_layers=recipe.network.num_layers,
-            num_heads=recipe.network.num_heads,
-        )  # fmt: skip
+        network = network_of(recipe, recipe.value_loss.num_bins)
     assert sum(one.numel() for one in network.parameters()) / 1e6 == pytest.approx(millions, rel=0.3)
 
 

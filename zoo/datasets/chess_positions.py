@@ -85,8 +85,7 @@ def make_chess_positions(
         RecipeError: no engine, or games of another kind in the folder, a folder that cannot be
             written or that another process holds, a damaged file in it, or an unusable number.
     """
-    if games % CHUNK:
-        raise RecipeError(f"games={games} must be a multiple of {CHUNK}")
+    check_games(games)
     task = _Task(Plan(seed, depth, max_plies), find_engine(engine), out / "games")
     with held_folder(task.folder, "making these games"):
         about = _agreed(task)
@@ -96,6 +95,16 @@ def make_chess_positions(
         for done in each_chunk(partial(_play_chunk, task), missing, workers):
             progress(games - (len(missing) - done) * CHUNK)
         return _gather(task, chunks, out, {"env": ENV, "catzoo": __version__, **about, "games": games})
+
+
+def check_games(games: int) -> None:
+    """Refuses a number of games that does not fill its files.
+
+    Raises:
+        RecipeError: in one line.
+    """
+    if games % CHUNK:
+        raise RecipeError(f"games={games} must be a multiple of {CHUNK}")
 
 
 def _agreed(task: _Task) -> dict[str, Any]:

@@ -96,6 +96,12 @@ def test_what_is_finished_is_not_done_again(whole):
             "did you mean MinAtar/Freeway",
         ),
         ({"study": "multi-task", "overrides": ["widths=[1.0]"]}, "at least two"),
+        (
+            {"study": "chess", "overrides": ["opponents=[chess/stockfish-21]"]},
+            "mean chess/stockfish-2",
+        ),
+        ({"study": "chess", "overrides": ["network=after_state"]}, "did you mean after_states"),
+        ({"study": "chess", "overrides": ["games=15"]}, "games=15 must be a multiple of 10"),
         ({"study": "lead-causes", "overrides": ["arms=[MSE, HLGauss]"]}, "did you mean HL-Gauss"),
     ],
 )
