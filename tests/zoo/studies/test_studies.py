@@ -114,7 +114,9 @@ def test_arms_of_lead_causes_change_what_they_say():
         assert known.items() <= flat(recipe.to_dict()).items()
         slow, fast = "slow" in arm, "fast" in arm
         assert recipe.target_update_every == (2_000 if slow else 125 if fast else 500)
-        assert recipe.optimizer.lr == RATE * (4 if "x 4" in arm else 0.25 if "/ 4" in arm else 1)
+        factors = {"x 4": 4.0, "/ 16": 1 / 16, "/ 4": 1 / 4}
+        factor = next((factor for words, factor in factors.items() if arm.endswith(words)), 1.0)
+        assert recipe.optimizer.lr == RATE * factor
         assert recipe.normalize.reward == ("scaled" in arm)
     widths = {
         arm: (recipe["v_max"] - recipe["v_min"]) / recipe["num_bins"]
