@@ -13,6 +13,7 @@ import itertools
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from catzoo.agents.networks.board_transformer import (
@@ -31,6 +32,14 @@ PROMOTIONS = (1, 4)
 """The first and the last kind of move that makes another piece of a pawn: a knight, bishop, rook or queen."""
 
 
+class PieceSquareTable(nn.EmbeddingBag):
+    """Rows whose sum over a board is of the size of one number drawn at random."""
+
+    def reset_parameters(self) -> None:
+        """Draws the rows anew."""
+        nn.init.normal_(self.weight, std=1 / math.sqrt(SQUARES))
+
+
 class AfterStates(nn.Module):
     """Outputs for each of the moves that come with a board; called as a `BoardTransformer`.
 
@@ -47,8 +56,7 @@ class AfterStates(nn.Module):
         self, num_outputs: int, *, size: int = 384, num_layers: int = 2, initial_outputs: Tensor | None = None
     ) -> None:
         super().__init__()
-        self.table = nn.EmbeddingBag(SQUARES * PIECES, size, mode="sum")
-        nn.init.normal_(self.table.weight, std=1 / math.sqrt(SQUARES))
+        self.table = PieceSquareTable(SQUARES * PIECES, size, mode="sum")
         self.globals = nn.Linear(GLOBALS, size)
         hidden = max(size // 4, 1)
         widths = [size, *[hidden] * num_layers]
@@ -71,10 +79,13 @@ class AfterStates(nn.Module):
         squares_N = torch.arange(SQUARES, device=board.device)
         before_BF = self.table(squares_N * PIECES + piece_BN) + self.globals(globals_of(board))
         row_BMS, sign_BMS = changes(piece_BN, move.long())
-        change_XF = self.table(
-            row_BMS.flatten(0, 1), per_sample_weights=sign_BMS.flatten(0, 1).to(before_BF.dtype)
-        )
-        return before_BF[:, None] + change_XF.unflatten(0, row_BMS.shape[:2])
+        sign_BMS = sign_BMS.to(self.table.weight.dtype)
+        if torch.compiler.is_exporting():  # ONNX would go through the bags one by one
+            change_BMF = (F.embedding(row_BMS, self.table.weight) * sign_BMS[..., None]).sum(-2)
+        else:
+            change_XF = self.table(row_BMS.flatten(0, 1), per_sample_weights=sign_BMS.flatten(0, 1))
+            change_BMF = change_XF.unflatten(0, row_BMS.shape[:2])
+        return before_BF[:, None] + change_BMF
 
 
 def changes(piece: Tensor, move: Tensor) -> tuple[Tensor, Tensor]:

@@ -126,6 +126,9 @@ def _check(study: Study) -> None:
             know_losses(value)
             for loss in value:
                 check_name("loss", loss, VALUE_LOSSES)
+    names = [task.name for task in study.tasks()]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise RecipeError(f"{twice} would be done twice: name each seed, loss, environment and arm once")
 
 
 def publish(study: Study, folder: ResultsFolder, failures: dict[str, str]) -> dict[str, Any]:
@@ -137,7 +140,8 @@ def publish(study: Study, folder: ResultsFolder, failures: dict[str, str]) -> di
     said = conclude(study, rows, missing, failures)
     said["made"] = {"date": date.today().isoformat(), "cpu": cpu_model(), "versions": versions()}
     write_atomically(folder.verdict, to_json(said))
-    if rows:
+    last = max(task.stage for task in tasks)  # before are data, which no picture is of
+    if any(folder.rows_file(task).exists() for task in tasks if task.stage == last):
         draw(study, rows, folder.picture)
     return said
 

@@ -19,7 +19,10 @@ from catzoo.zoo.system.file_locks import held_path
 
 FORMAT = 1
 """Of study.json."""
-LABELS = {"seeds": "seed", "losses": "loss", "envs": "env"}
+LABELS = {
+    "seeds": "seed", "losses": "loss", "envs": "env", "arms": "arm", "scales": "scale", "small": "env",
+    "large": "env", "large_arms": "arm", "large_seeds": "seed",
+}  # fmt: skip
 """Settings that say only which tasks there are, where each task has its own as a label."""
 
 

@@ -186,9 +186,9 @@ class Study(ABC):
 
 
 def values(rows: Sequence[Row], column: str, **labels: Cell) -> list[float]:
-    """The numbers of a column in the rows that have these labels."""
-    wanted = labels.items()
-    return [float(row[column]) for row in rows if all(row.get(key) == value for key, value in wanted)]
+    """The numbers of a column in the rows that have these labels, and the column."""
+    own = [row for row in rows if labels.items() <= row.items()]
+    return [float(row[column]) for row in own if row.get(column) not in (None, "")]
 
 
 def find_study(name: str) -> type[Study]:

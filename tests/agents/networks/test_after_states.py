@@ -62,6 +62,14 @@ def test_it_is_called_as_the_transformer_and_begins_where_it_is_told_to():
     assert loss.decode(outputs).sub(0.5).abs().max() < 1e-3
 
 
+def test_an_exported_one_is_the_same():
+    torch.manual_seed(0)
+    network = AfterStates(3, size=8)
+    tokens, moves, _ = seen(chess.Board(POSITIONS[1]))
+    exported = torch.export.export(network, (tokens, moves)).module()
+    assert torch.allclose(exported(tokens, moves), network(tokens, moves), atol=1e-5)
+
+
 def test_padding_changes_no_other_move():
     torch.manual_seed(0)
     network = AfterStates(3, size=8)

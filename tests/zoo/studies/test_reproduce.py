@@ -96,6 +96,11 @@ def test_what_is_finished_is_not_done_again(whole):
             "did you mean MinAtar/Freeway",
         ),
         ({"study": "multi-task", "overrides": ["widths=[1.0]"]}, "at least two"),
+        ({"study": "multi-task", "overrides": ["widths=[0.0, 1.0]"]}, "each must be above 0"),
+        ({"study": "multi-task", "overrides": ["games=[Breakout, Breakout]"]}, "at least two"),
+        ({"study": "reward-scale", "overrides": ["scales=[1, 1.0, 10]"]}, "would be done twice"),
+        ({"study": NAME, "overrides": ["losses=[mse, mse]"]}, "mse-.*would be done twice"),
+        ({"study": "chess", "overrides": ["network=transformer", "size=100"]}, "a multiple of 8"),
         (
             {"study": "chess", "overrides": ["opponents=[chess/stockfish-21]"]},
             "mean chess/stockfish-2",
@@ -312,3 +317,10 @@ def test_a_published_verdict_says_what_version_it_is_of():
             json.loads(file.read_text())["version"]
             <= find_study(json.loads(file.read_text())["study"]).version
         )
+
+
+@pytest.mark.parametrize("overrides", [[], ["large=[]"], ["arms=[hl_gauss, mse]", "large=[]"]])
+def test_published_arms_are_taken_by_a_study_of_more_or_fewer(overrides):
+    published = Path(__file__).parents[3] / "zoo/results/studies/actor-critic.json"
+    study = make_study("actor-critic", "full", overrides=overrides)
+    assert {row["arm"] for row in published_rows(study, published)} >= {"hl_gauss", "mse"}

@@ -63,6 +63,22 @@ def test_multi_task_asks_that_hl_gauss_gains_by_width_and_more_than_mse(mse, exp
     assert outcome(study, rows) == expected
 
 
+def test_multi_task_takes_widths_in_their_order_whatever_order_they_are_asked_in():
+    up, down = (
+        make_study("multi-task", "full", overrides=[f"widths={order}"]) for order in ("[1,2]", "[2,1]")
+    )
+
+    def of(study):
+        rows = rows_of(study, lambda task: 10.0 * task["width"], 0.05)
+        return {
+            finding.claim: finding.value
+            for finding in study.findings([{**row, "env": "MinAtar/Breakout"} for row in rows])
+        }
+
+    assert of(up)["a wider network gains with HL-Gauss"] > 0
+    assert of(down)["a wider network gains with HL-Gauss"] > 0
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

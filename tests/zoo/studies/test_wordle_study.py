@@ -50,6 +50,17 @@ def test_equal_weights_stand_aside():
     assert by_claim["MSE at its best: above the data"]["value"] == pytest.approx(0.201)
 
 
+def test_every_panel_has_both_losses(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "catzoo.zoo.studies.study_pictures.lines", lambda rows, *columns, **words: drawn.extend(rows)
+    )
+    STUDY.draw(rows_of(lambda labels: 0.5))
+    panels = {(row["held"], row["loss"]) for row in drawn}
+    helds = ("weight 0.1", "weight 0.3", "strength 0.05", "strength 0.15")
+    assert panels == {(held, loss) for held in helds for loss in ("hl_gauss", "mse", "data", "cloning")}
+
+
 def test_an_arm_is_chosen_by_the_other_seeds():
     arms = [{"weight": 0.1}, {"weight": 0.3}]
     rows = [

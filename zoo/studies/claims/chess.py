@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from catzoo.hparams import RecipeError
 from catzoo.hparams.schema import check_name
 from catzoo.zoo.datasets.chess_positions import check_games
 from catzoo.zoo.environments.selection import expand
@@ -31,6 +32,8 @@ from catzoo.zoo.training.train import recipe_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+HEADS = 8
+"""Of the recipe's transformer."""
 MEASURES = {
     "action_accuracy": "best move chosen",
     "kendall_tau": "Kendall's tau-b",
@@ -66,6 +69,7 @@ class Chess(Study):
 
     name = "chess"
     source = "arXiv 2403.03950, section 4.3; arXiv 2402.04494"
+    version = 2  # 2: one-hot's buckets are as HL-Gauss's bins; one seed plays matches
     protocol = (
         "Positions of self-play instead of Lichess's games, labelled by Stockfish at a depth and not for 50 "
         "ms; all legal moves scored at once, by a transformer over squares (full budget: 1.6M parameters) or "
@@ -96,6 +100,8 @@ class Chess(Study):
         for opponent in self.settings.opponents:
             expand(opponent)
         check_name("network", self.settings.network, ("transformer", "after_states"))
+        if self.settings.network == "transformer" and self.settings.size % HEADS:
+            raise RecipeError(f"size={self.settings.size}: must be a multiple of {HEADS}, the heads")
         check_games(self.settings.games)
 
     def tasks(self) -> list[Task]:

@@ -10,6 +10,7 @@ Expected beforehand: HL-Gauss above MSE at every width, by more at larger ones; 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,9 +67,11 @@ class MultiTask(Study):
         from catzoo.zoo.environments.selection import expand
 
         games = self.settings.games
-        if len(games) < 2:
+        if len(set(games)) < 2:
             raise RecipeError(f"games={list(games)}: at least two are needed")
         expand(",".join(f"MinAtar/{game}" for game in games))
+        if not all(0 < width < math.inf for width in self.settings.widths):
+            raise RecipeError(f"widths={list(self.settings.widths)}: each must be above 0")
         if len(set(self.settings.widths)) < 2:
             raise RecipeError(f"widths={list(self.settings.widths)}: at least two are needed")
 
@@ -109,7 +112,7 @@ class MultiTask(Study):
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
         """The mean over games: HL-Gauss above MSE by width, and what width is worth to each."""
         last = [row for row in rows if row["step"] == self.settings.steps]
-        rows, widths = over_games(normalised(last, "return")), self.settings.widths
+        rows, widths = over_games(normalised(last, "return")), sorted(self.settings.widths)
 
         def side(sign: float, loss: str, width: float) -> tuple[float, Mapping[str, Cell]]:
             return sign, {"loss": loss, "width": width}

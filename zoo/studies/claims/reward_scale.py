@@ -55,6 +55,7 @@ class RewardScale(Study):
 
     name = "reward-scale"
     source = "SimbaV2 (arXiv 2502.15280) ablates the divisor at the rewards' own scale"
+    version = 2  # 2: supports set by hand hold the task without its time limit
     protocol = (
         "SAC of the zoo's recipe for the task, one learning rate for every loss; greedy returns, divided by "
         "what the rewards were multiplied by."

@@ -61,6 +61,7 @@ class Robots(Study):
 
     name = "robots"
     source = "arXiv 2403.03950, section 4.4 (Q-Transformer, one figure)"
+    version = 2  # 2: HL-Gauss's support is padded; a clone is evaluated four times
     protocol = (
         "The Fetch arm by its state instead of a robot by its camera; a transformer of 64 numbers and 2 "
         "layers instead of 60M parameters; 16 bins of each dimension; one learning rate for every loss; "
