@@ -134,7 +134,8 @@ def bars(
 def rows_of_arms(rows: Sequence[Row], columns: Mapping[str, str], *, arm: str, title: str) -> Figure:
     """The mean over seeds with its interval, a row for each arm, a panel for each column and its title."""
     names = unique(rows, arm)
-    head, line, margin, width = 44, 22, 190, 380
+    head, line, width = 44, 22, 380
+    margin = 24 + 7 * max(len(named(name)) for name in names)  # a letter is 7 wide
     whole = head + 70 + line * len(names)
     figure = style.new_figure(margin + width * len(columns), whole)
     figure.text(0.02, 1 - 22 / whole, style.words(title), weight="bold", size=12)
