@@ -18,16 +18,19 @@ from torch import Tensor, nn
 
 from catzoo.agents.networks.board_transformer import (
     GLOBALS,
+    KING,
+    KNIGHT,
+    PAWN,
     PIECES,
+    ROOK,
     SQUARES,
+    THEIR_PAWN,
     BoardTransformer,
     globals_of,
     split,
 )
 from catzoo.agents.networks.heads import in_float32
 
-PAWN, KNIGHT, ROOK, KING, THEIR_PAWN = 1, 2, 4, 6, 7
-"""Of what stands on a square."""
 PROMOTIONS = (1, 4)
 """The first and the last kind of move that makes another piece of a pawn: a knight, bishop, rook or queen."""
 

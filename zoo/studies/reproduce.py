@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
@@ -126,9 +127,9 @@ def _check(study: Study) -> None:
             know_losses(value)
             for loss in value:
                 check_name("loss", loss, VALUE_LOSSES)
-    names = [task.name for task in study.tasks()]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise RecipeError(f"{twice} would be done twice: name each seed, loss, environment and arm once")
+    for name, times in Counter(task.name for task in study.tasks()).most_common(1):
+        if times > 1:
+            raise RecipeError(f"{name} would be done twice: name each seed, loss, environment and arm once")
 
 
 def publish(study: Study, folder: ResultsFolder, failures: dict[str, str]) -> dict[str, Any]:

@@ -139,6 +139,17 @@ def known(findings: Sequence[Finding | None]) -> list[Finding]:
     return [finding for finding in findings if finding is not None]
 
 
+def means(rows: Sequence[Row], column: str, *keys: str) -> list[Row]:
+    """A row for each combination of these labels, with the mean of a column over all rows that have it."""
+    found: dict[tuple[Cell, ...], list[float]] = {}
+    for row in rows:
+        found.setdefault(tuple(row[key] for key in keys), []).append(float(row[column]))
+    return [
+        {**dict(zip(keys, labels, strict=True)), column: sum(each) / len(each)}
+        for labels, each in found.items()
+    ]
+
+
 def trend(points: Sequence[float]) -> list[float]:
     """Weights that turn means at these points into the slope of their least-squares line."""
     middle = sum(points) / len(points)

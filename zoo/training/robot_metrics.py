@@ -31,10 +31,8 @@ def metrics(
     if not protocol.name.startswith(("fetch", "metaworld")):  # other rewards, other ends
         return {}
     seeds = [stream_seed(0, f"start {number}") for number in range(starts)]
-    if env is None:
-        with contextlib.closing(make_starts(recipe, starts)) as env:
-            steps = play(agent, env, seeds)
-    else:
+    made = contextlib.closing(make_starts(recipe, starts)) if env is None else contextlib.nullcontext(env)
+    with made as env:
         steps = play(agent, env, seeds)
     won = steps > 0
     found = {"success": float(won.mean())}

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from catzoo.hparams import RecipeError
 from catzoo.zoo.environments.names import TOGETHER
 from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
-from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known, normalised, trend
+from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known, means, normalised, trend
 from catzoo.zoo.studies.value_errors import training_to
 from catzoo.zoo.training.train import recipe_of
 
@@ -147,13 +147,7 @@ class MultiTask(Study):
 
 def over_games(rows: Sequence[Row]) -> list[Row]:
     """The mean return of each network over its games: one network is one sample, however many it plays."""
-    runs: dict[tuple[Cell, ...], list[float]] = {}
-    for row in rows:
-        runs.setdefault((row["loss"], row["width"], row["seed"]), []).append(float(row["return"]))
-    return [
-        {"loss": loss, "width": width, "seed": seed, "return": sum(returns) / len(returns)}
-        for (loss, width, seed), returns in runs.items()
-    ]
+    return means(rows, "return", "loss", "width", "seed")
 
 
 def gradient_norm(work: Any) -> float:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
-from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known, matched
+from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known, matched, means
 from catzoo.zoo.studies.value_errors import training_to
 from catzoo.zoo.training.train import recipe_of
 
@@ -147,14 +147,8 @@ class Robots(Study):
 
     def _early(self, rows: Sequence[Row]) -> list[Row]:
         """Of each run the mean success of the evaluations in the first half of training."""
-        runs: dict[tuple[Cell, Cell], list[float]] = {}
-        for row in rows:
-            if float(row.get("step", math.inf)) <= self.settings.steps / 2:
-                runs.setdefault((row["loss"], row["seed"]), []).append(float(row["success"]))
-        return [
-            {"loss": loss, "seed": seed, "success": sum(successes) / len(successes)}
-            for (loss, seed), successes in runs.items()
-        ]
+        early = [row for row in rows if float(row.get("step", math.inf)) <= self.settings.steps / 2]
+        return means(early, "success", "loss", "seed")
 
     def _rise(self, rows: Sequence[Row]) -> bool:
         return any(still_rises(rows, {"loss": loss}) for loss in self.settings.losses)
