@@ -1,7 +1,8 @@
 """Runs a study's tasks, several at a time, and goes on where it stopped.
 
-A task that is done has its rows on disk, and is not done again. One that trains a run goes on from its last
-checkpoint (`train_inside`); any other begins again. A process that crashes is started again twice.
+A task that is done has its rows on disk, and is not done again. One that trains goes on from its last
+checkpoint (`train_inside`, `measured_training`); any other begins again. A process that crashes is started
+again twice.
 """
 
 from __future__ import annotations

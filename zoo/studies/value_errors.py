@@ -8,9 +8,7 @@ Legend: N environments, T steps, M states, B batch.
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from catzoo.zoo.studies.study import Row
@@ -24,18 +22,6 @@ BATCH = 4_096
 """Transitions of a Bellman error."""
 FORGOTTEN = 0.01
 """A state counts, though its episode went on, if all that was not seen is discounted by so much."""
-
-
-def training_to(recipe: Any, points: int) -> Iterator[tuple[int, Any]]:
-    """Trains by a recipe in this process, and stops at so many steps, evenly: the step, and what trains."""
-    from catzoo.zoo.training.build import build_trainer
-
-    with contextlib.closing(build_trainer(recipe)) as work:
-        for point in range(1, points + 1):
-            step = recipe.steps * point // points
-            while work.steps < step:
-                work.iterate()
-            yield step, work
 
 
 def accuracy(work: Any, recipe: Any, play_steps: int) -> Row:

@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from catzoo.hparams import Recipe, RecipeError, loss_title
 from catzoo.hparams.schema import check_name
+from catzoo.zoo.studies.measured_training import measured_training
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
 from catzoo.zoo.studies.training_tasks import A_TENTH, ON_ONE_THREAD, compare, known
-from catzoo.zoo.studies.value_errors import training_to
 from catzoo.zoo.training.train import recipe_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from catzoo.agents import AtWork
 
 ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "hl_gauss": ("hl_gauss", {}),
@@ -109,11 +111,12 @@ class ActorCritic(Study):
 
         env = str(task.labels["env"])
         recipe = recipe_for(env, str(task.labels["arm"]), self._steps(env), int(task.labels["seed"]))
-        rows: list[Row] = []
-        for step, work in training_to(recipe, self.settings.points):
+
+        def measure(step: int, work: AtWork) -> list[Row]:
             scores = evaluate_trained(work.agent, recipe, self.settings.episodes)
-            rows.append({"step": step, "return": sum(scores) / len(scores)})
-        return rows
+            return [{"return": sum(scores) / len(scores)}]
+
+        return measured_training(recipe, self.settings.points, measure, tasks / task.name)
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
         """Task by task: categorical losses level with MSE, or above it where nobody has said what level is.

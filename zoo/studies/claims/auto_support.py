@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from catzoo.hparams import Recipe, RecipeError, loss_title
+from catzoo.zoo.studies.measured_training import measured_training
 from catzoo.zoo.studies.scaled_rewards import check_scales, on_scale, scale_picture, scale_tasks
 from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
 from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, a_fifth, compare, known, matched
-from catzoo.zoo.studies.value_errors import training_to
 from catzoo.zoo.training.train import recipe_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from catzoo.agents import AtWork
 
 HAND: dict[str, tuple[float, float]] = {
     "LunarLander-v3": (-200.0, 200.0),
@@ -84,11 +86,13 @@ class AutoSupport(Study):
         from catzoo.zoo.training.evaluate import evaluate_trained
 
         settings, scale = self.settings, float(task.labels["scale"])
-        rows: list[Row] = []
-        for step, work in training_to(recipe_for(task.labels, settings.steps), settings.points):
-            scores = evaluate_trained(work.agent, work.agent.recipe, settings.episodes, after=step)
-            rows.append({"step": step, "return": sum(scores) / len(scores) / scale})
-        return rows
+        recipe = recipe_for(task.labels, settings.steps)
+
+        def measure(step: int, work: AtWork) -> list[Row]:
+            scores = evaluate_trained(work.agent, recipe, settings.episodes, after=step)
+            return [{"return": sum(scores) / len(scores) / scale}]
+
+        return measured_training(recipe, settings.points, measure, tasks / task.name)
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
         """Environment by environment: no scale below scale 1 with `auto`, and `auto` not below `set`."""

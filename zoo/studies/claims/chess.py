@@ -24,13 +24,15 @@ from catzoo.hparams.schema import check_name
 from catzoo.zoo.datasets.chess_positions import check_games
 from catzoo.zoo.environments.selection import expand
 from catzoo.zoo.studies.chess_ladder import OPPONENTS, ladder, match
+from catzoo.zoo.studies.measured_training import measured_training
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
 from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known
-from catzoo.zoo.studies.value_errors import training_to
 from catzoo.zoo.training.train import recipe_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from catzoo.agents import AtWork
 
 HEADS = 8
 """Of the recipe's transformer."""
@@ -111,6 +113,8 @@ class Chess(Study):
 
     def work(self, task: Task, tasks: Path) -> list[Row]:
         """Makes the data, or learns from them; a row for each measurement, and one for each match."""
+        from safetensors.torch import load_model, save_model
+
         from catzoo.zoo.datasets.chess_positions import make_chess_positions
         from catzoo.zoo.system.machine import usable_cores
         from catzoo.zoo.training.named_metrics import named_metrics
@@ -131,18 +135,22 @@ class Chess(Study):
             seed=int(labels["seed"]),
             overrides=[ON_ONE_THREAD, {"dataset": str(data / "train"), "network": network}],
         )
-        rows: list[Row] = []
         halfway = settings.steps * (settings.points // 2) // settings.points
-        for step, work in training_to(recipe, settings.points):
-            rows.append({"step": step, **named_metrics(work.agent, recipe)})
+        earlier = tasks / task.name / "halfway.safetensors"
+
+        def measure(step: int, work: AtWork) -> list[Row]:
+            rows: list[Row] = [dict(named_metrics(work.agent, recipe))]
             if step == halfway:
-                earlier = deepcopy(work.agent)
+                save_model(work.agent, earlier)
             if step == settings.steps and labels["seed"] == 0:
-                played = ladder(work.agent, recipe, settings.matches, opponents=settings.opponents)
+                rows += ladder(work.agent, recipe, settings.matches, opponents=settings.opponents)
                 if halfway:
-                    played.append(match(work.agent, earlier, settings.matches, name=f"itself at {halfway:,}"))
-                rows += [{"step": step, **row} for row in played]
-        return rows
+                    before = deepcopy(work.agent)
+                    load_model(before, earlier)
+                    rows.append(match(work.agent, before, settings.matches, name=f"itself at {halfway:,}"))
+            return rows
+
+        return measured_training(recipe, settings.points, measure, tasks / task.name)
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
         """HL-Gauss above one-hot and above MSE: moves, order, regret."""

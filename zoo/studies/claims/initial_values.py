@@ -19,13 +19,16 @@ from typing import TYPE_CHECKING, ClassVar
 from catzoo.hparams import loss_title
 from catzoo.losses import CategoricalLoss
 from catzoo.losses.initial_logits import SPREAD
+from catzoo.zoo.studies.measured_training import measured_training
 from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
 from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known, matched, normalised
-from catzoo.zoo.studies.value_errors import accuracy, training_to
+from catzoo.zoo.studies.value_errors import accuracy
 from catzoo.zoo.training.train import recipe_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from catzoo.agents import AtWork
 
 STARTS: dict[str, float | None] = {"alike": 0.0, "own": None}
 """`initial_value` by the name of the start."""
@@ -101,13 +104,13 @@ class InitialValues(Study):
             seed=int(task.labels["seed"]),
             overrides=[matched(loss), ON_ONE_THREAD, start],
         )
-        rows: list[Row] = []
+
+        def measure(step: int, work: AtWork) -> list[Row]:
+            scores = evaluate_trained(work.agent, recipe, settings.episodes)
+            return [{"return": sum(scores) / len(scores), **accuracy(work, recipe, settings.play_steps)}]
+
         with beginning(settings.spread):
-            for step, work in training_to(recipe, settings.points):
-                scores = evaluate_trained(work.agent, recipe, settings.episodes)
-                found = accuracy(work, recipe, settings.play_steps)
-                rows.append({"step": step, "return": sum(scores) / len(scores), **found})
-        return rows
+            return measured_training(recipe, settings.points, measure, tasks / task.name)
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
         """Errors and returns with equal starts, and what the starts have to do with them."""

@@ -36,13 +36,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from catzoo.hparams.overrides import merge
 from catzoo.hparams.schema import check_name
+from catzoo.zoo.studies.measured_training import measured_training
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
 from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, RATE, compare, known, matched
-from catzoo.zoo.studies.value_errors import churn, training_to
+from catzoo.zoo.studies.value_errors import churn
 from catzoo.zoo.training.train import recipe_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from catzoo.agents import AtWork
 
 
 def _rate(times: float) -> dict[str, Any]:
@@ -139,13 +142,15 @@ class LeadCauses(Study):
             seed=int(task.labels["seed"]),
             overrides=[merge(matched(loss), change), ON_ONE_THREAD],
         )
-        rows: list[Row] = []
-        for step, work in training_to(recipe, settings.points):
+
+        def measure(step: int, work: AtWork) -> list[Row]:
             scores = evaluate_trained(work.agent, recipe, settings.episodes, after=step)
-            rows.append({"step": step, "return": sum(scores) / len(scores)})
+            row: Row = {"return": sum(scores) / len(scores)}
             if step == recipe.steps:
-                rows[-1]["churn"] = churn(work, settings.iterations)
-        return rows
+                row["churn"] = churn(work, settings.iterations)
+            return [row]
+
+        return measured_training(recipe, settings.points, measure, tasks / task.name)
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
         """The lead, and what each experiment takes of it or adds to it."""

@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from catzoo.hparams import RecipeError
 from catzoo.zoo.environments.names import TOGETHER
+from catzoo.zoo.studies.measured_training import measured_training
 from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
 from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known, means, normalised, trend
-from catzoo.zoo.studies.value_errors import training_to
 from catzoo.zoo.training.train import recipe_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from catzoo.agents import AtWork
 
 
 @dataclass(frozen=True)
@@ -101,13 +103,15 @@ class MultiTask(Study):
                 {"network": {"width": float(task.labels["width"])}},
             ],
         )
-        rows: list[Row] = []
-        for step, work in training_to(recipe, settings.points):
+
+        def measure(step: int, work: AtWork) -> list[Row]:
             scores = evaluate_trained(work.agent, recipe, settings.episodes * len(games))
-            norm = gradient_norm(work)
-            for game, own in result_of(recipe, scores)["games"].items():
-                rows.append({"env": game, "step": step, "return": own["mean_return"], "gradient": norm})
-        return rows
+            norm, played = gradient_norm(work), result_of(recipe, scores)["games"]
+            return [
+                {"env": game, "return": own["mean_return"], "gradient": norm} for game, own in played.items()
+            ]
+
+        return measured_training(recipe, settings.points, measure, tasks / task.name)
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
         """The mean over games: HL-Gauss above MSE by width, and what width is worth to each."""

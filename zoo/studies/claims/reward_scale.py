@@ -19,14 +19,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from catzoo.hparams import Recipe, loss_title
 from catzoo.hparams.schema import check_name
+from catzoo.zoo.studies.measured_training import measured_training
 from catzoo.zoo.studies.scaled_rewards import check_scales, on_scale, scale_picture, scale_tasks
 from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
 from catzoo.zoo.studies.training_tasks import A_TENTH, ON_ONE_THREAD, compare, known
-from catzoo.zoo.studies.value_errors import training_to
 from catzoo.zoo.training.train import recipe_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from catzoo.agents import AtWork
 
 HAND: dict[str, tuple[float, float]] = {
     "Pendulum-v1": (-1_700.0, 100.0),
@@ -86,11 +88,12 @@ class RewardScale(Study):
 
         settings, scale = self.settings, float(task.labels["scale"])
         recipe = recipe_for(task.labels, settings.steps)
-        rows: list[Row] = []
-        for _, work in training_to(recipe, 1):
+
+        def measure(step: int, work: AtWork) -> list[Row]:
             scores = evaluate_trained(work.agent, recipe, settings.episodes)
-            rows.append({"return": sum(scores) / len(scores) / scale})
-        return rows
+            return [{"return": sum(scores) / len(scores) / scale}]
+
+        return measured_training(recipe, 1, measure, tasks / task.name)
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
         """Task by task: every scale as scale 1 with the divisor, and the divisor above none at each; at scale

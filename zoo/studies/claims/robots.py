@@ -22,13 +22,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from catzoo.zoo.studies.measured_training import measured_training
 from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
 from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known, matched, means
-from catzoo.zoo.studies.value_errors import training_to
 from catzoo.zoo.training.train import recipe_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from catzoo.agents import AtWork
 
 DATA, CLONING = "data", "cloning"
 """In the place of a loss: what the data do, and what a clone of them does."""
@@ -114,10 +116,11 @@ class Robots(Study):
         )
         points = min(settings.points, CLONE_POINTS) if cloning else settings.points
         with contextlib.closing(make_starts(recipe, settings.starts)) as starts:
-            return [
-                {"step": step, "success": metrics(work.agent, recipe, settings.starts, starts)["success"]}
-                for step, work in training_to(recipe, points)
-            ]
+
+            def measure(step: int, work: AtWork) -> list[Row]:
+                return [{"success": metrics(work.agent, recipe, settings.starts, starts)["success"]}]
+
+            return measured_training(recipe, points, measure, tasks / task.name)
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
         """HL-Gauss above MSE at the end, at their peaks and sooner; aside, each above data and cloning."""

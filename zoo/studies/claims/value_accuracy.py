@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from catzoo.zoo.studies.measured_training import measured_training
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
 from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known, matched
-from catzoo.zoo.studies.value_errors import accuracy, training_to
+from catzoo.zoo.studies.value_errors import accuracy
 from catzoo.zoo.training.train import recipe_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from catzoo.agents import AtWork
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,11 @@ class ValueAccuracy(Study):
             seed=int(task.labels["seed"]),
             overrides=[matched(loss), ON_ONE_THREAD],
         )
-        return [
-            {"step": step, **accuracy(work, recipe, settings.play_steps)}
-            for step, work in training_to(recipe, settings.points)
-        ]
+
+        def measure(step: int, work: AtWork) -> list[Row]:
+            return [accuracy(work, recipe, settings.play_steps)]
+
+        return measured_training(recipe, settings.points, measure, tasks / task.name)
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
         """At the end of training, MSE's error less that of cross-entropy."""

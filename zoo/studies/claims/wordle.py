@@ -22,13 +22,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from catzoo.hparams import RecipeError, loss_title
+from catzoo.zoo.studies.measured_training import measured_training
 from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
 from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known
-from catzoo.zoo.studies.value_errors import training_to
 from catzoo.zoo.training.train import recipe_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from catzoo.agents import AtWork
 
 CLONING = "cloning"
 """In the place of a loss: the data's letters are learned, and sampled from."""
@@ -131,10 +133,11 @@ class Wordle(Study):
         )
         if cloning:
             return cloned(recipe)
-        return [
-            {"step": step, **named_metrics(work.agent, recipe)}
-            for step, work in training_to(recipe, settings.points)
-        ]
+
+        def measure(step: int, work: AtWork) -> list[Row]:
+            return [named_metrics(work.agent, recipe)]
+
+        return measured_training(recipe, settings.points, measure, tasks / task.name)
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
         """HL-Gauss above MSE, each at its best and at equal strengths. Aside: at equal weights; each above
