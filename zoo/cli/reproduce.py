@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--go-on-from",
         metavar="VERDICT",
         type=path,
-        help="a verdict.json, or a published NAME.json: its rows are not made again, others are added",
+        help="a verdict.json, or a published NAME.json: its rows are taken, and only others are made",
     )
     parser.add_argument(
         "overrides",

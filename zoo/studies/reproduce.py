@@ -15,7 +15,7 @@ from catzoo.hparams import VALUE_LOSSES, RecipeError, build, parse_override
 from catzoo.hparams.json_text import to_json
 from catzoo.hparams.schema import check_name
 from catzoo.zoo.launch.backends import opened
-from catzoo.zoo.studies.results_folder import ResultsFolder, published_rows, save_rows
+from catzoo.zoo.studies.results_folder import ResultsFolder, last_stage, published_rows, save_rows
 from catzoo.zoo.studies.study import Row, Study, Verdict, find_study
 from catzoo.zoo.studies.task_runner import GOES_ON, TaskJob, run_tasks, unfinished
 from catzoo.zoo.system.atomic_files import write_atomically
@@ -141,8 +141,7 @@ def publish(study: Study, folder: ResultsFolder, failures: dict[str, str]) -> di
     said = conclude(study, rows, missing, failures)
     said["made"] = {"date": date.today().isoformat(), "cpu": cpu_model(), "versions": versions()}
     write_atomically(folder.verdict, to_json(said))
-    last = max(task.stage for task in tasks)  # before are data, which no picture is of
-    if any(folder.rows_file(task).exists() for task in tasks if task.stage == last):
+    if any(folder.rows_file(task).exists() for task in last_stage(tasks)):  # no picture is of data
         draw(study, rows, folder.picture)
     return said
 

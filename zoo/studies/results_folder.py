@@ -122,16 +122,45 @@ class ResultsFolder:
         """The rows of the tasks that are done, in their order."""
         return [row for task in tasks for row in load_rows(self.rows_file(task))]
 
+    def expected_file(self, task: Task) -> Path:
+        """Rows that a task has to give, since others have been made from what it leaves behind."""
+        return self.tasks / task.name / "expected.csv"
+
     def adopt(self, tasks: Sequence[Task], rows: Sequence[Row]) -> int:
-        """Takes rows as those of the tasks whose labels they have and not done; returns how many."""
-        adopted = 0
+        """Takes rows as those of the tasks whose labels they have and not done; returns how many.
+
+        A task of an earlier stage leaves more behind than rows: it is done again, and has to give these.
+        """
+        adopted, last = 0, last_stage(tasks)
         for task in tasks:
             own = [row for row in rows if task.labels.items() <= row.items()]
             if own and not self.rows_file(task).exists():
                 self.rows_file(task).parent.mkdir(parents=True, exist_ok=True)
-                save_rows(self.rows_file(task), own)
-                adopted += 1
+                save_rows(self.rows_file(task) if task in last else self.expected_file(task), own)
+                adopted += task in last
         return adopted
+
+    def finish(self, task: Task, rows: Sequence[Row]) -> None:
+        """Writes a task's rows, by which it is done.
+
+        Raises:
+            RecipeError: it had to give other rows.
+        """
+        made, expected = self.rows_file(task), self.expected_file(task)
+        made.parent.mkdir(parents=True, exist_ok=True)
+        save_rows(made, rows)
+        if expected.exists() and load_rows(expected) != load_rows(made):
+            made.unlink()
+            raise RecipeError(
+                f"{task.name} gives other rows here than in {expected}: what was made from it does not go "
+                "with what would be"
+            )
+
+
+def last_stage(tasks: Sequence[Task]) -> list[Task]:
+    """Those after which nothing comes."""
+    last = max(task.stage for task in tasks)
+    return [task for task in tasks if task.stage == last]
 
 
 def published_rows(study: Study, verdict: Typed) -> list[Row]:
@@ -152,9 +181,7 @@ def published_rows(study: Study, verdict: Typed) -> list[Row]:
         before = {"study": said["study"], "version": said["version"], **said["settings"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecipeError(f"{file}: no verdict of a study with its table {table.name}: {error}") from None
-    tasks = study.tasks()
-    if any(task.stage for task in tasks):
-        raise RecipeError(f"{study.name}: its tasks read what others left behind, which no table holds")
+    tasks = last_stage(study.tasks())
     now = {"study": study.name, "version": study.version, **described(study)["settings"]}
     for key, value in now.items():
         if before.get(key) != value and not all(LABELS.get(key) in task.labels for task in tasks):

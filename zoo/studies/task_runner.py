@@ -17,7 +17,7 @@ from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.zoo.launch.backends import Backend
 from catzoo.zoo.launch.job_loop import run_jobs
 from catzoo.zoo.launch.jobs import PYTHON, Ending, Needs
-from catzoo.zoo.studies.results_folder import ResultsFolder, described, save_rows
+from catzoo.zoo.studies.results_folder import ResultsFolder, described
 from catzoo.zoo.studies.study import Study, Task
 from catzoo.zoo.system.console import has_bars, progress_bar
 from catzoo.zoo.system.disk_space import no_room_told
@@ -99,11 +99,11 @@ def do_task(study: Study, task: Task, folder: ResultsFolder) -> None:
 
     Raises:
         NoRoomError: the disk is full.
+        RecipeError: see `ResultsFolder.finish`.
     """
-    file = folder.rows_file(task)
     with no_room_told(GOES_ON), own_torch(), quiet():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        save_rows(file, [{**task.labels, **row} for row in study.work(task, folder.tasks)])
+        (folder.tasks / task.name).mkdir(parents=True, exist_ok=True)
+        folder.finish(task, [{**task.labels, **row} for row in study.work(task, folder.tasks)])
 
 
 def run_tasks(

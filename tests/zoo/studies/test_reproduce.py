@@ -288,6 +288,25 @@ def test_it_goes_on_from_published_rows_and_adds_to_them(whole, tmp_path):
     assert {int(task.labels["seed"]) for task in unfinished(wider, folder)} == {1}
 
 
+def test_what_others_read_is_made_again_and_has_to_be_the_same(tmp_path):
+    study = make_study("wordle", "tiny", seeds=2)
+    data, *learning = study.tasks()
+    given = [
+        {**data.labels, "success": 0.123456789, "guesses": 4},
+        *({**task.labels, "step": 2, "success": 0.5} for task in learning if task.labels["seed"] == 0),
+    ]
+    save_rows(tmp_path / "given.csv", given)
+    rows, folder = load_rows(tmp_path / "given.csv"), ResultsFolder(tmp_path / "new")
+    assert folder.adopt(study.tasks(), rows) == len(learning) // 2
+    assert {task.labels["seed"] for task in unfinished(study, folder) if task.stage} == {1}
+    assert data in unfinished(study, folder)
+    with pytest.raises(RecipeError, match=r"data-s0 gives other rows here than in .*expected.csv"):
+        folder.finish(data, [{**data.labels, "success": 0.1235, "guesses": 4}])
+    assert data in unfinished(study, folder)
+    folder.finish(data, given[:1])
+    assert data not in unfinished(study, folder)
+
+
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
@@ -295,7 +314,6 @@ def test_it_goes_on_from_published_rows_and_adds_to_them(whole, tmp_path):
         (NAME, {"settings": {"steps": 5}}, "steps is 5, asked for"),
         (NAME, {"study": "theory"}, "study is theory, asked for stochastic-dynamics"),
         (NAME, {"settings": None}, "no verdict of a study with its table rows.csv"),
-        ("linear-probe", {}, "its tasks read what others left behind"),
     ],
 )
 def test_rows_of_something_else_are_refused(whole, tmp_path, name, change, words):
