@@ -54,8 +54,8 @@ def reproduce(
         progress: prints a line; None: nothing is shown.
 
     Returns:
-        The content of verdict.json: `study`, `claim`, `outcome`, `findings`, `settings`, `failed`, `made`:
-        when, on what and with which versions.
+        The content of verdict.json: `study`, `claim`, `outcome`, `fewer` (see there), `findings`, `settings`,
+        `failed`, `made`: when, on what and with which versions.
 
     Raises:
         RecipeError: anything wrong with what was asked for, before any task begins; NoRoomError: the disk is
@@ -157,15 +157,25 @@ def conclude(study: Study, rows: Sequence[Row], missing: int, failures: dict[str
         "protocol": study.protocol,
         "settings": json.loads(json.dumps(dataclasses.asdict(study.settings))),
         "outcome": verdict.outcome,
+        "fewer": fewer(study),
         "missing": missing,
         "findings": [finding.to_dict() for finding in verdict.findings],
         "failed": failures,
     }
 
 
+def fewer(study: Study) -> list[str]:
+    """Lists of the settings that lack some of the full budget's: statements about those are not tested."""
+    full, now = (dataclasses.asdict(settings) for settings in (study.budgets["full"], study.settings))
+    return [
+        key for key, value in full.items() if isinstance(value, tuple) and not set(value) <= set(now[key])
+    ]
+
+
 def words_of(said: dict[str, Any]) -> list[str]:
     """A verdict in lines."""
-    lines = [f"{said['study']}: {said['outcome']}: {said['claim']}"]
+    of_what = f", with fewer {' and '.join(said['fewer'])} than in full" if said["fewer"] else ""
+    lines = [f"{said['study']}: {said['outcome']}{of_what}: {said['claim']}"]
     lines += [f"  {finding['words']}" for finding in said["findings"]]
     if said["missing"]:
         lines.append(f"  {said['missing']} tasks have no result: the same command tries again")

@@ -15,7 +15,7 @@ import pytest
 import catzoo.zoo
 from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.zoo.statistics.intervals import contrast_interval
-from catzoo.zoo.studies.reproduce import make_study, reproduce
+from catzoo.zoo.studies.reproduce import fewer, make_study, reproduce, words_of
 from catzoo.zoo.studies.results_folder import ResultsFolder, load_rows, published_rows, save_rows
 from catzoo.zoo.studies.study import Finding, Verdict, find_study
 from catzoo.zoo.studies.task_runner import TaskJob, unfinished
@@ -335,6 +335,16 @@ def test_a_published_verdict_says_what_version_it_is_of():
             json.loads(file.read_text())["version"]
             <= find_study(json.loads(file.read_text())["study"]).version
         )
+
+
+def test_a_verdict_of_a_part_says_so(whole):
+    assert fewer(make_study("actor-critic", "full")) == []
+    part = make_study("actor-critic", "full", overrides=["large=[]", "arms=[mse, hl_gauss]"])
+    assert fewer(part) == ["large", "arms"]
+    assert fewer(make_study("auto-support", "full", overrides=["scales=[1, 7]"])) == ["scales"]
+    said = json.loads(ResultsFolder(whole).verdict.read_text())
+    assert said["fewer"] == fewer(make_study(NAME, "tiny")) != []
+    assert f"{said['outcome']}, with fewer {said['fewer'][0]}" in words_of(said)[0]
 
 
 @pytest.mark.parametrize("overrides", [[], ["large=[]"], ["arms=[hl_gauss, mse]", "large=[]"]])
