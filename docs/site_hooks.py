@@ -180,7 +180,7 @@ def _verdict(study: str) -> str:
         came_out = f"{_short(str(finding['value']))} [{low}, {high}]"
         aside = ", aside" if finding.get("aside") else ""
         lines.append([finding["claim"], came_out, finding["outcome"] + aside])
-    return _markdown(lines)
+    return f"\n{said['protocol']} Seeds: {said['settings']['seeds']}.\n{_markdown(lines)}"
 
 
 def _short(cell: str) -> str:
