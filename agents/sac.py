@@ -67,11 +67,12 @@ class SAC(Agent):
         return self.outputs_of(batch.observation, batch.action), target_B
 
     def actor_loss(self, batch: Transitions) -> tuple[Tensor, None]:
-        """alpha log pi - Q [B] of new actions, by the lowest critic."""
+        """alpha log pi - Q [B] of new actions, by the lowest critic or by the mean of all (`pool`)."""
         observation = self.network.seen(batch.observation)
         action_BM, log_prob_B = self.network.actor(observation).sample()
         self.log_prob_B = log_prob_B.detach()
-        value_B = self.value_loss.decode(self.network.critic(observation, action_BM)).amin(0)
+        value_EB = self.value_loss.decode(self.network.critic(observation, action_BM))
+        value_B = value_EB.amin(0) if self.recipe.pool == "min" else value_EB.mean(0)
         return self.log_alpha.exp().detach() * log_prob_B - value_B, None
 
     def temperature_loss(self, batch: Transitions) -> tuple[Tensor, None]:

@@ -83,11 +83,11 @@ def test_a_pivot_has_means_and_says_of_how_many(hooks):
 def test_a_verdict(hooks):
     finding = {"claim": "A above B", "value": 0.1234, "low": -0.5, "high": 1, "outcome": "not decided"}
     file = hooks.ROOT / "zoo" / "results" / "studies" / "order.json"
-    file.write_text(json.dumps({"findings": [finding]}))
-    assert (
-        "| A above B | 0.123 [-0.5, 1] | not decided |"
-        in page(hooks, "<!-- verdict order --><!-- end -->")[0]
-    )
+    said = {"findings": [finding], "protocol": "Of Pong.", "settings": {"seeds": 3}}
+    file.write_text(json.dumps(said))
+    text = page(hooks, "<!-- verdict order --><!-- end -->")[0]
+    assert "| A above B | 0.123 [-0.5, 1] | not decided |" in text
+    assert "\nOf Pong. Seeds: 3.\n" in text
 
 
 def test_links_out_of_the_pages_lead_to_copies(hooks):

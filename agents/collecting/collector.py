@@ -123,7 +123,20 @@ class VectorCollector(BaseCollector):
         if self._observation is None:
             self.reset(self._seed)
             check_own_states(self.env)
-        steps, before = self.frames_per_batch // self.num_envs, self.frames
+        before, finished = self.frames, len(self.finished)
+        try:
+            arrays = self._played()
+            check_rollout(self.env, arrays, before)
+        except FloatingPointError:
+            # The simulator is broken: neither this rollout nor the open episodes are part of a checkpoint.
+            self._observation, self.frames = None, before
+            del self.finished[finished:]
+            raise
+        return _to_tensordict(arrays)
+
+    def _played(self) -> dict[str, np.ndarray]:
+        """Time-major arrays of as many steps as a batch has."""
+        steps = self.frames_per_batch // self.num_envs
         arrays = self._allocate(steps)
         for t in range(steps):
             arrays["observation"][t] = self._observation
@@ -135,8 +148,7 @@ class VectorCollector(BaseCollector):
                     arrays[name] = np.empty((steps, *column.shape), column.dtype)
                 arrays[name][t] = column
             self._step(arrays, t, action)
-        check_rollout(self.env, arrays, before)
-        return _to_tensordict(arrays)
+        return arrays
 
     def _allocate(self, time: int) -> dict[str, np.ndarray]:
         """Time-major arrays; one more observation than steps, since a step's end is the next one's start."""

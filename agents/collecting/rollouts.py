@@ -224,8 +224,10 @@ class Ahead(OnDemand):
         return True
 
     def waiting(self) -> Rollout | None:
-        """As `OnDemand.waiting`, when it is there."""
-        return self.pending if self.under_way is None else self.under_way.result()
+        """As `OnDemand.waiting`, when it is there; none where its collection failed, which `next` raises."""
+        if self.under_way is None:
+            return self.pending
+        return None if self.under_way.exception() else self.under_way.result()
 
     def state_dict(self) -> dict[str, Any]:
         """As `OnDemand.state_dict`, with the age of the rollout's weights."""

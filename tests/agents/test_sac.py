@@ -68,14 +68,16 @@ def test_weights_multiply_the_loss_and_not_the_error():
     assert torch.equal(results[1][1], results[0][1])
 
 
-def test_the_actor_goes_by_the_lowest_critic():
-    agent, batch = agent_of(alpha=0.3), batch_of()
+@pytest.mark.parametrize("pool", ["min", "mean"])
+def test_the_actor_goes_by_what_the_critics_are_pooled_to(pool):
+    agent, batch = agent_of(alpha=0.3, pool=pool), batch_of()
     torch.manual_seed(2)
     loss, _ = agent.actor_loss(batch)
     torch.manual_seed(2)
     action, log_prob = agent.network(batch.observation).sample()
-    lowest = agent.network.critic(batch.observation, action)[..., 0].amin(0)
-    torch.testing.assert_close(loss, 0.3 * log_prob - lowest)
+    values = agent.network.critic(batch.observation, action)[..., 0]
+    pooled = values.amin(0) if pool == "min" else values.mean(0)
+    torch.testing.assert_close(loss, 0.3 * log_prob - pooled)
 
 
 @pytest.mark.parametrize(("wanted", "rises"), [(50.0, True), (-50.0, False), (None, None)])

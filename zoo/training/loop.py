@@ -58,7 +58,8 @@ def fit(work: AtWork, *, callbacks: Sequence[Any] = (), loggers: Any = False) ->
         # Lightning makes exit(1) of Ctrl-C, and leaves the signal ignored.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt from None
-    work.agent.to(device)  # Lightning leaves it on the CPU
+    finally:
+        work.agent.to(device)  # Lightning leaves it on the CPU
 
 
 def run_loggers(run: Run, wandb: str | None, restored: int) -> list[Any]:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from catzoo.agents import Agent, AtWork, BestWeights, Checkpointing, Checkpoints, Evaluation, SupportMonitor
+from catzoo.agents import (
+    Agent,
+    AtWork,
+    BestWeights,
+    Checkpointing,
+    Checkpoints,
+    Evaluation,
+    NotFiniteError,
+    SupportMonitor,
+)
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.zoo.environments.protocols import Protocol
 from catzoo.zoo.folders.run_folder import Run
@@ -99,6 +109,25 @@ class Session:
         if not self.stopping():
             self.best.act(self.work)  # part of the checkpoint, so that a longer run has nothing worse
         self.checkpoints.save()
+
+    @contextmanager
+    def saved_from_simulators(self) -> Iterator[None]:
+        """What was learned is saved when a simulator gives what no number is; its open episodes are lost.
+
+        Raises:
+            FloatingPointError: says so.
+        """
+        try:
+            yield
+        except NotFiniteError:  # what is learned is broken
+            raise
+        except FloatingPointError as error:
+            if self.work.ranks.count > 1 or not self.work.steps:  # the others wait for no checkpoint
+                raise
+            self.save()
+            raise FloatingPointError(
+                f"{error}; saved at step {self.work.steps:,}: the same command goes on with new episodes"
+            ) from None
 
     def finish(self) -> dict[str, Any]:
         """Weights, greedy evaluation, picture and result; returns the content of result.json."""

@@ -184,7 +184,8 @@ def _train_recipe(recipe: Recipe, run: Run, wandb: str | None, ranks: Ranks) -> 
         restored = session.go_on()
         with stopping:
             loggers = False if ranks.rank else run_loggers(run, wandb, restored)
-            fit(work, callbacks=session.callbacks(), loggers=loggers)
+            with session.saved_from_simulators():
+                fit(work, callbacks=session.callbacks(), loggers=loggers)
             session.save()
         if stopping.agreed():
             raise Stopped(stopping.signum, work.steps)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from catzoo.hparams import RecipeError
 from catzoo.zoo.folders.run_folder import Run
-from catzoo.zoo.system.csv_rows import cut_after, number_of, put_aside, read_rows
+from catzoo.zoo.system.csv_rows import cut_after, number_of, put_aside, read_rows, step_of
 from catzoo.zoo.training import session
 from catzoo.zoo.training.evaluate import bootstrap_interval, evaluate
 from catzoo.zoo.training.metrics_csv import CSVMetrics
@@ -354,6 +354,40 @@ def test_rewards_that_are_not_numbers_stop_the_run(tmp_path, rewarding, reward):
     with pytest.raises(FloatingPointError, match=r"^Rewarding-v0: reward (nan|1e\+300) at step 4: "):
         tiny(tmp_path / "run", steps=1000, env=rewarding(reward))
     assert not (tmp_path / "run" / "result.json").exists()
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_what_was_learned_before_a_simulator_failed_is_saved(tmp_path, overlap):
+    """The same command goes on there, with new episodes, once the simulator is mended."""
+    broken = [True]
+
+    class Breaking(gym.Wrapper):
+        steps = 0
+
+        def step(self, action):
+            observation, reward, *rest = self.env.step(action)
+            self.steps += 1
+            return observation, float("nan") if broken[0] and self.steps > 60 else reward, *rest
+
+    gym.register(
+        "Breaking-v0", entry_point=lambda: Breaking(gym.make("CartPole-v1")), disable_env_checker=True
+    )
+    said = {"steps": 400, "env": "Breaking-v0"}
+    keys = f"compute.overlap={str(overlap).lower()}"
+    try:
+        with pytest.raises(
+            FloatingPointError, match=r"reward nan at step \d+: .*; saved at step \d+: the same"
+        ):
+            tiny(tmp_path / "run", keys, **said)
+        newest = max((tmp_path / "run" / "checkpoints").glob("step-*"))
+        assert int(newest.name.removeprefix("step-")) > 200, "later than `checkpoint_every`"
+        broken[0] = False
+        result = tiny(tmp_path / "run", keys, **said)
+    finally:
+        del gym.registry["Breaking-v0"]
+    assert result["steps"] == 400
+    steps = [step_of(row) for row in read_rows(Run(tmp_path / "run").metrics)]
+    assert steps == sorted(set(steps))
 
 
 @pytest.mark.parametrize("steps", [100, 104])
