@@ -9,6 +9,7 @@ from catzoo.zoo.cli.parser import natural, path, positive
 EXAMPLES = """\
   catzoo eval runs/dqn-CartPole-v1-hl_gauss-s0 --episodes 500 --seed 7
   catzoo eval dqn-CartPole-v1-hl_gauss          one of the zoo's own, see catzoo list
+  catzoo eval chess-chess-random-hl_gauss --env chess/stockfish-0     another opponent
 """
 RUN = "a run's folder, or the name of one of the zoo's trained agents (catzoo list)"
 
@@ -16,6 +17,9 @@ RUN = "a run's folder, or the name of one of the zoo's trained agents (catzoo li
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its words."""
     parser.add_argument("run", metavar="RUN", type=path, help=RUN)
+    parser.add_argument(
+        "--env", metavar="ID", help="another environment with the same observations and actions"
+    )
     parser.add_argument("--episodes", metavar="N", type=positive, help="default: the recipe's eval.episodes")
     parser.add_argument("--seed", metavar="N", type=natural, help="of the environments; default: the run's")
     add_best_and_trust(parser)

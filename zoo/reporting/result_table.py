@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from catzoo.zoo.statistics.elo import elo_difference
 from catzoo.zoo.system.console import print_table, say
 from catzoo.zoo.system.digits import score, with_interval
 
@@ -22,6 +23,9 @@ def print_result(result: dict[str, Any]) -> None:
     )
     columns = ("environment", "loss", "steps", "seed", "episodes", "mean return", "95 % interval")
     print_table("Greedy evaluation", columns, [row], note=f"protocol: {result['protocol']['name']}")
+    if result["protocol"]["name"] == "chess":
+        elo, low, high = elo_difference(result["returns"])
+        say(f"Elo over {result['env']}: {elo:+.0f} [{low:+.0f}, {high:+.0f}]")
     if result.get("games"):
         cells = [
             (game, own["episodes"], *with_interval(own["mean_return"], *own["interval_95"]))

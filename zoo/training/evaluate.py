@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import datetime
 import math
 import os
@@ -10,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from catzoo.hparams import Playing, Recipe
+from catzoo.hparams import Playing, Recipe, RecipeError
 from catzoo.zoo.environments.making import stream_seed
-from catzoo.zoo.environments.names import games_of
+from catzoo.zoo.environments.names import games_of, in_one_run
 from catzoo.zoo.environments.protocols import Protocol, protocol_of, protocols_of_games, with_limit
 from catzoo.zoo.statistics.intervals import bootstrap_interval, contrast_interval
 from catzoo.zoo.system.provenance import cpu_model, versions
@@ -31,6 +33,7 @@ MAX_ENVS = 20
 def evaluate(
     run: str | os.PathLike[str],
     *,
+    env: str | None = None,
     episodes: int | None = None,
     seed: int | None = None,
     progress: Callable[[int], None] | None = None,
@@ -41,6 +44,7 @@ def evaluate(
 
     Args:
         run: the run's folder, or the name of one of the zoo's own trained agents.
+        env: another environment with the same observations and actions, such as `chess/stockfish-3`.
         episodes: how many, whatever time they take; the recipe's `eval.episodes` by default, within its
             `eval.share`.
         seed: of the evaluation's environments; the run's own by default, which repeats its result.
@@ -52,15 +56,34 @@ def evaluate(
         The same mapping as `result.json`.
 
     Raises:
-        RecipeError: not a finished run, or a corrupt one.
+        RecipeError: not a finished run, a corrupt one, or an environment that does not fit.
     """
     recipe, agent = open_agent(run, best=best, trust=trust)
+    if env is not None:
+        recipe = _elsewhere(recipe, env)
     scores = evaluate_trained(
         agent, recipe, episodes or recipe.eval.episodes, seed=seed, progress=progress,
         after=None if episodes else recipe.steps,
     )  # fmt: skip
     # The last iteration may have gone a few steps beyond those asked for.
     return {**result_of(recipe, scores), "steps": min(agent.trained_steps or recipe.steps, recipe.steps)}
+
+
+def _elsewhere(recipe: Recipe, env: str) -> Recipe:
+    """The recipe in another environment with the same spaces.
+
+    Raises:
+        RecipeError: there is none of this name, or its spaces are others.
+    """
+    from catzoo.zoo.training.build import build_env
+
+    other, spaces = dataclasses.replace(recipe, env=in_one_run(env)), []
+    for one in (recipe, other):
+        with contextlib.closing(build_env(one, 1)) as played:
+            spaces.append((played.single_observation_space, played.single_action_space))
+    if spaces[0] != spaces[1]:
+        raise RecipeError(f"{env}: its observations or actions are not those of {recipe.env}")
+    return other
 
 
 @own_torch()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from catzoo.agents import evaluate_policy
+from catzoo.hparams import RecipeError
 from catzoo.zoo.cli.main import main
 from catzoo.zoo.environments.making import make_under
 from catzoo.zoo.environments.protocols import protocol_of, with_limit
@@ -111,3 +112,24 @@ def test_a_simulator_of_which_there_can_be_one(tmp_path, capsys):
         assert not opened
     said = capsys.readouterr().out
     assert "no evaluation at step 100, and the training goes on: Simulator-v0: cannot be made: port" in said
+
+
+def test_it_is_measured_elsewhere_where_spaces_are_the_same():
+    name = "dqn-CartPole-v1-hl_gauss"
+    result = evaluate(name, env="CartPole-v0", episodes=3)
+    assert (result["env"], result["mean_return"]) == ("CartPole-v0", 200.0)
+    with pytest.raises(
+        RecipeError, match=r"Acrobot-v1: its observations or actions are not those of CartPole"
+    ):
+        evaluate(name, env="Acrobot-v1")
+    with pytest.raises(RecipeError, match="did you mean CartPole-v1"):
+        evaluate(name, env="CartPol-v1")
+
+
+def test_games_of_chess_are_told_in_elo(capsys):
+    result = {
+        "env": "chess/random", "loss": "mse", "steps": 1, "seed": 0, "episodes": 4, "mean_return": 1.0,
+        "interval_95": [1.0, 1.0], "returns": [1.0] * 4, "protocol": {"name": "chess"},
+    }  # fmt: skip
+    print_result(result)
+    assert "Elo over chess/random: +inf [+7, +inf]" in " ".join(capsys.readouterr().out.split())
