@@ -36,8 +36,20 @@ def metrics(agent: Any, recipe: Recipe) -> dict[str, float]:
     """`success`, the share of answers found; `guesses`, their mean number with 7 for an answer not found.
 
     `contradictions`: the share of guesses after the first that cannot be the answer by what is known.
-    `no_words`: the share of guesses that are not in the list.
+    `no_words`: the share of guesses that are not in the list. Of a network that may spell anything also
+    `success_in_list`: answers found when its letters are held to the list.
     """
+    found, network = _measured(agent, recipe), agent.network
+    if getattr(network, "masked", True):
+        return found
+    network.masked = True
+    try:
+        return {**found, "success_in_list": _measured(agent, recipe)["success"]}
+    finally:
+        network.masked = False
+
+
+def _measured(agent: Any, recipe: Recipe) -> dict[str, float]:
     words = words_of(number_of_words(recipe.env, recipe.env_options))
     letters = letters_of(words)
     device = next(agent.network.parameters()).device

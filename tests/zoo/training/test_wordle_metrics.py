@@ -41,6 +41,18 @@ def fitting(tokens):
     return ALL[fits.argmax()]
 
 
+def test_who_may_spell_anything_is_also_held_to_the_list():
+    class Free(Spells):
+        network = torch.nn.Linear(1, 1)
+
+    agent = Free(lambda tokens: fitting(tokens) if agent.network.masked else np.zeros(5, int))
+    agent.network.masked = False
+    found = metrics(agent, RECIPE)
+    assert (found["success"], found["no_words"]) == (0.0, 1.0)
+    assert found["success_in_list"] == metrics(Spells(fitting), RECIPE)["success"]
+    assert agent.network.masked is False
+
+
 def test_who_fits_finds_nearly_all_and_contradicts_nothing():
     found = metrics(Spells(fitting), RECIPE)
     assert found["success"] > 0.9
