@@ -154,6 +154,9 @@ def _make_gymnasium(protocol: Protocol, num_envs: int, render: dict[str, Any]) -
 
         return gym.vector.SyncVectorEnv([one] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
     except (gym.error.DependencyNotInstalled, ImportError) as error:
-        raise RecipeError(f"{protocol.env}: needs a package that is missing: {in_short(error)}") from None
+        missing = in_short(error)
+        if missing.startswith("Box2D"):
+            missing = "Box2D is not installed: pip install 'catzoo[box2d]'"
+        raise RecipeError(f"{protocol.env}: needs a package that is missing: {missing}") from None
     except (Exception, SystemExit) as error:  # whatever a constructor raises is about the id or its options
         raise RecipeError(f"{protocol.env}: cannot be made: {in_short(error)}") from None

@@ -16,6 +16,7 @@ from catzoo.zoo.system.provenance import cpu_model
 EXTRAS = {
     "minatar": "MinAtar's five games",
     "numba": "faster losses on a CPU",
+    "box2d": "Gymnasium's Box2D tasks",
     "mujoco": "Gymnasium's MuJoCo tasks",
     "dmc": "DeepMind Control",
     "robots": "the Fetch arm",
