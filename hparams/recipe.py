@@ -33,6 +33,8 @@ AUTO_END = 10.0
 
 AUTO, ADAPTIVE = "auto", "adaptive"
 """Values of `support`."""
+LONGEST_ENV = 4_000
+"""Characters of an environment at most: 66 games in one run have 2,500."""
 
 
 def adaptive_ends(initial_value: float | None) -> tuple[float, float]:
@@ -47,8 +49,8 @@ class Recipe:
 
     agent: str = "dqn"
     """Name in the zoo."""
-    env: str = "CartPole-v1"
-    """Environment id."""
+    env: str = field(default="CartPole-v1", metadata={"longest": LONGEST_ENV})
+    """Environment id; of several games each one's, with + between them."""
     preset: str | None = None
     """The recipe file's preset that this began from, such as atari-100k."""
     env_options: dict[str, Any] = field(default_factory=dict)

@@ -201,9 +201,11 @@ def _convert_scalar(value: Any, kind: Any, metadata: Mapping[str, Any], key: str
             raise _wrong(value, kind, key, where)
         return value
     if kind is str:  # names end up in messages, and in the names of folders
-        longest = metadata.get("longest", LONGEST_NAME)
-        if not isinstance(value, str) or not value.isprintable() or len(value) > longest:
+        if not isinstance(value, str) or not value.isprintable():
             raise _wrong(value, kind, key, where)
+        longest = metadata.get("longest", LONGEST_NAME)
+        if len(value) > longest:
+            raise RecipeError(f"{key}={shown(value)}: must have at most {longest} characters ({where})")
         return value
     if isinstance(value, str):  # YAML 1.1 reads 1e-4 as a string
         try:

@@ -30,6 +30,7 @@ class Outer:
     count: int = bounded(3, at_least=1)
     flag: bool = False
     maybe: float | None = None
+    name: str = "x"
     sizes: tuple[int, ...] = bounded((1,), at_least=1)
     options: dict[str, object] = field(default_factory=dict)
     inner: Inner = field(default_factory=Inner)
@@ -69,6 +70,8 @@ def test_numbers_are_read_as_yaml_writes_them():
         ({"flag": 1}, ["flag=1", "true or false"]),
         ({"maybe": "x"}, ["maybe='x'", "a number"]),
         ({"maybe": float("nan")}, ["maybe=nan"]),
+        ({"name": "a\nb"}, ["name='a\\nb'", "must be a name"]),
+        ({"name": "x" * 201}, ["name='xxx", "must have at most 200 characters"]),
         ({"sizes": 3}, ["sizes=3", "list"]),
         ({"sizes": [0]}, ["at least 1"]),
         ({"options": [1]}, ["options=[1]", "mapping"]),
@@ -94,7 +97,7 @@ def test_lists_and_mappings_of_one_kind_and_what_must_be_there():
     [
         ({}, r"name is missing \(here\)"),
         ({"name": "x", "texts": {"a": 1}}, r"texts\.a=1: must be a name \(here\)"),
-        ({"name": "x", "texts": {"a\n": "long"}}, r"texts\.a\\n='long': must be a name"),
+        ({"name": "x", "texts": {"a\n": "long"}}, r"texts\.a\\n='long': must have at most 3 characters"),
         ({"name": "x", "numbers": [0] * 201}, "numbers has 201 items: must be at most 200"),
         ({"name": "x", "numbers": ["y"]}, "numbers='y': must be a number"),
     ],

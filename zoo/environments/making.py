@@ -90,7 +90,9 @@ def make_under(protocol: Protocol, num_envs: int, **render: Any) -> VectorEnv:
 def _make_many(protocol: Protocol, num_envs: int, render: dict[str, Any]) -> VectorEnv:
     each = protocols_of_games(protocol)
     if num_envs < len(each):
-        raise RecipeError(f"num_envs={num_envs}: {len(each)} games need an environment each, at least")
+        raise RecipeError(
+            f"num_envs={num_envs}: {len(each)} games need an environment each: num_envs={len(each)}, or more"
+        )
     parts: list[VectorEnv] = []
     try:
         for index, one in enumerate(each):

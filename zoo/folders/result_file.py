@@ -9,6 +9,7 @@ from typing import Any
 
 from catzoo.hparams import RecipeError, build
 from catzoo.hparams.json_text import from_json
+from catzoo.hparams.recipe import LONGEST_ENV
 from catzoo.hparams.schema import convert
 from catzoo.zoo.system.csv_rows import LARGEST_RETURN
 
@@ -41,7 +42,7 @@ class Result(Score):
     """What every result has, and the kinds of what it may have; it may have more."""
 
     agent: str = field(metadata=TEXT)
-    env: str = field(metadata=TEXT)
+    env: str = field(metadata={"longest": LONGEST_ENV})
     loss: str = field(metadata=TEXT)
     seed: int = field(metadata=COUNT)
     steps: int = field(metadata=COUNT)

@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from catzoo.hparams import RecipeError
+from catzoo.hparams import RecipeError, build_recipe
 from catzoo.zoo.environments.making import make_under
 from catzoo.zoo.environments.many_games import ManyGames
 from catzoo.zoo.environments.names import SETS, canonical, games_of, in_file_names, in_one_run
 from catzoo.zoo.environments.protocols import protocol_of, protocols_of_games, with_limit
 from catzoo.zoo.environments.selection import expand
+from catzoo.zoo.folders.result_file import checked
+from catzoo.zoo.folders.run_folder import default_folder
 from catzoo.zoo.training.evaluate import evaluate
 from catzoo.zoo.training.train import train
 from catzoo.zoo.watch.film import watch
@@ -138,6 +140,15 @@ def test_names_of_several_games():
     assert expand(f"{TWO},+minatar-5") == [TWO, in_one_run("+minatar-5")]
 
 
+@pytest.mark.parametrize("name", SETS)
+def test_every_set_may_be_one_run(name):
+    recipe = build_recipe({"agent": "impala", "env": in_one_run(f"+{name}")}, where="here")
+    assert len(default_folder(recipe).name) < 160
+    score = {"mean_return": 1.0, "interval_95": [0.0, 2.0], "episodes": 3}
+    result = {"agent": "impala", "env": canonical(recipe.env), "loss": "mse", "seed": 0, "steps": 1, **score}
+    assert checked(result | {"protocol": {"name": "many-games"}})["env"] == canonical(recipe.env)
+
+
 @pytest.mark.parametrize(
     ("word", "line"),
     [
@@ -166,7 +177,7 @@ def test_actions_mean_the_same_in_all_games_of_a_family():
     assert made.single_observation_space.shape == (10, 10, 7)
     assert [part.num_envs for part in made.parts] == [3, 2]
     made.close()
-    with pytest.raises(RecipeError, match="num_envs=1: 2 games need an environment each"):
+    with pytest.raises(RecipeError, match="num_envs=1: 2 games need an environment each: num_envs=2, or"):
         make_under(protocol, 1)
 
 
