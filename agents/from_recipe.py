@@ -103,7 +103,10 @@ def _build_chess_network(
 ) -> BoardTransformer | AfterStates:
     shape, network = tuple(env.single_observation_space.shape), recipe.network
     if shape != OBSERVATION:
-        raise ValueError(f"{recipe.agent} plays chess, and observations of {list(shape)} are none of it")
+        raise ValueError(
+            f"{recipe.agent} needs an environment of chess, such as chess/random, and observations of "
+            f"{list(shape)} are none of it"
+        )
     common = {
         "size": network.size,
         "num_layers": network.num_layers,

@@ -22,7 +22,7 @@ from catzoo.zoo.environments.protocols import Protocol, protocol_of
 from catzoo.zoo.environments.unit_actions import in_words
 from catzoo.zoo.system.console import say
 from catzoo.zoo.training.compute import resolve_compute
-from catzoo.zoo.training.datasets import find_datasets, make_recorder
+from catzoo.zoo.training.datasets import check_named, find_datasets, make_recorder
 from catzoo.zoo.training.memory_checks import (
     ACTING,
     LEARNING,
@@ -140,11 +140,12 @@ def build_trainer(
         recipe = share_of(recipe)
     protocol = protocol or protocol_of(recipe.env, recipe.env_options)
     # Before an environment is made, which may go to another folder.
-    datasets = find_datasets(recipe, protocol) if hasattr(recipe, "dataset") else []
+    datasets = find_datasets(recipe, protocol) if getattr(recipe, "dataset", None) else []
     env = build_training_env(recipe, protocol)
     try:
         agent = build_agent(recipe, env, compute, copies=LEARNING)
         if issubclass(agent.feed, DatasetFeed):
+            check_named(recipe)  # after the agent, which may be none for the environment
             check_datasets(recipe, datasets, compute.device)
         else:
             check_rollout(recipe, env)

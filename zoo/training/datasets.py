@@ -73,19 +73,33 @@ def make_recorder(recipe: Recipe, env: VectorEnv, protocol: Protocol, folder: Pa
     )
 
 
+SOURCES = {
+    "chess": "what `catzoo data chess` made",
+    "q_transformer": "what `catzoo data robots` made of Fetch*-v4 or metaworld/*",
+    "wordle": "what `catzoo data wordle` made",
+}
+"""Where the datasets of agents come from that learn from no recorded run."""
+
+
+def check_named(recipe: Recipe) -> None:
+    """Refuses a recipe that names no dataset, where its agent learns from one.
+
+    Raises:
+        RecipeError: says what makes one.
+    """
+    if not recipe.dataset:
+        source = SOURCES.get(recipe.agent, "a run that was trained with record=0.1 or the like")
+        raise RecipeError(f"{recipe.agent} learns from a dataset: name one with dataset=DIR, {source}")
+
+
 def find_datasets(recipe: Recipe, protocol: Protocol) -> list[Dataset]:
     """The dataset that a recipe names, recorded by a run on the recipe's environment; or of several games one
     each, in the games' order, recorded by runs of one game.
 
     Raises:
-        RecipeError: none is named, or one is missing, damaged, another environment's or another protocol's;
-            a game has none, or two.
+        RecipeError: one is missing, damaged, another environment's or another protocol's; a game has none,
+            or two.
     """
-    if not recipe.dataset:
-        raise RecipeError(
-            f"{recipe.agent} learns from a dataset: name one with dataset=DIR, what `catzoo data` made, or a "
-            "run that was trained with record=0.1 or the like"
-        )
     each, found = {one.env: one for one in protocols_of_games(protocol)}, {}
     folders = folders_in(recipe.dataset)
     for folder in folders:

@@ -88,10 +88,26 @@ def test_every_agent_iterates(agent, tmp_path):
             r"dqn needs a discrete .*, but it has Box\(.*\); for that there is "
             "sac, td3, ppo, impala",
         ),
+        ("cql", "Pendulum-v1", r"cql needs a discrete .*, but it has Box\(.*\); for that there is sac, .*"),
+        ("wordle", "CartPole-v1", "wordle needs an environment with words, such as wordle/200"),
+        ("chess", "CartPole-v1", r"chess needs an environment of chess, such as chess/random, .*"),
     ],
 )
-def test_another_kind_of_action_space(agent, env, line):
+def test_an_environment_that_an_agent_does_not_go_with(agent, env, line):
     with pytest.raises(RecipeError, match=rf"^{env}: {line}$"):
+        build_trainer(recipe(agent, env))
+
+
+@pytest.mark.parametrize(
+    ("agent", "env", "source"),
+    [
+        ("cql", "CartPole-v1", "a run that was trained with record=0.1"),
+        ("q_transformer", "Pendulum-v1", "`catzoo data robots`"),
+        ("wordle", "wordle/40", "`catzoo data wordle`"),
+    ],
+)
+def test_where_an_agents_datasets_come_from(agent, env, source):
+    with pytest.raises(RecipeError, match=f"^{agent} learns from a dataset: .*{source}"):
         build_trainer(recipe(agent, env))
 
 
