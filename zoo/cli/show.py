@@ -16,7 +16,7 @@ from catzoo.hparams.overrides import plain_overrides
 from catzoo.hparams.schema import types_of
 from catzoo.zoo.catalogue.recipe_files import find_recipe, recipe_source
 from catzoo.zoo.cli.listing import print_scores
-from catzoo.zoo.environments.names import games_of, in_one_run
+from catzoo.zoo.environments.names import distinct_games, in_one_run
 from catzoo.zoo.system.console import print_table, say
 
 EXAMPLES = """\
@@ -65,7 +65,7 @@ def show(
     if chosen not in source["environments"]:
         from catzoo.zoo.environments.registry import find_spec
 
-        for game in games_of(chosen):
+        for game in distinct_games(chosen):
             find_spec(game)
     recipe = find_recipe(agent, chosen, loss, plain_overrides(overrides), preset)
     say(f"{agent}: {source.get('description', '')}\n")

@@ -6,7 +6,7 @@ import argparse
 
 from catzoo.hparams import VALUE_LOSSES, RecipeError
 from catzoo.zoo.cli.parser import add_cluster, path, positive, whole
-from catzoo.zoo.environments.names import SETS, games_of, in_one_run, is_list
+from catzoo.zoo.environments.names import SETS, distinct_games, in_one_run, is_list
 
 EXAMPLES = f"""\
   catzoo train dqn --env CartPole-v1 --loss hl_gauss
@@ -100,7 +100,7 @@ def _check_env(env: str | None) -> None:
     """Says that there is no such environment before torch is imported, which takes seconds."""
     from catzoo.zoo.environments.registry import find_spec
 
-    for game in games_of(in_one_run(env)) if env else ():
+    for game in distinct_games(in_one_run(env)) if env else ():
         if ":" not in game:  # a package of one's own may import torch itself
             find_spec(game)
 

@@ -25,7 +25,7 @@ import re
 import zlib
 
 from catzoo.hparams import RecipeError
-from catzoo.hparams.schema import brief
+from catzoo.hparams.schema import brief, check_name
 from catzoo.zoo.environments.variants import in_order, split, variants
 
 _ATARI_5 = "BattleZone DoubleDunk NameThisGame Phoenix Qbert"
@@ -89,13 +89,23 @@ def games_of(env: str) -> list[str]:
 
 
 def distinct_games(env: str) -> list[str]:
-    """The games behind a name of several.
+    """The games behind a name; of several each is checked to be one.
 
     Raises:
-        RecipeError: one is missing, named twice, or a set or a pattern itself.
+        RecipeError: one is missing, named twice, or a set or a pattern itself; or there is no such set.
     """
     games = games_of(env)
-    plain = all(game and not is_pattern(game) and game.lower() not in SETS for game in games)
+    if len(games) == 1:
+        return games
+    if not games[0] and len(games) == 2 and games[1]:
+        check_name("set of games", games[1], SETS)
+    for game in games:
+        if game.lower() in SETS:
+            raise RecipeError(
+                f"{brief(env)}: {game} is a set, which goes alone, as {TOGETHER}{game.lower()}; for more, "
+                f"name every game, with {TOGETHER} between two"
+            )
+    plain = all(game and not is_pattern(game) for game in games)
     if not plain or len(set(map(canonical, games))) < len(games):
         raise RecipeError(
             f"{brief(env)}: name every game once, with {TOGETHER} between two, or one whole set, such as "

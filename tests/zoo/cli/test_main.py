@@ -72,6 +72,8 @@ def failing(capsys, *words):
             "preset atari-100k is for ALE/*, not for CartPole-v1",
         ),
         ("train dqn --env ALE/Pung-v5", "did you mean ALE/Pong-v5"),
+        ("train dqn --env MinAtar/Breakout+", "name every game once"),
+        ("show dqn --env +minatar5", "did you mean minatar-5"),
         ("show dqn --preset fast", "unknown preset 'fast'"),
         ("bench replay --parts speed", "known are priorities, store, memory"),
         ("scores nowhere", "no such folder"),

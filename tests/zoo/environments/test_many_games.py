@@ -153,8 +153,10 @@ def test_every_set_may_be_one_run(name):
     ("word", "line"),
     [
         ("MinAtar/Breakout+", "name every game once"),
-        ("+minatar-6", "name every game once"),
-        ("MinAtar/Breakout+minatar-5", "name every game once, with . between two, or one whole set"),
+        ("+", "name every game once, with . between two, or one whole set"),
+        ("+minatar-6", "unknown set of games 'minatar-6': .*; did you mean minatar-5"),
+        ("MinAtar/Breakout+minatar-5", "minatar-5 is a set, which goes alone"),
+        ("+minatar-5+asteroids-66", "minatar-5 is a set, which goes alone, as .minatar-5"),
         ("MinAtar/Breakout+MinAtar/Breakout", "name every game once"),
         ("MinAtar/Breakout+MinAtar/Freewy", "did you mean MinAtar/Freeway"),
     ],
