@@ -30,6 +30,7 @@ from catzoo.version import __version__
 from catzoo.zoo.datasets.chess_self_play import ENGINE_OPTIONS, Game, Plan, is_held_out, play, stacked
 from catzoo.zoo.datasets.chunk_pool import each_chunk
 from catzoo.zoo.datasets.held_folders import Columns, held_folder, read_part, write_part
+from catzoo.zoo.environments.chess_board import import_chess
 from catzoo.zoo.environments.uci_engine import UCIEngine, find_engine
 from catzoo.zoo.system.atomic_files import write_atomically
 
@@ -82,13 +83,16 @@ def make_chess_positions(
         The number of positions in each part.
 
     Raises:
-        RecipeError: no engine, or games of another kind in the folder, a folder that cannot be
-            written or that another process holds, a damaged file in it, or an unusable number.
+        RecipeError: no engine, no python-chess or an unusable number, before anything is written; games of
+            another kind in the folder, a folder that cannot be written or that another process holds, or a
+            damaged file in it.
     """
     check_games(games)
     task = _Task(Plan(seed, depth, max_plies), find_engine(engine), out / "games")
+    import_chess()
+    about = _about(task)
     with held_folder(task.folder, "making these games"):
-        about = _agreed(task)
+        _agree(task, about)
         chunks = range(games // CHUNK)
         missing = [chunk for chunk in chunks if not _file(task, chunk).is_file()]
         progress(games - len(missing) * CHUNK)
@@ -107,21 +111,24 @@ def check_games(games: int) -> None:
         raise RecipeError(f"games={games} must be a multiple of {CHUNK}")
 
 
-def _agreed(task: _Task) -> dict[str, Any]:
-    """What the games are made with; refuses a folder of others."""
+def _about(task: _Task) -> dict[str, Any]:
+    """What the games are made with."""
     with UCIEngine(task.engine) as engine:
-        own = {"engine": engine.name, "engine_options": ENGINE_OPTIONS, **asdict(task.plan)}
+        return {"engine": engine.name, "engine_options": ENGINE_OPTIONS, **asdict(task.plan)}
+
+
+def _agree(task: _Task, about: dict[str, Any]) -> None:
+    """Writes down what the games are made with; refuses a folder of others."""
     path = task.folder / "plan.json"
     if not path.is_file():
-        write_atomically(path, to_json(own))
+        write_atomically(path, to_json(about))
     there = from_json(path.read_bytes())
-    for key, value in own.items():
+    for key, value in about.items():
         if there.get(key) != value:
             raise RecipeError(
                 f"{task.folder.parent}: its games have {key} {there.get(key)!r}, not {value!r}: "
                 "name another folder, or go on as it began"
             )
-    return own
 
 
 def _file(task: _Task, chunk: int) -> Path:

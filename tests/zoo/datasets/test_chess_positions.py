@@ -122,6 +122,15 @@ def test_what_does_not_go_together_is_one_line(tmp_path, engine):
         make(data, games=10, engine=str(tmp_path / "nothing"))
 
 
+def test_nothing_is_written_where_something_is_missing(tmp_path, engine, monkeypatch):
+    with pytest.raises(EngineError, match="true"):
+        make(tmp_path / "data", games=10, engine=shutil.which("true"))
+    monkeypatch.setitem(sys.modules, "chess", None)
+    with pytest.raises(RecipeError, match="python-chess is not installed"):
+        make(tmp_path / "data", games=10, engine=engine)
+    assert not (tmp_path / "data").exists()
+
+
 def test_folders_that_cannot_be_and_damaged_files_are_one_line(tmp_path, engine):
     (tmp_path / "file").touch()
     with pytest.raises(RecipeError, match="file/games: cannot be written"):
