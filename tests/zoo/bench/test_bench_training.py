@@ -158,6 +158,11 @@ def test_a_broken_process_is_one_line(monkeypatch):
         training._in_fresh_process(job())
 
 
+def test_what_an_agent_does_not_go_with_is_one_line():
+    with pytest.raises(RecipeError, match=r"^CartPole-v1: td3 needs a continuous action space"):
+        training._in_fresh_process(dataclasses.replace(job(agent="td3"), env="CartPole-v1"))
+
+
 def _fails(*args, **kwargs):
     return subprocess.CompletedProcess(args, 1, stdout="", stderr="Traceback\nValueError: no\n")
 

@@ -21,6 +21,7 @@ import torch
 from catzoo.hparams import Recipe
 from catzoo.zoo.bench.loops.job import Job, Trained, bench_recipe, warm_up
 from catzoo.zoo.bench.rows import Row
+from catzoo.zoo.system.exit_status import exit_status
 
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "catzoo": {
@@ -281,4 +282,4 @@ def main(job_file: str, rows_file: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(exit_status(lambda: main(*sys.argv[1:]), "bench"))

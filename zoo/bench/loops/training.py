@@ -56,6 +56,7 @@ from catzoo.zoo.bench.rows import Row, append_results, stamp, whole
 from catzoo.zoo.environments.names import in_file_names
 from catzoo.zoo.system.console import pasteable, say
 from catzoo.zoo.system.digits import score
+from catzoo.zoo.system.exit_status import last_words
 
 __all__ = ["COLUMNS", "bench_training", "print_table", "summarise"]
 
@@ -266,9 +267,11 @@ def _in_fresh_process(job: Job) -> list[Row]:
             capture_output=True,
             text=True,
         )
-        if process.returncode != 0:
-            reason = (process.stderr.strip().splitlines() or ["no message"])[-1]
-            raise RecipeError(f"{job.library} on {job.env}: exit status {process.returncode}: {reason}")
+        reason, status = last_words(process.stderr) or "no message", process.returncode
+        if status == 2:  # what it was asked for cannot be
+            raise RecipeError(reason)
+        if status != 0:
+            raise RecipeError(f"{job.library} on {job.env}: exit status {status}: {reason}")
         rows: list[Row] = json.loads(rows_file.read_text(encoding="utf-8"))
         return rows
 
