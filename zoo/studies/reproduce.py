@@ -67,7 +67,11 @@ def reproduce(
     folder.check(made)
     tell = progress or (lambda line: None)
     given = published_rows(made, go_on_from) if go_on_from is not None else []
-    jobs = [TaskJob(made, task, folder) for task in unfinished(made, folder)]
+    todo = unfinished(made, folder, given)
+    if todo and cluster is None:  # its nodes may have other extras than this machine
+        with waiting("checking what can be trained", shown=progress is not None):
+            made.check_here(todo)
+    jobs = [TaskJob(made, task, folder) for task in todo]
     with opened(workers, cluster, jobs, bring_back=bring_back, tell=progress) as backend:
         folder.make(made)
         tell(f"{folder.path}: {len(made.tasks())} tasks, {made.settings.seeds} seeds: {made.claim}")

@@ -133,7 +133,7 @@ class ResultsFolder:
         """
         adopted, last = 0, last_stage(tasks)
         for task in tasks:
-            own = [row for row in rows if task.labels.items() <= row.items()]
+            own = rows_of(task, rows)
             if own and not self.rows_file(task).exists():
                 self.rows_file(task).parent.mkdir(parents=True, exist_ok=True)
                 save_rows(self.rows_file(task) if task in last else self.expected_file(task), own)
@@ -155,6 +155,11 @@ class ResultsFolder:
                 f"{task.name} gives other rows here than in {expected}: what was made from it does not go "
                 "with what would be"
             )
+
+
+def rows_of(task: Task, rows: Sequence[Row]) -> list[Row]:
+    """Those of the rows that have a task's labels."""
+    return [row for row in rows if task.labels.items() <= row.items()]
 
 
 def last_stage(tasks: Sequence[Task]) -> list[Task]:

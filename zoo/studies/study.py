@@ -129,6 +129,8 @@ class Study(ABC):
     """
 
     name: ClassVar[str]
+    agent: ClassVar[str | None] = None
+    """What its tasks train, as far as environments are concerned; None: they play none."""
     source: ClassVar[str]
     """Where the paper has it."""
     protocol: ClassVar[str]
@@ -159,6 +161,24 @@ class Study(ABC):
         Raises:
             RecipeError: in one line.
         """
+
+    def env_of(self, task: Task) -> str:
+        """The environment that a task plays, where there is an agent."""
+        return str(task.labels.get("env") or self.settings.env)
+
+    def check_here(self, tasks: Sequence[Task]) -> None:
+        """Refuses tasks that would fail on this machine: an extra is missing, or the agent does not go with
+        their environment.
+
+        Raises:
+            RecipeError: in one line.
+        """
+        from catzoo.zoo.training.build import check_agent
+        from catzoo.zoo.training.train import recipe_of
+
+        if self.agent is not None:
+            for env in dict.fromkeys(map(self.env_of, tasks)):
+                check_agent(recipe_of(self.agent, env))
 
     @abstractmethod
     def tasks(self) -> list[Task]:

@@ -17,8 +17,8 @@ from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.zoo.launch.backends import Backend
 from catzoo.zoo.launch.job_loop import run_jobs
 from catzoo.zoo.launch.jobs import PYTHON, Ending, Needs
-from catzoo.zoo.studies.results_folder import ResultsFolder, described
-from catzoo.zoo.studies.study import Study, Task
+from catzoo.zoo.studies.results_folder import ResultsFolder, described, last_stage, rows_of
+from catzoo.zoo.studies.study import Row, Study, Task
 from catzoo.zoo.system.console import has_bars, progress_bar
 from catzoo.zoo.system.disk_space import no_room_told
 from catzoo.zoo.training.loop import quiet
@@ -145,9 +145,11 @@ def run_tasks(
     return failures
 
 
-def unfinished(study: Study, folder: ResultsFolder) -> list[Task]:
-    """The tasks that are left to do."""
-    return [task for task in study.tasks() if not folder.rows_file(task).exists()]
+def unfinished(study: Study, folder: ResultsFolder, given: Sequence[Row] = ()) -> list[Task]:
+    """The tasks that are left to do, when the folder has adopted the rows that are `given`."""
+    tasks = study.tasks()
+    spared = [task for task in last_stage(tasks) if rows_of(task, given)]
+    return [task for task in tasks if task not in spared and not folder.rows_file(task).exists()]
 
 
 def _one_by_one(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -99,6 +100,17 @@ def build_agent(
             f"{recipe.env} has {shape}"
         )
     return AGENTS[recipe.agent](network, value_loss, recipe).to(compute.device)
+
+
+def check_agent(recipe: Recipe) -> None:
+    """Refuses an environment that cannot be made here, or that the agent does not go with; keeps nothing.
+
+    Raises:
+        RecipeError: in one line.
+    """
+    with contextlib.closing(build_env(recipe, 1)) as env:
+        _check_actions(recipe, env)
+        check_network(recipe, env, build_value_loss(recipe), ACTING)
 
 
 def _check_actions(recipe: Recipe, env: VectorEnv) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 import catzoo.zoo
 from catzoo.hparams import NoRoomError, RecipeError
+from catzoo.zoo.environments import uci_engine
 from catzoo.zoo.statistics.intervals import contrast_interval
 from catzoo.zoo.studies.reproduce import fewer, make_study, reproduce, words_of
 from catzoo.zoo.studies.results_folder import ResultsFolder, load_rows, published_rows, save_rows
@@ -86,6 +87,16 @@ def test_what_is_finished_is_not_done_again(whole):
         ({"study": "actor-critic", "overrides": ["arms=[mse, hl_gaus]"]}, "did you mean hl_gauss"),
         ({"study": "actor-critic", "overrides": ["small=[Pendulumm-v1]"]}, "did you mean Pendulum-v1"),
         ({"study": "actor-critic", "overrides": ["small=[]", "large=[]"]}, "at least one task"),
+        (
+            {"study": "actor-critic", "overrides": ["small=[CartPole-v1]"]},
+            "v1: sac needs a continuous action",
+        ),
+        ({"study": "offline", "overrides": ["env=Pendulum-v1"]}, "Pendulum-v1: cql needs a discrete action"),
+        ({"study": "wordle", "overrides": ["env=CartPole-v1"]}, "wordle needs an environment with words"),
+        (
+            {"study": "robots", "overrides": ["envs=[Pendulum-v1]"]},
+            "experts for FetchReach-v4.* and metaworld",
+        ),
         ({"study": "reward-scale", "overrides": ["envs=[HalfCheetah-v5]"]}, "unknown env 'HalfCheetah-v5'"),
         ({"study": "reward-scale", "overrides": ["supports=[autoo]"]}, "did you mean auto"),
         ({"study": "reward-scale", "overrides": ["scales=[0, 1]"]}, "each must be above 0"),
@@ -114,6 +125,38 @@ def test_bad_words(arguments, words, tmp_path):
     with pytest.raises(RecipeError, match=words):
         reproduce(arguments.pop("study"), out=tmp_path / "new", **arguments)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("study", "overrides", "module", "extra"),
+    [
+        (NAME, (), "minatar.gym", "minatar"),
+        ("robots", (), "gymnasium_robotics", "robots"),
+        ("chess", (), "chess", "chess"),
+        ("actor-critic", ["small=[Hopper-v5]"], "mujoco", "mujoco"),
+    ],
+)
+def test_a_missing_extra_is_told_before_anything_is_written(
+    study, overrides, module, extra, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(RecipeError, match=rf"pip install 'catzoo\[{extra}\]'"):
+        reproduce(study, overrides=overrides, out=tmp_path / "new", progress=None)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_missing_engine_is_told_before_anything_is_written(tmp_path, monkeypatch):
+    pytest.importorskip("chess")
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(uci_engine, "DEBIAN", str(tmp_path / "nowhere"))
+    with pytest.raises(RecipeError, match="Stockfish is not installed"):
+        reproduce("chess", budget="tiny", out=tmp_path / "new", progress=None)
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_is_finished_needs_no_extra(whole, monkeypatch):
+    monkeypatch.setitem(sys.modules, "minatar.gym", None)
+    assert reproduce(NAME, budget="tiny", out=whole, progress=None)["missing"] == 0
 
 
 def test_another_studys_folder_is_refused(whole, tmp_path):
@@ -283,9 +326,11 @@ def test_it_goes_on_from_published_rows_and_adds_to_them(whole, tmp_path):
     wider = make_study(NAME, "tiny", seeds=2)
     folder = ResultsFolder(tmp_path / "wider")
     rows = published_rows(wider, published.verdict)
+    left = unfinished(wider, folder, rows)
     assert folder.adopt(wider.tasks(), rows) == tasks
     assert folder.adopt(wider.tasks(), rows) == 0
-    assert {int(task.labels["seed"]) for task in unfinished(wider, folder)} == {1}
+    assert left == unfinished(wider, folder)
+    assert {int(task.labels["seed"]) for task in left} == {1}
 
 
 def test_what_others_read_is_made_again_and_has_to_be_the_same(tmp_path):
@@ -297,7 +342,9 @@ def test_what_others_read_is_made_again_and_has_to_be_the_same(tmp_path):
     ]
     save_rows(tmp_path / "given.csv", given)
     rows, folder = load_rows(tmp_path / "given.csv"), ResultsFolder(tmp_path / "new")
+    left = unfinished(study, folder, rows)
     assert folder.adopt(study.tasks(), rows) == len(learning) // 2
+    assert left == unfinished(study, folder)
     assert {task.labels["seed"] for task in unfinished(study, folder) if task.stage} == {1}
     assert data in unfinished(study, folder)
     with pytest.raises(RecipeError, match=r"data-s0 gives other rows here than in .*expected.csv"):

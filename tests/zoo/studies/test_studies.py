@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from catzoo.hparams import RecipeError
+from catzoo.hparams import RECIPES, RecipeError
 from catzoo.hparams.overrides import merge
 from catzoo.zoo.environments.uci_engine import DEBIAN
 from catzoo.zoo.folders.run_recipe import flat
@@ -52,6 +52,11 @@ def test_names_of_tasks_are_unique_and_budgets_alike(name):
         names = [task.name for task in kind(settings).tasks()]
         assert len(set(names)) == len(names)
     assert kind.budgets["full"].seeds >= 5
+
+
+@pytest.mark.parametrize("name", TRAINING)
+def test_every_study_that_trains_says_what(name):
+    assert find_study(name).agent in RECIPES
 
 
 def test_a_task_is_named_by_its_labels():

@@ -65,6 +65,7 @@ class ActorCritic(Study):
     """Returns of SAC by loss and task."""
 
     name = "actor-critic"
+    agent = "sac"
     source = "arXiv 2403.03950 has no actor-critic of continuous actions but for its robots"
     protocol = (
         "SAC of the zoo's recipe for the task, 101 bins on ±10, rewards divided by the running scale of the "

@@ -59,6 +59,7 @@ class AutoSupport(Study):
     """Returns by scale of the rewards, support and loss."""
 
     name = "auto-support"
+    agent = "dqn"
     source = "arXiv 2403.03950 clips rewards and sets [-10, 10]; dividing by a running scale is SimbaV2's"
     protocol = (
         "DQN of the zoo's recipe for the environment, 51 bins, one learning rate for every loss. Returns are "

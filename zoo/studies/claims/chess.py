@@ -23,6 +23,7 @@ from catzoo.hparams import RecipeError
 from catzoo.hparams.schema import check_name
 from catzoo.zoo.datasets.chess_positions import check_games
 from catzoo.zoo.environments.selection import expand
+from catzoo.zoo.environments.uci_engine import find_engine
 from catzoo.zoo.studies.chess_ladder import OPPONENTS, ladder, match
 from catzoo.zoo.studies.measured_training import measured_training
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
@@ -70,6 +71,7 @@ class Chess(Study):
     """Measures on games that are held out, by loss, through training."""
 
     name = "chess"
+    agent = "chess"
     source = "arXiv 2403.03950, section 4.3; arXiv 2402.04494"
     version = 2  # 2: one-hot's buckets are as HL-Gauss's bins; one seed plays matches
     protocol = (
@@ -105,6 +107,17 @@ class Chess(Study):
         if self.settings.network == "transformer" and self.settings.size % HEADS:
             raise RecipeError(f"size={self.settings.size}: must be a multiple of {HEADS}, the heads")
         check_games(self.settings.games)
+
+    def env_of(self, task: Task) -> str:
+        """Of any opponent: what is learned from are positions."""
+        return "chess/random"
+
+    def check_here(self, tasks: Sequence[Task]) -> None:
+        """And an engine, for the data and for opponents that are one."""
+        super().check_here(tasks)
+        opponents = any("stockfish" in opponent for opponent in self.settings.opponents)
+        if opponents or any(task.labels["loss"] == "data" for task in tasks):
+            find_engine(None)
 
     def tasks(self) -> list[Task]:
         """Data first, the same for all; then seeds outermost."""

@@ -65,6 +65,7 @@ class InitialValues(Study):
     """Returns and errors of values, by loss and start."""
 
     name = "initial-values"
+    agent = "dqn"
     source = "arXiv 2403.03950 gives no loss a start; its comparisons are of losses with their starts"
     protocol = (
         "DQN of the zoo's MinAtar recipe, one learning rate for every loss, greedy returns with sticky "

@@ -105,6 +105,7 @@ class LeadCauses(Study):
     """Returns and churn by what an arm changes."""
 
     name = "lead-causes"
+    agent = "dqn"
     source = "arXiv 2403.03950, section 5, asks what the gain comes from, of Atari and offline"
     protocol = (
         "DQN of the zoo's MinAtar recipe, 51 bins, one learning rate, values that begin at zero, sticky "

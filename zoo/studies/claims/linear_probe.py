@@ -38,6 +38,7 @@ class LinearProbe(Study):
     """Scores of linear heads on frozen features."""
 
     name = "linear-probe"
+    agent = "dqn"
     version = 2  # 2: values begin at zero with every loss
     source = "arXiv 2403.03950, section 5.3.1 (frozen penultimate features, a new linear Q head)"
     protocol = (

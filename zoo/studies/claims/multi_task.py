@@ -50,6 +50,7 @@ class MultiTask(Study):
     """Returns by game, loss and width."""
 
     name = "multi-task"
+    agent = "impala"
     source = "arXiv 2403.03950, section 4.2, figure 6"
     protocol = (
         "IMPALA of the zoo's MinAtar recipe, one network for all games, which are filled up to one shape and "
@@ -77,6 +78,10 @@ class MultiTask(Study):
         if len(set(self.settings.widths)) < 2:
             raise RecipeError(f"widths={list(self.settings.widths)}: at least two are needed")
 
+    def env_of(self, task: Task) -> str:
+        """All games as one."""
+        return TOGETHER.join(f"MinAtar/{game}" for game in self.settings.games)
+
     def tasks(self) -> list[Task]:
         """Seeds outermost."""
         return [
@@ -90,22 +95,22 @@ class MultiTask(Study):
         """Trains an agent on all games, and evaluates it on each on the way."""
         from catzoo.zoo.training.evaluate import evaluate_trained, result_of
 
-        settings, games = self.settings, [f"MinAtar/{game}" for game in self.settings.games]
+        settings, games = self.settings, len(self.settings.games)
         recipe = recipe_of(
             "impala",
-            TOGETHER.join(games),
+            self.env_of(task),
             loss=str(task.labels["loss"]),
             steps=settings.steps,
             seed=int(task.labels["seed"]),
             overrides=[
                 ON_ONE_THREAD,
-                {"num_envs": 4 * len(games), "batch_size": 80 * len(games)},
+                {"num_envs": 4 * games, "batch_size": 80 * games},
                 {"network": {"width": float(task.labels["width"])}},
             ],
         )
 
         def measure(step: int, work: AtWork) -> list[Row]:
-            scores = evaluate_trained(work.agent, recipe, settings.episodes * len(games))
+            scores = evaluate_trained(work.agent, recipe, settings.episodes * games)
             norm, played = gradient_norm(work), result_of(recipe, scores)["games"]
             return [
                 {"env": game, "return": own["mean_return"], "gradient": norm} for game, own in played.items()

@@ -44,6 +44,7 @@ class Offline(Study):
     """Behaviour-normalised scores through offline training."""
 
     name = "offline"
+    agent = "cql"
     version = 2  # 2: values begin at zero with every loss
     source = "arXiv 2403.03950, section 4.1 (CQL on 17 Atari games) and 5.2.3 (offline SARSA)"
     protocol = (

@@ -38,6 +38,7 @@ class Ordering(Study):
     """Online scores of six losses."""
 
     name = "ordering"
+    agent = "dqn"
     version = 2  # 2: values begin at zero with every loss
     source = "arXiv 2403.03950, sections 4.1 and 5.1, figures 2 and 9 (60 Atari games, 200M frames)"
     protocol = (

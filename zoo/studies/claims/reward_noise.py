@@ -37,6 +37,7 @@ class RewardNoise(Study):
     """Behaviour-normalised scores of CQL against the noise."""
 
     name = "reward-noise"
+    agent = "cql"
     version = 2  # 2: values begin at zero with every loss
     source = "arXiv 2403.03950, section 5.2.1 (CQL, eta 0.1, 0.3, 1)"
     protocol = (

@@ -56,6 +56,7 @@ class RewardScale(Study):
     """Returns of SAC by scale of the rewards, divisor and loss."""
 
     name = "reward-scale"
+    agent = "sac"
     source = "SimbaV2 (arXiv 2502.15280) ablates the divisor at the rewards' own scale"
     version = 2  # 2: supports set by hand hold the task without its time limit
     protocol = (

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from catzoo.hparams import RecipeError
 from catzoo.zoo.studies.measured_training import measured_training
 from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
 from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known, matched, means
@@ -62,6 +63,7 @@ class Robots(Study):
     """Success from fixed starts, by loss, beside the data and their clone."""
 
     name = "robots"
+    agent = "q_transformer"
     source = "arXiv 2403.03950, section 4.4 (Q-Transformer, one figure)"
     version = 2  # 2: HL-Gauss's support is padded; a clone is evaluated four times
     protocol = (
@@ -76,6 +78,16 @@ class Robots(Study):
         "full": Settings(seeds=5),
     }
     settings: Settings
+
+    def check(self) -> None:
+        """Data that can be made."""
+        from catzoo.zoo.datasets.robot_episodes import Asked
+
+        settings = self.settings
+        for env in settings.envs:
+            how = {"seed": 0, "gamma": 1.0, "wrong": settings.wrong}
+            if problem := Asked(env, settings.episodes, settings.noise, **how).problem():
+                raise RecipeError(problem.removeprefix("--"))
 
     def tasks(self) -> list[Task]:
         """Data first, the same for all seeds; then seeds outermost."""

@@ -32,6 +32,7 @@ class Scaling(Study):
     """Scores against width, and against the number of experts."""
 
     name = "scaling"
+    agent = "dqn"
     version = 2  # 2: values begin at zero with every loss
     source = "arXiv 2403.03950, section 4.2, figure 4 (SoftMoE on 20 Atari games) and section 4.3 (ResNets)"
     protocol = (

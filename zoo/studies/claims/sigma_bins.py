@@ -41,6 +41,7 @@ class SigmaBins(Study):
     """The paper's grid."""
 
     name = "sigma-bins"
+    agent = "dqn"
     version = 2  # 2: values begin at zero with every loss
     source = "arXiv 2403.03950, section 5.1.2 and appendix (13 Atari games)"
     protocol = (

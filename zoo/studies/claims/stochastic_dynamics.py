@@ -34,6 +34,7 @@ class StochasticDynamics(Study):
     """The gain over MSE against the share of repeated actions."""
 
     name = "stochastic-dynamics"
+    agent = "dqn"
     version = 2  # 2: values begin at zero with every loss
     source = "arXiv 2403.03950, section 5.2.1, figure 15 (Atari with and without sticky actions)"
     protocol = (

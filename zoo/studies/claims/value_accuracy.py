@@ -42,6 +42,7 @@ class ValueAccuracy(Study):
     """Bellman error and Monte-Carlo error through training."""
 
     name = "value-accuracy"
+    agent = "dqn"
     version = 2  # 2: values begin at zero with every loss
     source = "arXiv 2403.03950 does not measure it; its section 5 argues from it"
     protocol = (

@@ -60,6 +60,7 @@ class Wordle(Study):
     """Answers found, by loss and by what holds back the values."""
 
     name = "wordle"
+    agent = "wordle"
     source = "arXiv 2403.03950, section 4.3"
     version = 2  # 2: a clone plays five times
     protocol = (
