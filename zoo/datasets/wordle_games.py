@@ -65,8 +65,10 @@ def write_wordle_games(
     """
     about = {"env": env, "quality": quality, "seed": seed, "games": games}
     words = _words_of(env)
-    if games < 1 or not 0 <= quality <= 1:
-        raise RecipeError(f"games={games} must be at least 1, and quality={quality:g} from 0 to 1")
+    if games < 1:
+        raise RecipeError(f"games={games}: must be at least 1")
+    if not 0 <= quality <= 1:
+        raise RecipeError(f"quality={quality:g}: must be from 0 to 1")
     with held_folder(Path(out), "making this dataset"):
         found = _there(Path(out), about)
         return _made(words, Path(out), about, progress) if found is None else found

@@ -73,6 +73,8 @@ def _find(env: str) -> Any:
     if colon:  # of a package's own environments, by the name that imports it
         known = [f"{module}:{key}" for key, made in gym.registry.items() if _of(module, made)]
     hint = f"; did you mean {ours}?" if ours else nearest(env if colon else name, known)
+    if re.fullmatch(r"chess/stockfish-\d+", env):
+        hint = ": Stockfish's levels are 0 to 20"
     raise RecipeError(f"unknown environment {env}{hint or ': ' + problem}")
 
 

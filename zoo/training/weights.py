@@ -53,13 +53,7 @@ def open_agent(path: str | Path, *, best: bool, trust: bool) -> tuple[Recipe, Ag
     """`load_agent`, for those that have torch to themselves; sets the recipe's threads and seed."""
     from catzoo.zoo.training.build import build_agent, build_env
 
-    run = Run(find_run(path))
-    recipe = run.recipe()
-    if ":" in recipe.env and not trust:
-        raise RecipeError(
-            f"{path}: its environment {recipe.env} imports {recipe.env.rpartition(':')[0]}: if you know it, "
-            "add --trust (trust=True)"
-        )
+    run, recipe = find_trained(path, best=best, trust=trust)
     # It may have been trained on a machine that had more, or less.
     recipe = dataclasses.replace(recipe, compute=dataclasses.replace(recipe.compute, device="auto"))
     env = build_env(recipe, 1)
@@ -67,6 +61,29 @@ def open_agent(path: str | Path, *, best: bool, trust: bool) -> tuple[Recipe, Ag
     env.close()
     load_weights(run, agent, best=best)
     return recipe, agent.eval()
+
+
+def find_trained(path: str | Path, *, best: bool, trust: bool) -> tuple[Run, Recipe]:
+    """A finished run and its recipe, without what takes time; arguments and errors as `load_agent`'s."""
+    run = Run(find_run(path))
+    recipe = run.recipe()
+    if ":" in recipe.env and not trust:
+        raise RecipeError(
+            f"{path}: its environment {recipe.env} imports {recipe.env.rpartition(':')[0]}: if you know it, "
+            "add --trust (trust=True)"
+        )
+    _weights_of(run, best)
+    return run, recipe
+
+
+def _weights_of(run: Run, best: bool) -> Path:
+    """The file of a run's weights, which is there."""
+    weights = run.best_weights if best else run.weights
+    if best and run.weights.is_file() and not weights.is_file():
+        raise RecipeError(f"{run.path}: no {weights.name}: no training episode ended, or the zoo's own")
+    if not weights.is_file():
+        raise RecipeError(f"{run.path}: no {weights.name} yet: let the training finish first")
+    return weights
 
 
 def save_weights(run: Run, agent: Agent, steps: int, best: BestWeights | None = None) -> None:
@@ -107,11 +124,7 @@ def load_weights(run: Run, agent: Agent, *, best: bool = False) -> None:
     """
     from safetensors import SafetensorError, safe_open
 
-    weights = run.best_weights if best else run.weights
-    if best and run.weights.is_file() and not weights.is_file():
-        raise RecipeError(f"{run.path}: no {weights.name}: no training episode ended, or the zoo's own")
-    if not weights.is_file():
-        raise RecipeError(f"{run.path}: no {weights.name} yet: let the training finish first")
+    weights = _weights_of(run, best)
     own = agent.state_dict()
     try:
         with safe_open(weights, framework="pt") as file:

@@ -109,16 +109,18 @@ def serve_uci(run: str | os.PathLike[str], *, best: bool = False, trust: bool = 
         best, trust: see `load_agent`.
 
     Raises:
-        RecipeError: not a finished run, or one of another world.
+        RecipeError: not a finished run, or one of another world, before it says anything.
     """
+    from catzoo.zoo.training.weights import find_trained, load_agent
+
+    env = find_trained(run, best=best, trust=trust)[1].env
+    if not env.startswith("chess/"):
+        raise RecipeError(f"{run}: it plays {env}, and --uci is for chess")
 
     def load() -> Callable[[chess.Board], list[Any]]:
         from catzoo.zoo.training.chess_player import choices
-        from catzoo.zoo.training.weights import load_agent
 
-        recipe, agent = load_agent(run, best=best, trust=trust)
-        if not recipe.env.startswith("chess/"):
-            raise RecipeError(f"{run}: it plays {recipe.env}, and --uci is for chess")
+        agent = load_agent(run, best=best, trust=trust)[1]
         return lambda board: choices(agent, board)
 
     def lines() -> Iterator[str]:

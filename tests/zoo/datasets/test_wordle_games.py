@@ -73,8 +73,8 @@ def test_a_folder_that_cannot_be_or_is_held_is_one_line(tmp_path):
     ("change", "words"),
     [
         ({"env": "CartPole-v1"}, "CartPole-v1: games of Wordle are played with wordle/40"),
-        ({"quality": 1.5}, "quality=1.5 from 0 to 1"),
-        ({"games": 0}, "games=0 must be at least 1"),
+        ({"quality": 1.5}, "^quality=1.5: must be from 0 to 1$"),
+        ({"games": 0}, "^games=0: must be at least 1$"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, change, words):

@@ -177,6 +177,8 @@ def test_pictures_from_the_agent_s_side():
 def test_mistakes_are_one_line(monkeypatch):
     with pytest.raises(RecipeError, match=r"chess/stokfish-3; did you mean chess/stockfish"):
         make_env("chess/stokfish-3", 1)
+    with pytest.raises(RecipeError, match="chess/stockfish-25: Stockfish's levels are 0 to 20"):
+        make_env("chess/stockfish-25", 1)
     with pytest.raises(RecipeError, match="max_plies"):
         make_env("chess/random", 1, {"max_plies": 0})
     monkeypatch.setitem(sys.modules, "chess", None)

@@ -114,7 +114,7 @@ def test_what_is_finished_is_not_done_again(whole):
         ({"study": "chess", "overrides": ["network=transformer", "size=100"]}, "a multiple of 8"),
         (
             {"study": "chess", "overrides": ["opponents=[chess/stockfish-21]"]},
-            "mean chess/stockfish-2",
+            "unknown environment chess/stockfish-21: Stockfish's levels are 0 to 20",
         ),
         ({"study": "chess", "overrides": ["network=after_state"]}, "did you mean after_states"),
         ({"study": "chess", "overrides": ["games=15"]}, "games=15 must be a multiple of 10"),

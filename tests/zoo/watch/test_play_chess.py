@@ -1,5 +1,7 @@
 """Chess in the terminal: your moves as they are written anywhere, the agent's with its chance to win."""
 
+import io
+import sys
 from functools import partial
 
 import pytest
@@ -7,7 +9,7 @@ import torch
 from torch import nn
 
 from catzoo.agents.networks.board_transformer import is_move, split
-from catzoo.hparams import ChessRecipe
+from catzoo.hparams import ChessRecipe, RecipeError
 from catzoo.zoo.watch import play_chess
 from played_for_tests import played
 
@@ -82,6 +84,16 @@ def test_a_game_that_ends(monkeypatch):
         chess.Board, "__init__", _begins_at("6k1/5ppp/8/8/8/8/8/R3K3 w - - 0 1", chess.Board.__init__)
     )
     assert game(["Ra8#"]).endswith("You win: checkmate.")
+
+
+@pytest.mark.parametrize(
+    ("run", "words"), [("nosuch", "no such folder"), ("dqn-CartPole-v1-hl_gauss", "it plays CartPole-v1")]
+)
+def test_an_engine_of_no_chess_says_so_before_it_speaks(run, words, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"uci\nquit\n")))
+    with pytest.raises(RecipeError, match=words):
+        play_chess.serve_uci(run)
+    assert capsys.readouterr().out == ""
 
 
 def _begins_at(fen, init):
