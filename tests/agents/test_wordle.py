@@ -9,7 +9,7 @@ from catzoo.agents.networks.token_q_network import READ, TokenQNetwork, prefixes
 from catzoo.agents.replay import read_dataset, write_dataset
 from catzoo.hparams import RecipeError, WordleRecipe
 from catzoo.losses import MSE, ValueLoss
-from catzoo.zoo.datasets.wordle_games import write_wordle_games
+from catzoo.zoo.datasets.wordle_games import make_wordle_games
 from catzoo.zoo.environments.wordle_rules import words_of
 from catzoo.zoo.training.build import build_agent, build_env, build_trainer
 from catzoo.zoo.training.train import recipe_of
@@ -20,7 +20,7 @@ WORDS = ["crane", "craft", "stray"]
 @pytest.fixture(scope="module")
 def games(tmp_path_factory):
     folder = tmp_path_factory.mktemp("games")
-    write_wordle_games("wordle/40", 60, folder, quality=0.5)
+    make_wordle_games("wordle/40", folder, games=60, quality=0.5)
     columns = read_dataset(folder).columns
     return Sequences(*(columns[name] for name in Sequences._fields))
 
@@ -162,7 +162,7 @@ def test_a_strength_needs_a_curvature():
     ],
 )
 def test_games_that_cannot_be_are_one_line(tmp_path, name, change, words):
-    write_wordle_games("wordle/40", 4, tmp_path / "own")
+    make_wordle_games("wordle/40", tmp_path / "own", games=4)
     own = read_dataset(tmp_path / "own")
     columns = {**own.columns, name: change(own.columns[name]).contiguous()}
     about = {key: own.manifest[key] for key in ("env", "protocol")}

@@ -68,9 +68,9 @@ def positions(folder: Path) -> None:
 
 def games(folder: Path) -> None:
     """Games of Wordle."""
-    from catzoo.zoo.datasets.wordle_games import write_wordle_games
+    from catzoo.zoo.datasets.wordle_games import make_wordle_games
 
-    write_wordle_games("wordle/200", EXAMPLES, folder)
+    make_wordle_games("wordle/200", folder, games=EXAMPLES)
 
 
 def hl_gauss(logits: Tensor, target: Tensor, edges: Tensor, sigma: float) -> Tensor:

@@ -34,11 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`catzoo data wordle`."""
-    from catzoo.zoo.datasets.wordle_games import write_wordle_games
+    from catzoo.zoo.datasets.wordle_games import make_wordle_games
     from catzoo.zoo.system.console import counting, say
 
     with counting("playing", arguments.games) as progress:
-        found = write_wordle_games(**vars(arguments), progress=progress)
+        found = make_wordle_games(**vars(arguments), progress=progress)
     say(
         f"{arguments.out}: {found['count']:,} games, {found['success']:.1%} won, "
         f"mean return {found['mean_return']:.2f}"

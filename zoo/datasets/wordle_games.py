@@ -37,11 +37,11 @@ RIGHT = GREEN * (3**LENGTH - 1) // 2
 """All five green, as a number of base 3."""
 
 
-def write_wordle_games(
+def make_wordle_games(
     env: str,
-    games: int,
     out: str | os.PathLike[str],
     *,
+    games: int,
     quality: float = 0.25,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
@@ -50,8 +50,8 @@ def write_wordle_games(
 
     Args:
         env: `wordle/200` or another size.
-        games: how many; the answer of each is any word.
         out: the dataset's folder. If exactly this is there already, nothing is done.
+        games: how many; the answer of each is any word.
         quality: share of the guesses that fit what is known, in [0, 1].
         seed: of everything.
         progress: called with the number of games done.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from catzoo.agents.learning.data_parallel import ALONE
-from catzoo.zoo.datasets.wordle_games import write_wordle_games
+from catzoo.zoo.datasets.wordle_games import make_wordle_games
 from ranks_for_tests import COUNT, KINDS
 
 SCRIPT = Path(__file__).parents[2] / "ranks_for_tests.py"
@@ -18,7 +18,7 @@ SCRIPT = Path(__file__).parents[2] / "ranks_for_tests.py"
 def found(tmp_path_factory):
     """What each of two processes has found, by rank."""
     folder = tmp_path_factory.mktemp("ranks")
-    write_wordle_games("wordle/40", 60, folder / "games", quality=0.5)
+    make_wordle_games("wordle/40", folder / "games", games=60, quality=0.5)
     command = [sys.executable, "-W", "ignore", str(SCRIPT)]
     others = [
         subprocess.Popen([*command, str(rank), str(folder)], stdout=subprocess.DEVNULL)

@@ -6,7 +6,7 @@ import torch
 
 from catzoo.agents.replay import read_dataset
 from catzoo.hparams import RecipeError
-from catzoo.zoo.datasets.wordle_games import play_mixture, write_wordle_games
+from catzoo.zoo.datasets.wordle_games import make_wordle_games, play_mixture
 from catzoo.zoo.environments.making import make_env
 from catzoo.zoo.environments.wordle_rules import letters_of, words_of
 from catzoo.zoo.system.file_locks import held_path
@@ -14,7 +14,7 @@ from catzoo.zoo.training.wordle_metrics import contradicts
 
 
 def test_the_environment_would_have_shown_the_same(tmp_path):
-    write_wordle_games("wordle/40", 30, tmp_path, quality=0.3, seed=1)
+    make_wordle_games("wordle/40", tmp_path, games=30, quality=0.3, seed=1)
     data = read_dataset(tmp_path)
     answers = play_mixture(40, np.random.default_rng([1, 40]), 30, 0.3)["answer"]
     env = make_env("wordle/40", 1)
@@ -41,21 +41,21 @@ def test_who_guesses_what_fits_contradicts_nothing_and_wins_more():
 
 
 def test_what_is_there_is_not_made_again(tmp_path):
-    first = write_wordle_games("wordle/40", 20, tmp_path / "data")
-    assert write_wordle_games("wordle/40", 20, tmp_path / "data", progress=pytest.fail) == first
+    first = make_wordle_games("wordle/40", tmp_path / "data", games=20)
+    assert make_wordle_games("wordle/40", tmp_path / "data", games=20, progress=pytest.fail) == first
     with pytest.raises(RecipeError, match="holds another dataset"):
-        write_wordle_games("wordle/40", 20, tmp_path / "data", quality=0.5)
+        make_wordle_games("wordle/40", tmp_path / "data", games=20, quality=0.5)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").touch()
     with pytest.raises(RecipeError, match="holds something else"):
-        write_wordle_games("wordle/40", 20, tmp_path / "other")
+        make_wordle_games("wordle/40", tmp_path / "other", games=20)
 
 
 def test_what_a_killed_start_left_is_written_over(tmp_path):
-    whole = write_wordle_games("wordle/40", 20, tmp_path / "data")
+    whole = make_wordle_games("wordle/40", tmp_path / "data", games=20)
     before = read_dataset(tmp_path / "data").columns["tokens"].clone()
     (tmp_path / "data" / "manifest.json").unlink()
-    assert write_wordle_games("wordle/40", 20, tmp_path / "data") == whole
+    assert make_wordle_games("wordle/40", tmp_path / "data", games=20) == whole
     assert torch.equal(read_dataset(tmp_path / "data").columns["tokens"], before)
 
 
@@ -63,10 +63,10 @@ def test_a_folder_that_cannot_be_or_is_held_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     for out in (tmp_path / "file", tmp_path / "file" / "data"):
         with pytest.raises(RecipeError, match=r"file.*: cannot be written"):
-            write_wordle_games("wordle/40", 5, out)
+            make_wordle_games("wordle/40", out, games=5)
     (tmp_path / "data").mkdir()
     with held_path(tmp_path / "data", "at work"), pytest.raises(RecipeError, match="is making this dataset"):
-        write_wordle_games("wordle/40", 5, tmp_path / "data")
+        make_wordle_games("wordle/40", tmp_path / "data", games=5)
 
 
 @pytest.mark.parametrize(
@@ -79,5 +79,5 @@ def test_a_folder_that_cannot_be_or_is_held_is_one_line(tmp_path):
 )
 def test_bad_input_is_one_line(tmp_path, change, words):
     with pytest.raises(RecipeError, match=words):
-        write_wordle_games(**{"env": "wordle/40", "games": 5, "out": tmp_path / "data"} | change)
+        make_wordle_games(**{"env": "wordle/40", "games": 5, "out": tmp_path / "data"} | change)
     assert not (tmp_path / "data").exists()

@@ -16,7 +16,7 @@ from catzoo.agents.networks import is_noisy
 from catzoo.agents.registry import AGENTS
 from catzoo.hparams import RECIPES, RecipeError, parse_override
 from catzoo.zoo.catalogue.recipe_files import agents, find_recipe
-from catzoo.zoo.datasets.wordle_games import write_wordle_games
+from catzoo.zoo.datasets.wordle_games import make_wordle_games
 from catzoo.zoo.system import machine
 from catzoo.zoo.training import build
 from catzoo.zoo.training.build import build_env, build_trainer, build_training_env
@@ -56,7 +56,7 @@ def test_every_agent_iterates(agent, tmp_path):
         source.close()
     if agent == "wordle":
         env, enough = "wordle/40", 2
-        write_wordle_games(env, 20, tmp_path)
+        make_wordle_games(env, tmp_path, games=20)
     if agent == "chess":
         pytest.importorskip("chess")
         env, enough = "chess/random", 2

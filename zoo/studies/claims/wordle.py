@@ -114,13 +114,13 @@ class Wordle(Study):
 
     def work(self, task: Task, tasks: Path) -> list[Row]:
         """Plays the games, or learns from them; a row for each evaluation."""
-        from catzoo.zoo.datasets.wordle_games import write_wordle_games
+        from catzoo.zoo.datasets.wordle_games import make_wordle_games
         from catzoo.zoo.training.named_metrics import named_metrics
 
         settings, labels = self.settings, task.labels
         data = (tasks / self.tasks()[0].name / "dataset").absolute()
         if labels["loss"] == "data":
-            made = write_wordle_games(settings.env, settings.games, data, quality=settings.quality)
+            made = make_wordle_games(settings.env, data, games=settings.games, quality=settings.quality)
             return [{"success": made["success"], "guesses": made["mean_guesses"]}]
         cloning = labels["loss"] == CLONING
         held = {f"cql_{key}": labels[key] for key in ("weight", "strength") if key in labels}
