@@ -146,10 +146,12 @@ class MultiTask(Study):
         ])  # fmt: skip
 
     def draw(self, rows: Sequence[Row]) -> Figure:
-        """A bar for each loss and width, game by game."""
+        """A bar for each loss and width, game by game; and the norm of the gradient, which is of all games."""
         from catzoo.zoo.studies.study_pictures import bars
 
         last = [row for row in rows if row["step"] == self.settings.steps]
+        norms = means(last, "gradient", "loss", "width", "seed")
+        last += [{**row, "env": "gradient norm", "return": row["gradient"]} for row in norms]
         return bars(last, "return", across="width", colour="loss", panels="env",
                     title="One network for all games, by its width", ylabel="return")  # fmt: skip
 
