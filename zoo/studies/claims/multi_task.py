@@ -146,7 +146,7 @@ class MultiTask(Study):
         ])  # fmt: skip
 
     def draw(self, rows: Sequence[Row]) -> Figure:
-        """A bar for each loss and width, game by game; and the norm of the gradient, which is of all games."""
+        """A bar for each loss and width, game by game; and the gradient's norm, which is of all games."""
         from catzoo.zoo.studies.study_pictures import bars
 
         last = [row for row in rows if row["step"] == self.settings.steps]
