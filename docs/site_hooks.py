@@ -22,6 +22,7 @@ import csv
 import json
 import posixpath
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -180,7 +181,8 @@ def _verdict(study: str) -> str:
         came_out = f"{_short(str(finding['value']))} [{low}, {high}]"
         aside = ", aside" if finding.get("aside") else ""
         lines.append([finding["claim"], came_out, finding["outcome"] + aside])
-    return f"\n{said['protocol']} Seeds: {said['settings']['seeds']}.\n{_markdown(lines)}"
+    how = f"{said['protocol']} Seeds: {said['settings']['seeds']}."
+    return f"\n{textwrap.fill(how, 128, break_on_hyphens=False)}\n{_markdown(lines)}"
 
 
 def _short(cell: str) -> str:
