@@ -1,13 +1,15 @@
 """The chess agent: the mean over a position's own moves, weights that follow, and only legal moves."""
 
+from types import SimpleNamespace
+
 import gymnasium as gym
 import pytest
 import torch
 
 from catzoo.agents import Chess
+from catzoo.agents.from_recipe import build_network, build_value_loss
 from catzoo.agents.learning.learner import Learner
-from catzoo.agents.networks.after_states import AfterStates
-from catzoo.agents.networks.board_transformer import OBSERVATION, BoardTransformer, flat
+from catzoo.agents.networks.board_transformer import OBSERVATION, flat
 from catzoo.agents.replay import PositionReplay, write_dataset
 from catzoo.hparams import ChessRecipe, RecipeError, build
 from catzoo.hparams.value_losses import VALUE_LOSSES
@@ -17,24 +19,17 @@ from catzoo.zoo.environments.chess_board import DRAWS
 from catzoo.zoo.training.build import build_trainer
 from positions_for_tests import random_positions, written_positions
 
-
-def network_of(recipe, num_outputs):
-    keys = {"size": recipe.network.size, "num_layers": recipe.network.num_layers}
-    if recipe.network.name == "after_states":
-        return AfterStates(num_outputs, **keys)
-    return BoardTransformer(num_outputs, num_heads=recipe.network.num_heads, **keys)
+GAMES = SimpleNamespace(single_observation_space=gym.spaces.Box(0, 255, OBSERVATION, "uint8"))
+"""What a network is built for."""
 
 
 def agent_of(loss="mse", average=0.5, size=16, name="transformer"):
     torch.manual_seed(0)
     bins = {"v_min": 0.0, "v_max": 1.0, "num_bins": 16}
     value_loss = make_value_loss(loss, **(bins if "v_min" in VALUE_LOSSES[loss].keys else {}))
-    recipe = build(
-        ChessRecipe,
-        {"average": average, "network": {"name": name, "size": size, "num_layers": 1}},
-        where="test",
-    )
-    return Chess(network_of(recipe, value_loss.num_outputs), value_loss, recipe)
+    network = {"name": name, "size": size, "num_layers": 1}
+    recipe = build(ChessRecipe, {"agent": "chess", "average": average, "network": network}, where="test")
+    return Chess(build_network(recipe, GAMES, value_loss), value_loss, recipe)
 
 
 def batch_of(tmp_path, moves=None, size=16, seed=0):
@@ -176,7 +171,7 @@ def test_a_window_of_moves_is_drawn_from_all(tmp_path):
 def test_the_recipes_have_the_sizes_that_they_say(preset, millions):
     recipe = find_recipe("chess", "chess/random", preset=preset)
     with torch.device("meta"):
-        network = network_of(recipe, recipe.value_loss.num_bins)
+        network = build_network(recipe, GAMES, build_value_loss(recipe))
     assert sum(one.numel() for one in network.parameters()) / 1e6 == pytest.approx(millions, rel=0.3)
 
 
