@@ -31,7 +31,8 @@ demo: $(VENV)/.ready ## train DQN + HL-Gauss on CartPole-v1, evaluate it, film i
 test: $(VENV)/.ready ## the tests, without the slow and the GPU ones
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
 
-EXTRAS_robots := robots,metaworld
+EXTRAS_robots := robots,mujoco
+EXTRAS_metaworld := robots,metaworld
 
 docs: $(VENV)/.ready ## the documentation as a site, in site/; a broken link ends it
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
@@ -44,9 +45,10 @@ $(VENV)-%/.ready: $(VENV)/.ready
 	$(VENV)-$*/bin/python -m pip install --quiet -e '.[$(or $(EXTRAS_$*),$*)]'
 	touch $@
 
-simulators: $(VENV)-dmc/.ready $(VENV)-robots/.ready ## the tests that need MuJoCo, and what goes with it
+simulators: $(patsubst %,$(VENV)-%/.ready,dmc robots metaworld) ## the tests that need MuJoCo, and what goes with it
 	MUJOCO_GL=disable $(VENV)-dmc/bin/python -m pytest -q -n 2 -m "simulators and not slow"
 	MUJOCO_GL=disable $(VENV)-robots/bin/python -m pytest -q -n 2 -m "robots and not slow"
+	MUJOCO_GL=disable $(VENV)-metaworld/bin/python -m pytest -q tests/zoo/environments/test_meta_world.py
 
 slow: $(VENV)/.ready ## the learning tests, minutes each
 	$(BIN)/python -m pytest -q -m slow

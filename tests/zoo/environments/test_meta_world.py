@@ -14,13 +14,11 @@ from catzoo.zoo.environments.names import SETS
 from catzoo.zoo.environments.protocols import protocol_of
 
 REACH = "metaworld/reach-v3"
-robots = pytest.mark.robots
 
 
-@pytest.fixture(autouse=True)
-def installed(request):
-    if request.node.get_closest_marker("robots"):
-        pytest.importorskip("metaworld")
+@pytest.fixture
+def meta_world():
+    pytest.importorskip("metaworld")
 
 
 def play(env, seed, policy):
@@ -36,8 +34,7 @@ def play(env, seed, policy):
     raise AssertionError("no end")
 
 
-@robots
-def test_a_seed_repeats_its_places_and_a_reset_draws_others():
+def test_a_seed_repeats_its_places_and_a_reset_draws_others(meta_world):
     env = make_env(REACH, 1)
     first, _ = env.reset(seed=3)
     later, _ = env.reset()
@@ -48,8 +45,7 @@ def test_a_seed_repeats_its_places_and_a_reset_draws_others():
     assert not np.array_equal(first[0, -3:], later[0, -3:])
 
 
-@robots
-def test_an_episode_ends_with_its_success_or_after_200_steps():
+def test_an_episode_ends_with_its_success_or_after_200_steps(meta_world):
     env = make_env(REACH, 1)
     rewards, ends = play(env, 1, scripted_policy(REACH))
     assert 20 < len(rewards) < 100
@@ -58,16 +54,14 @@ def test_an_episode_ends_with_its_success_or_after_200_steps():
     assert (len(rewards), sum(rewards), ends[-1]) == (200, 0.0, (False, True))
 
 
-@robots
-def test_its_own_experts_make_datasets(tmp_path):
+def test_its_own_experts_make_datasets(meta_world, tmp_path):
     made = make_robot_episodes(REACH, tmp_path / "data", episodes=4, noise=[0.0])
     assert (made["success"], made["episodes"]) == (1.0, 4)
     with pytest.raises(RecipeError, match="is for the Fetch arm"):
         make_robot_episodes(REACH, tmp_path / "wrong", episodes=4, wrong=0.5)
 
 
-@robots
-def test_a_wrong_task_is_one_line():
+def test_a_wrong_task_is_one_line(meta_world):
     with pytest.raises(RecipeError, match=r"metaworld/reach-v2; did you mean metaworld/reach-v3"):
         make_env("metaworld/reach-v2", 1)
     assert all(game in gym.registry for game in SETS["metaworld-10"])
