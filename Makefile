@@ -53,8 +53,9 @@ simulators: $(patsubst %,$(VENV)-%/.ready,dmc robots metaworld) ## the tests tha
 slow: $(VENV)/.ready ## the learning tests, minutes each
 	$(BIN)/python -m pytest -q -m slow
 
-faults: $(VENV)/.ready ## the fault tests at full length, about 30 minutes
+faults: $(VENV)/.ready $(VENV)-dmc/.ready ## the fault tests at full length, about 40 minutes
 	CATZOO_LONG=1 $(BIN)/python -m pytest -q -s tests/faults
+	CATZOO_LONG=1 MUJOCO_GL=disable $(VENV)-dmc/bin/python -m pytest -q -s -m simulators tests/faults
 
 lint: $(VENV)/.ready ## ruff, lint and format
 	$(BIN)/ruff check .

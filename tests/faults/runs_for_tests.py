@@ -17,14 +17,16 @@ SMALL = [
     "num_envs=4", "rollout_length=4", "batch_size=16", "network.hidden=[16]", "compute.threads=1",
     "log_every=150", "checkpoint_every=250", "eval.episodes=3", "eval.interim_episodes=2", "eval.every=0",
 ]  # fmt: skip
-REPLAY = ["learning_starts=100", "updates_per_step=0.25", "replay.capacity=1500", "target_update_every=20"]
+OFF_POLICY = ["learning_starts=100", "updates_per_step=0.25", "replay.capacity=1500"]
+REPLAY = [*OFF_POLICY, "target_update_every=20"]
+OF_AGENT = {"dqn": REPLAY, "rainbow": REPLAY, "sac": OFF_POLICY, "pqn": [], "ppo": ["epochs=2"]}
+"""What an agent's small run has beside `SMALL`."""
 
 
 def command(agent, env, loss, steps, run_dir, *more):
     """What comes after `catzoo` on the command line."""
-    replay = [] if agent == "pqn" else REPLAY
     where = ["--steps", str(steps), "--run-dir", str(run_dir)]
-    return ["train", agent, "--env", env, "--loss", loss, *where, *SMALL, *replay, *more]
+    return ["train", agent, "--env", env, "--loss", loss, *where, *SMALL, *OF_AGENT[agent], *more]
 
 
 def start(words):

@@ -19,9 +19,18 @@ CONFIGURATIONS = {
     "rainbow, Asterix": ("rainbow", "MinAtar/Asterix", "hl_gauss", 1200, "network.hidden=[8]"),
     "pqn, CartPole": ("pqn", "CartPole-v1", "two_hot", 3000, "compute.overlap=true"),
     "pqn, Freeway": ("pqn", "MinAtar/Freeway", "softmax_mse", 1200, "env_options={max_episode_steps: 70}"),
+    "sac, Pendulum": ("sac", "Pendulum-v1", "quantile", 1500, "eval.every=1000"),
+    "ppo, Pendulum": ("ppo", "Pendulum-v1", "one_hot", 2000, "eval.every=1000"),
+    "sac, Hopper": ("sac", "Hopper-v5", "hl_gauss", 1500),
+    "ppo, HalfCheetah": ("ppo", "HalfCheetah-v5", "mse", 2000, "env_options={max_episode_steps: 90}"),
 }
-"""Each value loss once: agent, environment, loss, steps (at full length twice as many), overrides."""
-CHOSEN = list(CONFIGURATIONS) if LONG else ["rainbow, CartPole", "pqn, Freeway"]
+"""Agent, environment, loss (each at least once), steps (at full length twice as many), overrides."""
+MUJOCO = ["sac, Hopper", "ppo, HalfCheetah"]
+SHORT = ["rainbow, CartPole", "pqn, Freeway", "sac, Pendulum", "ppo, Pendulum", *MUJOCO]
+CHOSEN = [
+    pytest.param(name, marks=[pytest.mark.simulators] * (name in MUJOCO))
+    for name in (CONFIGURATIONS if LONG else SHORT)
+]
 KILLS = 20 if LONG else 2
 PATIENCE = 300.0
 """Seconds after which a process that does not get on is a failure."""
@@ -102,6 +111,8 @@ def kill_once(words, run_dir, aim, step, chance):
 @pytest.mark.parametrize("seed", [1])
 @pytest.mark.parametrize("name", CHOSEN)
 def test_killed_again_and_again(name, seed, truth, tmp_path):
+    if name in MUJOCO:
+        pytest.importorskip("mujoco")
     chance = random.Random(f"{name} {seed}")
     run_dir = tmp_path / "run"
     words = words_of(name, run_dir)
