@@ -19,7 +19,7 @@ def test_cartpole_is_on_its_way_after_10k_steps(tmp_path):
     assert result["mean_return"] > 100  # random play: 22
 
 
-SMALL_SAC = ["network.hidden=[64, 64]", "batch_size=64", "policy_delay=2", "learning_starts=500"]
+SMALL_OFF_POLICY = ["network.hidden=[64, 64]", "batch_size=64", "policy_delay=2", "learning_starts=500"]
 
 
 def test_sac_is_on_its_way_after_7500_steps(tmp_path):
@@ -28,10 +28,21 @@ def test_sac_is_on_its_way_after_7500_steps(tmp_path):
         "Pendulum-v1",
         steps=7_500,
         run_dir=tmp_path / "run",
-        overrides=["eval.every=0", "eval.episodes=20", *SMALL_SAC],
+        overrides=["eval.every=0", "eval.episodes=20", *SMALL_OFF_POLICY],
     )
     # -140 and -280 with two seeds; at 5,000 steps rounding decides between -530 and random play's -1,230.
     assert result["mean_return"] > -800
+
+
+def test_td3_is_on_its_way_after_6k_steps(tmp_path):
+    result = train(
+        "td3",
+        "Pendulum-v1",
+        steps=6_000,
+        run_dir=tmp_path / "run",
+        overrides=["eval.every=0", "eval.episodes=20", *SMALL_OFF_POLICY],
+    )
+    assert result["mean_return"] > -800  # seeds 0 to 3: -187, -112, -367, -187; random play: -1,230
 
 
 def test_ppo_is_on_its_way_after_15k_steps(tmp_path):
@@ -43,6 +54,23 @@ def test_ppo_is_on_its_way_after_15k_steps(tmp_path):
         overrides=["eval.every=0", "eval.episodes=20", "epochs=10"],
     )
     assert result["mean_return"] > 100  # random play: 22
+
+
+SMALL_PPO = ["num_envs=4", "rollout_length=128", "optimizer.lr=1e-3"]
+
+
+@pytest.mark.simulators
+def test_ppo_with_continuous_actions_is_on_its_way_after_16k_steps(tmp_path):
+    pytest.importorskip("mujoco")
+    result = train(
+        "ppo",
+        "InvertedPendulum-v5",
+        steps=16_384,
+        run_dir=tmp_path / "run",
+        overrides=["eval.every=0", "eval.episodes=5", *SMALL_PPO],
+    )
+    # 1,000, the most there is, with seeds 0 to 4; random play: 6, untrained: 26.
+    assert result["mean_return"] > 200
 
 
 @pytest.mark.slow
