@@ -181,7 +181,9 @@ def _verdict(study: str) -> str:
         came_out = f"{_short(str(finding['value']))} [{low}, {high}]"
         aside = ", aside" if finding.get("aside") else ""
         lines.append([finding["claim"], came_out, finding["outcome"] + aside])
-    how = f"{said['protocol']} Seeds: {said['settings']['seeds']}."
+    left_out = ", ".join(f"`{key}`" for key in said.get("fewer", ()))
+    fewer = f" Not all of the full budget's {left_out}." if left_out else ""
+    how = f"{said['protocol']} Seeds: {said['settings']['seeds']}.{fewer}"
     return f"\n{textwrap.fill(how, 128, break_on_hyphens=False)}\n{_markdown(lines)}"
 
 

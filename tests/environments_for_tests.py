@@ -1,5 +1,7 @@
 """An environment whose every number is known, and a policy without choice."""
 
+import contextlib
+
 import gymnasium as gym
 import numpy as np
 import torch
@@ -44,3 +46,12 @@ class Left(nn.Module):
 
     def set_extra_state(self, state):
         pass
+
+
+@contextlib.contextmanager
+def registered(name, make):
+    gym.register(name, entry_point=make)
+    try:
+        yield name
+    finally:
+        del gym.registry[name]

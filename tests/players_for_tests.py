@@ -16,18 +16,21 @@ class LocalPlayer:
         self.share = share
         self.player = Player(pickle.loads(pickle.dumps(share)))
         self.dies = self.closed = False
+        self.answers = []
+        """To what was asked, in order; a process's wait in its pipe."""
         LocalPlayer.made.append(self)
 
     def ask(self, what, *arguments):
         try:
-            self.found = None if self.dies else (None, getattr(self.player, what)(*arguments))
+            self.answers.append(None if self.dies else (None, getattr(self.player, what)(*arguments)))
         except Exception as error:
-            self.found = (error, None)
+            self.answers.append((error, None))
 
     def answer(self):
-        if self.found is None:
+        found = self.answers.pop(0)
+        if found is None:
             raise LostPlayerError("a collector has ended: exit status -9")
-        error, value = self.found
+        error, value = found
         if error is not None:
             raise error
         return value

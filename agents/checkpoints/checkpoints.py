@@ -100,8 +100,11 @@ class Checkpoints:
         if self.journal is not None:
             self.journal.spill()
 
-    def save(self) -> Path | None:
+    def save(self, *, anew: bool = False) -> Path | None:
         """Publishes a checkpoint of now; None before the first step.
+
+        Args:
+            anew: also where there is one of this very step already, which may be of other open episodes.
 
         Raises:
             NotFiniteError: a loss is not a number, so that there is nothing to keep.
@@ -111,7 +114,7 @@ class Checkpoints:
         if not work.steps:
             return None
         target = self.folder / f"step-{work.steps:012d}"
-        if self._stands_for == (work.steps, work.updates):
+        if self._stands_for == (work.steps, work.updates) and not anew:
             return target
         work.check_losses()
         work.rest()

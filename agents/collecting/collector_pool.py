@@ -133,7 +133,11 @@ class CollectorPool:
         elsewhere = None if self.env.put is None else self.env.put(self.weights)
         for number in range(len(self.players)):
             self._ask(number, elsewhere)
-        parts = [self._answer(number, elsewhere) for number in range(len(self.players))]
+        answers = [self._answer(number, elsewhere) for number in range(len(self.players))]
+        for answer in answers:  # when all are in: one that waits would be taken for that of the next question
+            if isinstance(answer, FloatingPointError):
+                raise answer
+        parts = [answer for answer in answers if not isinstance(answer, FloatingPointError)]
         self._book([(episodes, frames) for _, episodes, frames in parts])
         return torch.cat([nested_tensors(steps) for steps, _, _ in parts])  # type: ignore[return-value]
 
@@ -143,12 +147,14 @@ class CollectorPool:
         self.handed.add(number)
         self.players[number].ask("rollout", weights, self.policy.epsilon)
 
-    def _answer(self, number: int, elsewhere: Any) -> Played:
-        """A player's rollout, or that of the one that takes its place."""
+    def _answer(self, number: int, elsewhere: Any) -> Played | FloatingPointError:
+        """A player's rollout, or that of the one that takes its place; or what its simulator failed with."""
         while True:
             try:
                 steps, episodes, frames = self.players[number].answer()
                 break
+            except FloatingPointError as error:
+                return error
             except LostPlayerError as error:
                 self._replace(number, error)
                 self._ask(number, elsewhere)

@@ -29,6 +29,7 @@ KNOWN = (
     "gymnasium.envs.mujoco.",
     "gymnasium.vector.sync_vector_env",
     "gymnasium.wrappers.common",
+    "gymnasium.wrappers.transform_reward",
     "gymnasium_robotics.envs.fetch.",
     "minatar.",
 )

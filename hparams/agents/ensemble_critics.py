@@ -25,7 +25,7 @@ class EnsembleCriticsRecipe(Replaying, Exploring, Recipe):
     num_critics: int = bounded(2, at_least=1, at_most=100)
     """Critics in the ensemble."""
     pool: Literal["min", "mean"] = "min"
-    """The target is the lowest critic's, or the mean of all."""
+    """The target is the lowest critic's, or the mean of all; so is what SAC's policy follows."""
     tau: float = bounded(0.005, above=0, at_most=1)
     """How far target networks follow at every update."""
     policy_delay: int = bounded(1, at_least=1, at_most=1_000)

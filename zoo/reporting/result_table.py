@@ -23,8 +23,9 @@ def print_result(result: dict[str, Any]) -> None:
     )
     columns = ("environment", "loss", "steps", "seed", "episodes", "mean return", "95 % interval")
     print_table("Greedy evaluation", columns, [row], note=f"protocol: {result['protocol']['name']}")
-    if result["protocol"]["name"] == "chess":
-        elo, low, high = elo_difference(result["returns"])
+    returns = result.get("returns", [])  # a result may come from anyone
+    if result["protocol"]["name"] == "chess" and returns and all(abs(score) <= 1 for score in returns):
+        elo, low, high = elo_difference(returns)
         say(f"Elo over {result['env']}: {elo:+.0f} [{low:+.0f}, {high:+.0f}]")
     if result.get("games"):
         cells = [

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from catzoo.hparams import Recipe, RecipeError
+from catzoo.hparams import Recipe
 from catzoo.zoo.studies.study import Row
-from catzoo.zoo.system.console import say
 
 if TYPE_CHECKING:
     from catzoo.agents import AtWork, Checkpoints
 
 SAVE_EVERY = 300.0
-"""Seconds between checkpoints: what a kill costs at most. Shorter tasks have none."""
+"""Seconds of training between checkpoints. A kill costs so much, and the measurement that was under way."""
+CHECKPOINTS = "checkpoints"
+"""Where they lie in a task's folder, until the task has its rows."""
 
 
 def measured_training(
@@ -25,23 +27,19 @@ def measured_training(
 ) -> list[Row]:
     """Trains by a recipe in this process, and measures at so many steps, evenly, the last at the end.
 
+    The rows do not depend on kills: where an environment cannot be saved in mid-episode, all begins again.
+
     Args:
         recipe: what to train.
         points: how many measurements.
         measure: gives rows, from the step and what trains; it may go on training after the last step only.
-        folder: the task's own; while the training goes on, its checkpoints are there.
+        folder: the task's own, which has the checkpoints.
 
     Returns:
         The rows, each with its `step`.
     """
-    from catzoo.agents import Checkpoints
-    from catzoo.zoo.training.build import build_trainer
-    from catzoo.zoo.training.resume import identity
-
-    place, kept = folder / "checkpoints", _Rows()
-    with contextlib.closing(build_trainer(recipe)) as work:
-        checkpoints = Checkpoints(place, work, keep=1, run=identity(recipe), also={"rows": kept})
-        _go_on(checkpoints)
+    work, checkpoints, kept = _opened(recipe, folder / CHECKPOINTS)
+    with contextlib.closing(work):
         saved = time.monotonic()
         for point in range(kept.points + 1, points + 1):
             step = recipe.steps * point // points
@@ -52,8 +50,29 @@ def measured_training(
                     saved = time.monotonic()
             kept.rows += [{"step": step, **row} for row in measure(step, work)]
             kept.points = point
-    shutil.rmtree(place, ignore_errors=True)
     return kept.rows
+
+
+def _opened(recipe: Recipe, place: Path) -> tuple[AtWork, Checkpoints, _Rows]:
+    """What trains, where a checkpoint left it; at the start without one, and with one that cannot be read, is
+    another recipe's, or lacks the open episodes.
+    """
+    from torchrl.checkpoint import CheckpointError
+
+    from catzoo.agents import Checkpoints
+    from catzoo.zoo.training.build import build_trainer
+
+    work, kept = build_trainer(recipe), _Rows()
+    run = hashlib.sha256(repr(recipe).encode()).hexdigest()
+    checkpoints = Checkpoints(place, work, keep=1, run=run, also={"rows": kept})
+    try:
+        if checkpoints.restore() is None or work.resumed:
+            return work, checkpoints, kept
+    except CheckpointError:
+        pass  # of an earlier version, or torn
+    work.close()
+    shutil.rmtree(place)
+    return _opened(recipe, place)
 
 
 class _Rows:
@@ -71,19 +90,3 @@ class _Rows:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """From a checkpoint."""
         self.rows, self.points = list(state["rows"]), int(state["points"])
-
-
-def _go_on(checkpoints: Checkpoints) -> None:
-    """From the newest checkpoint, if there is one.
-
-    Raises:
-        RecipeError: none of them can be read.
-    """
-    from torchrl.checkpoint import CheckpointError
-
-    try:
-        step = checkpoints.restore()
-    except CheckpointError as error:
-        raise RecipeError(f"{' '.join(str(error).split())}; delete the folder to begin anew") from None
-    if step is not None:
-        say(f"going on from step {step:,}")

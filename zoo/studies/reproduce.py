@@ -78,7 +78,7 @@ def reproduce(
         here = cluster is None and (workers or 1) == 1
         with folder.held(), no_room_told(GOES_ON):
             if given:
-                tell(f"{folder.adopt(made.tasks(), given)} tasks have their rows from {go_on_from}")
+                tell(f"{folder.adopt(made, given)} tasks have their rows from {go_on_from}")
             failures = run_tasks(made, folder, None if here else backend, progress)
             with waiting("concluding", shown=progress is not None):
                 said = publish(made, folder, failures)

@@ -126,18 +126,27 @@ class ResultsFolder:
         """Rows that a task has to give, since others have been made from what it leaves behind."""
         return self.tasks / task.name / "expected.csv"
 
-    def adopt(self, tasks: Sequence[Task], rows: Sequence[Row]) -> int:
+    def adopt(self, study: Study, rows: Sequence[Row]) -> int:
         """Takes rows as those of the tasks whose labels they have and not done; returns how many.
 
-        A task of an earlier stage leaves more behind than rows: it is done again, and has to give these.
+        A task that others are going to read leaves more behind than rows: it is done again, and has to give
+        these.
+
+        Raises:
+            RecipeError: it is done already, and gave others.
         """
-        adopted, last = 0, last_stage(tasks)
-        for task in tasks:
+        left = [task for task in study.tasks() if not self.rows_file(task).exists()]
+        read, adopted = still_read(study, left, rows), 0
+        for task in study.tasks():
             own = rows_of(task, rows)
-            if own and not self.rows_file(task).exists():
-                self.rows_file(task).parent.mkdir(parents=True, exist_ok=True)
-                save_rows(self.rows_file(task) if task in last else self.expected_file(task), own)
-                adopted += task in last
+            if own and task in read:
+                self.expected_file(task).parent.mkdir(parents=True, exist_ok=True)
+                save_rows(self.expected_file(task), own)
+                if task not in left:
+                    self._check(task, load_rows(self.rows_file(task)))
+            elif own and task in left:
+                self.finish(task, own)
+                adopted += 1
         return adopted
 
     def finish(self, task: Task, rows: Sequence[Row]) -> None:
@@ -146,15 +155,23 @@ class ResultsFolder:
         Raises:
             RecipeError: it had to give other rows.
         """
-        made, expected = self.rows_file(task), self.expected_file(task)
-        made.parent.mkdir(parents=True, exist_ok=True)
-        save_rows(made, rows)
-        if expected.exists() and load_rows(expected) != load_rows(made):
-            made.unlink()
+        self._check(task, rows)
+        self.rows_file(task).parent.mkdir(parents=True, exist_ok=True)
+        save_rows(self.rows_file(task), rows)
+
+    def _check(self, task: Task, rows: Sequence[Row]) -> None:
+        """Refuses rows that are not those that a task has to give, if there are such."""
+        expected = self.expected_file(task)
+        if expected.exists() and list(map(_texts, load_rows(expected))) != list(map(_texts, rows)):
             raise RecipeError(
                 f"{task.name} gives other rows here than in {expected}: what was made from it does not go "
                 "with what would be"
             )
+
+
+def still_read(study: Study, left: Sequence[Task], given: Sequence[Row]) -> list[Task]:
+    """The tasks that one reads which is left, and has no rows among those that are given."""
+    return study.read_by([task for task in left if not rows_of(task, given)])
 
 
 def rows_of(task: Task, rows: Sequence[Row]) -> list[Row]:
@@ -215,11 +232,11 @@ def frozen(value: Any) -> Any:
 def save_rows(path: Path, rows: Sequence[Row]) -> None:
     """Writes rows as CSV: numbers with six digits, so that the same results give the same file."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    texts = [
-        {key: f"{value:.6g}" if isinstance(value, float) else str(value) for key, value in row.items()}
-        for row in rows
-    ]
-    write_rows(path, columns, texts)
+    write_rows(path, columns, [_texts(row) for row in rows])
+
+
+def _texts(row: Row) -> dict[str, str]:
+    return {key: f"{value:.6g}" if isinstance(value, float) else str(value) for key, value in row.items()}
 
 
 def load_rows(path: Path) -> list[Row]:

@@ -162,6 +162,15 @@ class Study(ABC):
             RecipeError: in one line.
         """
 
+    def reads(self, task: Task) -> Sequence[Task]:
+        """The tasks of earlier stages whose folders a task reads: all, if a study does not say which."""
+        return [other for other in self.tasks() if other.stage < task.stage]
+
+    def read_by(self, tasks: Sequence[Task]) -> list[Task]:
+        """Those that any of some tasks reads, in their order."""
+        read = {other.name for task in tasks for other in self.reads(task)}
+        return [task for task in self.tasks() if task.name in read]
+
     def env_of(self, task: Task) -> str:
         """The environment that a task plays, where there is an agent."""
         return str(task.labels.get("env") or self.settings.env)

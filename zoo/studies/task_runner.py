@@ -8,6 +8,7 @@ again twice.
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.zoo.launch.backends import Backend
 from catzoo.zoo.launch.job_loop import run_jobs
 from catzoo.zoo.launch.jobs import PYTHON, Ending, Needs
-from catzoo.zoo.studies.results_folder import ResultsFolder, described, last_stage, rows_of
+from catzoo.zoo.studies.measured_training import CHECKPOINTS
+from catzoo.zoo.studies.results_folder import ResultsFolder, described, rows_of, still_read
 from catzoo.zoo.studies.study import Row, Study, Task
 from catzoo.zoo.system.console import has_bars, progress_bar
 from catzoo.zoo.system.disk_space import no_room_told
@@ -104,6 +106,7 @@ def do_task(study: Study, task: Task, folder: ResultsFolder) -> None:
     with no_room_told(GOES_ON), own_torch(), quiet():
         (folder.tasks / task.name).mkdir(parents=True, exist_ok=True)
         folder.finish(task, [{**task.labels, **row} for row in study.work(task, folder.tasks)])
+        shutil.rmtree(folder.tasks / task.name / CHECKPOINTS, ignore_errors=True)
 
 
 def run_tasks(
@@ -147,9 +150,9 @@ def run_tasks(
 
 def unfinished(study: Study, folder: ResultsFolder, given: Sequence[Row] = ()) -> list[Task]:
     """The tasks that are left to do, when the folder has adopted the rows that are `given`."""
-    tasks = study.tasks()
-    spared = [task for task in last_stage(tasks) if rows_of(task, given)]
-    return [task for task in tasks if task not in spared and not folder.rows_file(task).exists()]
+    left = [task for task in study.tasks() if not folder.rows_file(task).exists()]
+    read = still_read(study, left, given)
+    return [task for task in left if task in read or not rows_of(task, given)]
 
 
 def _one_by_one(

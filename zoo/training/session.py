@@ -104,15 +104,15 @@ class Session:
             purpose=purpose, after=after, protocol=self.protocol, progress=progress,
         )  # fmt: skip
 
-    def save(self) -> None:
-        """The last checkpoint."""
+    def save(self, *, anew: bool = False) -> None:
+        """The last checkpoint; `anew` as `Checkpoints.save` has it."""
         if not self.stopping():
             self.best.act(self.work)  # part of the checkpoint, so that a longer run has nothing worse
-        self.checkpoints.save()
+        self.checkpoints.save(anew=anew)
 
     @contextmanager
     def saved_from_simulators(self) -> Iterator[None]:
-        """What was learned is saved when a simulator gives what no number is; its open episodes are lost.
+        """What was learned is saved when a simulator fails; it is part of no checkpoint.
 
         Raises:
             FloatingPointError: says so.
@@ -124,9 +124,9 @@ class Session:
         except FloatingPointError as error:
             if self.work.ranks.count > 1 or not self.work.steps:  # the others wait for no checkpoint
                 raise
-            self.save()
+            self.save(anew=True)
             raise FloatingPointError(
-                f"{error}; saved at step {self.work.steps:,}: the same command goes on with new episodes"
+                f"{error}; saved at step {self.work.steps:,}, where the same command goes on"
             ) from None
 
     def finish(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Many collectors as one: the steps of one collector, the newest weights, and what follows a death."""
 
+import math
 import multiprocessing.spawn
 import os
 import signal
@@ -10,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium.wrappers import TransformReward
 
 from catzoo.agents import DQN, AtWork, Checkpoints, Compute, QNetwork
 from catzoo.agents.collecting import players
@@ -30,6 +32,17 @@ def none_made():
 def corridors(number, fail_at=None):
     return gym.vector.SyncVectorEnv(
         [lambda: Corridor(5, fail_at=fail_at)] * number, autoreset_mode=gym.vector.AutoresetMode.SAME_STEP
+    )
+
+
+BREAKS = []
+
+
+def breaking(number):
+    reward = math.nan if BREAKS.pop(0) else 1.0
+    return gym.vector.SyncVectorEnv(
+        [lambda: TransformReward(Corridor(5), lambda _: reward)] * number,
+        autoreset_mode=gym.vector.AutoresetMode.SAME_STEP,
     )
 
 
@@ -240,3 +253,13 @@ def test_what_environments_raise_is_raised_here():
     pool = CollectorPool(env, agent, agent.network, rollout_length=6, seed=3)
     with pytest.raises(RuntimeError, match="the corridor collapsed"):
         pool.rollout()
+
+
+def test_players_answer_the_next_question_after_the_simulator_of_one_failed():
+    BREAKS[:] = [False, True, False]  # the first is made for its spaces
+    agent = agent_of((1,))
+    pool = CollectorPool(elsewhere(2, make=breaking), agent, agent.network, rollout_length=6, seed=3)
+    with pytest.raises(FloatingPointError, match="reward nan at step 2"):
+        pool.rollout()
+    first, second = pool.state_dict()["players"].values()
+    assert (first["frames"], second["frames"]) == (0, 12)

@@ -1,10 +1,16 @@
 """Training that is measured on the way: bit for bit the same, however often it is interrupted."""
 
+import dataclasses
+import sys
+
+import gymnasium as gym
 import pytest
 import torch
+from gymnasium.wrappers import TransformReward
 
 from catzoo.agents import AtWork
-from catzoo.hparams import RecipeError
+from catzoo.agents.collecting.simulators import simulator_state
+from catzoo.zoo.environments.making import make_env
 from catzoo.zoo.studies import measured_training as module
 from catzoo.zoo.studies.measured_training import measured_training
 from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD
@@ -62,7 +68,6 @@ def test_killed_it_goes_on_and_gives_the_same_rows(whole, kills, tmp_path, monke
         killed_at(kill, measure, tmp_path)
     assert (tmp_path / "checkpoints").is_dir()
     assert measured_training(small_recipe(), 4, measure, tmp_path) == whole
-    assert not (tmp_path / "checkpoints").exists()
     again = [step for step in set(measured_at) if measured_at.count(step) > 1]
     assert len(again) <= len(kills), "only what came after the last checkpoint is measured again"
 
@@ -74,10 +79,33 @@ def test_short_training_writes_no_checkpoints(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_checkpoints_that_cannot_be_read_are_told(tmp_path):
+def test_with_a_checkpoint_that_cannot_be_read_it_begins_again(whole, tmp_path):
     (tmp_path / "checkpoints/step-000000000100").mkdir(parents=True)
-    with pytest.raises(RecipeError, match=r"no readable checkpoint.*delete the folder"):
-        measured_training(small_recipe(), 4, weights, tmp_path)
+    assert measured_training(small_recipe(), 4, weights, tmp_path) == whole
+
+
+class Unknown(gym.Wrapper):
+    """What an environment hides of itself."""
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_rows_do_not_depend_on_kills_where_episodes_cannot_be_saved(known, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SAVE_EVERY", 0.0)
+
+    def make():
+        env = TransformReward(gym.make("CartPole-v1"), lambda reward: 2 * reward)
+        return env if known else Unknown(env)
+
+    gym.register("Doubled-v0", entry_point=make, disable_env_checker=True)
+    try:
+        assert (simulator_state(make_env("Doubled-v0", 1)) is not None) == known
+        recipe = dataclasses.replace(small_recipe(), env="Doubled-v0")
+        monkeypatch.setattr(sys.modules[__name__], "small_recipe", lambda: recipe)
+        whole = measured_training(recipe, 4, weights, tmp_path / "whole")
+        killed_at(250, weights, tmp_path / "cut")
+        assert measured_training(recipe, 4, weights, tmp_path / "cut") == whole
+    finally:
+        del gym.registry["Doubled-v0"]
 
 
 def test_a_measurement_that_draws_random_numbers_goes_on_as_well(tmp_path, monkeypatch):

@@ -327,8 +327,8 @@ def test_it_goes_on_from_published_rows_and_adds_to_them(whole, tmp_path):
     folder = ResultsFolder(tmp_path / "wider")
     rows = published_rows(wider, published.verdict)
     left = unfinished(wider, folder, rows)
-    assert folder.adopt(wider.tasks(), rows) == tasks
-    assert folder.adopt(wider.tasks(), rows) == 0
+    assert folder.adopt(wider, rows) == tasks
+    assert folder.adopt(wider, rows) == 0
     assert left == unfinished(wider, folder)
     assert {int(task.labels["seed"]) for task in left} == {1}
 
@@ -343,7 +343,7 @@ def test_what_others_read_is_made_again_and_has_to_be_the_same(tmp_path):
     save_rows(tmp_path / "given.csv", given)
     rows, folder = load_rows(tmp_path / "given.csv"), ResultsFolder(tmp_path / "new")
     left = unfinished(study, folder, rows)
-    assert folder.adopt(study.tasks(), rows) == len(learning) // 2
+    assert folder.adopt(study, rows) == len(learning) // 2
     assert left == unfinished(study, folder)
     assert {task.labels["seed"] for task in unfinished(study, folder) if task.stage} == {1}
     assert data in unfinished(study, folder)
@@ -352,6 +352,26 @@ def test_what_others_read_is_made_again_and_has_to_be_the_same(tmp_path):
     assert data in unfinished(study, folder)
     folder.finish(data, given[:1])
     assert data not in unfinished(study, folder)
+    rows[0]["success"] = 0.5
+    with pytest.raises(RecipeError, match="data-s0 gives other rows here"):
+        folder.adopt(study, rows)
+
+
+def test_what_nobody_reads_is_not_made_again(tmp_path):
+    study = make_study("linear-probe", "tiny", seeds=2)
+    rows = [{**task.labels, "score": float("nan")} for task in study.tasks() if task.labels["seed"] == 0]
+    folder = ResultsFolder(tmp_path / "new")
+    left = [task for task in study.tasks() if task.labels["seed"] == 1]
+    assert unfinished(study, folder, rows) == left
+    assert folder.adopt(study, rows) == len(rows)
+    assert unfinished(study, folder) == left
+    shutil.rmtree(folder.tasks / "probe-mse-s0")
+    again = [task for task in study.tasks() if task.name == "agent-mse-s0"]
+    without = [row for row in rows if (row["what"], row["loss"]) != ("probe", "mse")]
+    shutil.rmtree(folder.tasks / "agent-mse-s0")
+    assert [task for task in unfinished(study, folder, without) if task not in left][:1] == again
+    assert folder.adopt(study, without) == 0
+    folder.finish(again[0], [{**again[0].labels, "score": float("nan")}])
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,7 @@
 """Evaluations end, say what they cut, and open no more environments than the training did."""
 
-import contextlib
 import json
 
-import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -16,18 +14,9 @@ from catzoo.zoo.reporting.result_table import print_result
 from catzoo.zoo.training.evaluate import evaluate
 from catzoo.zoo.training.export import export
 from catzoo.zoo.training.train import train
-from environments_for_tests import Corridor, Left
+from environments_for_tests import Corridor, Left, registered
 
 TINY = ["num_envs=2", "rollout_length=5", "learning_starts=100", "batch_size=16", "network.hidden=[8]"]
-
-
-@contextlib.contextmanager
-def registered(name, make):
-    gym.register(name, entry_point=make)
-    try:
-        yield name
-    finally:
-        del gym.registry[name]
 
 
 def test_what_is_longer_than_its_limit_is_cut_and_counted(corridor):
@@ -133,3 +122,6 @@ def test_games_of_chess_are_told_in_elo(capsys):
     }  # fmt: skip
     print_result(result)
     assert "Elo over chess/random: +inf [+7, +inf]" in " ".join(capsys.readouterr().out.split())
+    for returns in ({"returns": [5.0, 5.0]}, {"returns": []}):  # nobody's games
+        print_result(result | returns)
+        assert "Elo" not in capsys.readouterr().out

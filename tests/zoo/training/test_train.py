@@ -16,6 +16,7 @@ from catzoo.zoo.training.evaluate import bootstrap_interval, evaluate
 from catzoo.zoo.training.metrics_csv import CSVMetrics
 from catzoo.zoo.training.train import recipe_of, train
 from catzoo.zoo.training.weights import load_agent
+from environments_for_tests import Corridor, registered
 from tiny_runs_for_tests import TINY, tiny
 
 
@@ -356,36 +357,43 @@ def test_rewards_that_are_not_numbers_stop_the_run(tmp_path, rewarding, reward):
     assert not (tmp_path / "run" / "result.json").exists()
 
 
+@pytest.mark.parametrize("every", [20, 200])
 @pytest.mark.parametrize("overlap", [False, True])
-def test_what_was_learned_before_a_simulator_failed_is_saved(tmp_path, overlap):
+def test_what_was_learned_before_a_simulator_failed_is_saved(tmp_path, overlap, every):
     """The same command goes on there, with new episodes, once the simulator is mended."""
     broken = [True]
 
-    class Breaking(gym.Wrapper):
+    class Breaking(Corridor):
+        """Saves itself, as it is."""
+
         steps = 0
 
         def step(self, action):
-            observation, reward, *rest = self.env.step(action)
+            seen, reward, *rest = super().step(action)
             self.steps += 1
-            return observation, float("nan") if broken[0] and self.steps > 60 else reward, *rest
+            return seen, float("nan") if broken[0] and self.steps > 60 else reward, *rest
 
-    gym.register(
-        "Breaking-v0", entry_point=lambda: Breaking(gym.make("CartPole-v1")), disable_env_checker=True
-    )
-    said = {"steps": 400, "env": "Breaking-v0"}
-    keys = f"compute.overlap={str(overlap).lower()}"
-    try:
-        with pytest.raises(
-            FloatingPointError, match=r"reward nan at step \d+: .*; saved at step \d+: the same"
-        ):
-            tiny(tmp_path / "run", keys, **said)
-        newest = max((tmp_path / "run" / "checkpoints").glob("step-*"))
-        assert int(newest.name.removeprefix("step-")) > 200, "later than `checkpoint_every`"
+        def state_dict(self):
+            return {"t": self.t, "steps": self.steps}
+
+        def load_state_dict(self, state):
+            self.t, self.steps = state["t"], state["steps"]
+
+    def go_on():
+        keys = [f"compute.overlap={str(overlap).lower()}", f"checkpoint_every={every}"]
+        return tiny(tmp_path / "run", *keys, steps=600, env=name)
+
+    saved = []
+    with registered("Breaking-v0", lambda: Breaking(7)) as name:
+        for _ in range(2):  # what comes after has new episodes, and breaks later
+            with pytest.raises(FloatingPointError, match=r"reward nan at step \d+: .*; saved at step \d+"):
+                go_on()
+            newest = max((tmp_path / "run" / "checkpoints").glob("step-*"))
+            saved.append(int(newest.name.removeprefix("step-")))
         broken[0] = False
-        result = tiny(tmp_path / "run", keys, **said)
-    finally:
-        del gym.registry["Breaking-v0"]
-    assert result["steps"] == 400
+        result = go_on()
+    assert 200 < saved[0] < saved[1], "later than the last that was due, and not stuck there"
+    assert result["steps"] == 600
     steps = [step_of(row) for row in read_rows(Run(tmp_path / "run").metrics)]
     assert steps == sorted(set(steps))
 

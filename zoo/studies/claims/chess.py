@@ -115,8 +115,8 @@ class Chess(Study):
     def check_here(self, tasks: Sequence[Task]) -> None:
         """And an engine, for the data and for opponents that are one."""
         super().check_here(tasks)
-        opponents = any("stockfish" in opponent for opponent in self.settings.opponents)
-        if opponents or any(task.labels["loss"] == "data" for task in tasks):
+        plays = any("stockfish" in opponent for opponent in self.settings.opponents)
+        if any(task.labels["loss"] == "data" or (plays and task.labels["seed"] == 0) for task in tasks):
             find_engine(None)
 
     def tasks(self) -> list[Task]:

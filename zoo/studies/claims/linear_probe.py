@@ -66,6 +66,14 @@ class LinearProbe(Study):
         ]
         return agents + probes
 
+    def reads(self, task: Task) -> list[Task]:
+        """A probe the agent of its loss and seed."""
+        return [
+            other
+            for other in super().reads(task)
+            if (other.labels["loss"], other.labels["seed"]) == (task.labels["loss"], task.labels["seed"])
+        ]
+
     def work(self, task: Task, tasks: Path) -> list[Row]:
         """Trains an agent, or a head on the features of one."""
         loss, seed = str(task.labels["loss"]), int(task.labels["seed"])

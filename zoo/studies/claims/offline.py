@@ -74,6 +74,10 @@ class Offline(Study):
             for what, loss in kinds
         ]
 
+    def reads(self, task: Task) -> list[Task]:
+        """The data of its seed."""
+        return [other for other in super().reads(task) if other.labels["seed"] == task.labels["seed"]]
+
     def work(self, task: Task, tasks: Path) -> list[Row]:
         """Makes data, or learns from it; a row for each evaluation."""
         settings, seed = self.settings, int(task.labels["seed"])

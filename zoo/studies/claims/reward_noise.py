@@ -60,6 +60,10 @@ class RewardNoise(Study):
             for loss in self.settings.losses
         ]
 
+    def reads(self, task: Task) -> list[Task]:
+        """The data of its seed."""
+        return [other for other in super().reads(task) if other.labels["seed"] == task.labels["seed"]]
+
     def work(self, task: Task, tasks: Path) -> list[Row]:
         """Makes data, or learns from it."""
         settings, seed = self.settings, int(task.labels["seed"])

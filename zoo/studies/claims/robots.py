@@ -102,6 +102,10 @@ class Robots(Study):
             ),
         ]
 
+    def reads(self, task: Task) -> list[Task]:
+        """The data of its environment."""
+        return [other for other in super().reads(task) if other.labels["env"] == task.labels["env"]]
+
     def work(self, task: Task, tasks: Path) -> list[Row]:
         """Plays the episodes, or learns from them; a row for each evaluation."""
         from catzoo.zoo.datasets.robot_episodes import make_robot_episodes
