@@ -101,6 +101,7 @@ def test_what_is_finished_is_not_done_again(whole):
         ({"study": "reward-scale", "overrides": ["supports=[autoo]"]}, "did you mean auto"),
         ({"study": "reward-scale", "overrides": ["scales=[0, 1]"]}, "each must be above 0"),
         ({"study": "auto-support", "overrides": ["scales=[10]"]}, "1 must be among them"),
+        ({"study": "auto-support", "overrides": ["envs=[Pendulum-v1]"]}, "no ends set by hand: known are"),
         ({"study": "multi-task", "overrides": ["games=[Breakout]"]}, "at least two"),
         (
             {"study": "multi-task", "overrides": ["games=[Breakout, Freeeway]"]},

@@ -75,8 +75,11 @@ class AutoSupport(Study):
     settings: Settings
 
     def check(self) -> None:
-        """Scales above 0, and 1 among them."""
+        """Scales above 0, and 1 among them; environments with ends, where ends are set."""
         check_scales(self.settings.scales)
+        for task in self.tasks():
+            if task.labels["seed"] == 0:
+                recipe_for(task.labels, self.settings.steps)
 
     def tasks(self) -> list[Task]:
         """Seeds outermost."""
