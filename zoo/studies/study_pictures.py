@@ -47,7 +47,7 @@ def panels_of(title: str, count: int, note: str, rows: int = 1) -> tuple[Figure,
     figure.text(left, 1 - 22 / whole, style.words(title), weight="bold", size=12)
     figure.text(left, 1 - 40 / whole, style.words(note), color=style.MUTED, size=9)
     return figure, [
-        style.place(figure, 70 + width * index, head + 36 + height * row, width - 90, height - 96)
+        style.place(figure, 84 + width * index, head + 36 + height * row, width - 104, height - 96)
         for row in range(rows)
         for index in range(count)
     ]

@@ -124,7 +124,7 @@ class AutoSupport(Study):
         return known(found)
 
     def draw(self, rows: Sequence[Row]) -> Figure:
-        """A bar for each loss and scale, auto beside set, game by game."""
+        """A line for each loss over the scales, auto above set, game by game."""
         last = [row for row in rows if row["step"] == self.settings.steps]
         return scale_picture(last, "Return by the scale of the rewards")
 

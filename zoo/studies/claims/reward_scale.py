@@ -121,7 +121,7 @@ class RewardScale(Study):
         return known(found)
 
     def draw(self, rows: Sequence[Row]) -> Figure:
-        """A bar for each loss and scale, with the divisor beside without, task by task."""
+        """A line for each loss over the scales, with the divisor above without, task by task."""
         return scale_picture(rows, "SAC by the scale of the rewards")
 
 
