@@ -22,27 +22,23 @@ def test_cartpole_is_on_its_way_after_10k_steps(tmp_path):
 SMALL_OFF_POLICY = ["network.hidden=[64, 64]", "batch_size=64", "policy_delay=2", "learning_starts=500"]
 
 
-def test_sac_is_on_its_way_after_7500_steps(tmp_path):
+@pytest.mark.parametrize(
+    ("agent", "steps"),
+    [
+        # -140 and -280 with two seeds; at 5,000 steps rounding decides between -530 and random play's -1,230.
+        ("sac", 7_500),
+        ("td3", 6_000),  # seeds 0 to 3: -187, -112, -367, -187
+    ],
+)
+def test_off_policy_agents_are_on_their_way_at_pendulum(tmp_path, agent, steps):
     result = train(
-        "sac",
+        agent,
         "Pendulum-v1",
-        steps=7_500,
+        steps=steps,
         run_dir=tmp_path / "run",
         overrides=["eval.every=0", "eval.episodes=20", *SMALL_OFF_POLICY],
     )
-    # -140 and -280 with two seeds; at 5,000 steps rounding decides between -530 and random play's -1,230.
     assert result["mean_return"] > -800
-
-
-def test_td3_is_on_its_way_after_6k_steps(tmp_path):
-    result = train(
-        "td3",
-        "Pendulum-v1",
-        steps=6_000,
-        run_dir=tmp_path / "run",
-        overrides=["eval.every=0", "eval.episodes=20", *SMALL_OFF_POLICY],
-    )
-    assert result["mean_return"] > -800  # seeds 0 to 3: -187, -112, -367, -187; random play: -1,230
 
 
 def test_ppo_is_on_its_way_after_15k_steps(tmp_path):
