@@ -28,7 +28,8 @@ from catzoo.agents.feeds.dataset_feed import DatasetFeed
 from catzoo.agents.learning.batches import Positions
 from catzoo.agents.learning.targets import copy_parameters, follow_parameters, target_of
 from catzoo.agents.networks.after_states import AfterStates
-from catzoo.agents.networks.board_transformer import PAWN, THEIR_PAWN, BoardTransformer, is_move, split
+from catzoo.agents.networks.board_transformer import BoardTransformer, is_move, split
+from catzoo.agents.networks.chess_attacks import PAWN, THEIRS
 from catzoo.agents.replay.episode_replays import PositionReplay
 from catzoo.hparams import ChessRecipe
 from catzoo.losses import ValueLoss
@@ -92,7 +93,7 @@ class Chess(Agent):
         """The values [B, M] by which a move is chosen: progress counts where the game is won."""
         board, move = split(observation)
         left_BM, reached_BM = (board.gather(1, move[..., i].long()) for i in (0, 1))
-        onward_BM = ((left_BM == PAWN) | (reached_BM >= THEIR_PAWN)) & (move[..., 2] != DRAWS)
+        onward_BM = ((left_BM == PAWN) | (reached_BM > THEIRS)) & (move[..., 2] != DRAWS)
         won_B1 = value_BM.amax(1, keepdim=True) >= WON
         worth_B1 = self.recipe.progress * (1 + board[:, CLOCK : CLOCK + 1] / PATIENCE)
         # Mates in sight come first, the nearest one before all.

