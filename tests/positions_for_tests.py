@@ -1,4 +1,4 @@
-"""Chess positions for tests that need no rules: random boards with moves, whose values are known."""
+"""Chess positions for tests: random boards with moves, whose values are known, and one of the rules'."""
 
 import numpy as np
 import torch
@@ -31,3 +31,11 @@ def written_positions(folder, number, seed=0, **about):
     """The same as a dataset."""
     columns = random_positions(number, seed)
     return write_dataset(folder, "positions", columns, {"env": "chess", **about}, ragged=("move", "value"))
+
+
+def seen(board):
+    """A board of python-chess and its legal moves as an agent sees them, and its moves as they are there."""
+    from catzoo.zoo.environments.chess_board import board_tokens, legal_moves
+
+    moves, own = legal_moves(board, marked=False)
+    return torch.from_numpy(board_tokens(board))[None], torch.from_numpy(moves)[None], own

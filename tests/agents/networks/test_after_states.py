@@ -7,18 +7,11 @@ from catzoo.agents.networks.after_states import AfterStates
 from catzoo.agents.networks.board_transformer import flat, globals_of
 from catzoo.agents.networks.chess_attacks import PIECES, SQUARES, relations, squares_after
 from catzoo.losses import make_value_loss
+from positions_for_tests import seen
 
 chess = pytest.importorskip("chess")
 
 MIDGAME = "r3k2r/pppq1ppp/2npbn2/2b1p3/2B1P3/2NPBN2/PPPQ1PPP/R3K2R w KQkq - 4 8"
-
-
-def seen(board):
-    """A position and its legal moves as an agent sees them, and as python-chess has them."""
-    from catzoo.zoo.environments.chess_board import board_tokens, legal_moves
-
-    moves, own = legal_moves(board, marked=False)
-    return torch.from_numpy(board_tokens(board))[None], torch.from_numpy(moves)[None], own
 
 
 @pytest.mark.parametrize("fen", [chess.STARTING_FEN, MIDGAME])

@@ -14,6 +14,7 @@ from catzoo.agents.networks.chess_attacks import (
     relations,
     squares_after,
 )
+from positions_for_tests import seen
 
 chess = pytest.importorskip("chess")
 
@@ -28,14 +29,6 @@ POSITIONS = [
     "Q6Q/8/2k5/8/5K2/8/8/q6q w - - 0 1",  # along all edges, from all corners
 ]
 LEAST = {chess.PAWN: 1, chess.KNIGHT: 2, chess.BISHOP: 2, chess.ROOK: 3, chess.QUEEN: 4, chess.KING: 5}
-
-
-def seen(board):
-    """A position and its legal moves as an agent sees them, and as python-chess has them."""
-    from catzoo.zoo.environments.chess_board import board_tokens, legal_moves
-
-    moves, own = legal_moves(board, marked=False)
-    return torch.from_numpy(board_tokens(board))[None], torch.from_numpy(moves)[None], own
 
 
 def placed(board, mover):
