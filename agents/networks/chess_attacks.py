@@ -40,7 +40,8 @@ FILE = sum(1 << 8 * rank for rank in range(8))
 def squares_after(piece_BN: Tensor, move_BM3: Tensor) -> Tensor:
     """What stands on each square after each move, int64 [B, M, 64]; all are still seen by who moved.
 
-    Castling moves the rook, a pawn taken in passing goes, and one that arrives becomes what it should.
+    Castling moves the rook, a pawn taken in passing goes, and one that arrives becomes what its kind says: a
+    promotion that draws stays a pawn, since its value is never asked for.
 
     Args:
         piece_BN: what stands on the squares before.
@@ -72,6 +73,9 @@ def squares_after(piece_BN: Tensor, move_BM3: Tensor) -> Tensor:
 def relations(piece_XN: Tensor) -> Tensor:
     """What each square [X, 64] is, by what stands there, who attacks it and whether a king is beside it.
 
+    Args:
+        piece_XN: what stands on the squares, int64.
+
     Returns:
         int64 [X, 64] below `RELATIONS`: ((piece x own least attacker) x theirs) x king, where king is 1
         beside theirs, else 2 beside one's own, else 0. Pieces that are pinned attack.
@@ -92,9 +96,8 @@ def least_attackers(piece_XN: Tensor) -> tuple[Tensor, Tensor]:
         Two int64 [X, 2, 64], sides in the order own, theirs.
     """
     square_N = torch.arange(SQUARES, device=piece_XN.device)
-    boards_XP = piece_XN.new_zeros(len(piece_XN), PIECES).scatter_add(
-        1, piece_XN, (1 << square_N).expand_as(piece_XN)
-    )
+    count, bit_N = piece_XN.shape[0], 1 << square_N  # a graph takes `len` as a constant
+    boards_XP = piece_XN.new_zeros(count, PIECES).scatter_add(1, piece_XN, bit_N.expand_as(piece_XN))
     empty_X1 = boards_XP[:, :1]
     pawns, knights, bishops, rooks, queens, kings = boards_XP[:, 1:].unflatten(1, (2, THEIRS)).unbind(-1)
     pawns = torch.stack([_jumped(pawns[:, 0], FORWARD), _jumped(pawns[:, 1], BACKWARD)], 1)
@@ -102,16 +105,16 @@ def least_attackers(piece_XN: Tensor) -> tuple[Tensor, Tensor]:
     rooks = _slid(rooks, empty_X1, LINES)
     queens = _slid(queens, empty_X1, [*LINES, *DIAGONALS])
     kings = _jumped(kings, [*LINES, *DIAGONALS])
-    # From the strongest to the weakest, so that the least has the last word.
     least_X2N = torch.zeros_like(_bits(kings, square_N))
-    for number, attacked in ((5, kings), (4, queens), (3, rooks), (2, minors), (1, pawns)):
+    # From the strongest to the weakest, so that the least has the last word.
+    for number, attacked in reversed([*enumerate((pawns, minors, rooks, queens, kings), 1)]):
         least_X2N = torch.where(_bits(attacked, square_N) > 0, number, least_X2N)
     return least_X2N, _bits(kings, square_N)
 
 
 def _bits(board: Tensor, square_N: Tensor) -> Tensor:
     """Bitboards [...] as 0 and 1 [..., 64]."""
-    return (board[..., None] >> square_N) & 1
+    return torch.bitwise_right_shift(board[..., None], square_N) & 1  # ONNX has no `>>` of two tensors
 
 
 def _signed(board: int) -> int:
@@ -123,7 +126,7 @@ def _shifted(board: Tensor, squares: int) -> Tensor:
     """Bitboards moved up by so many squares, or down."""
     if squares > 0:
         return board << squares
-    return (board >> -squares) & _signed((1 << SQUARES + squares) - 1)  # the sign is a square, not a sign
+    return (board >> -squares) & ((1 << (SQUARES + squares)) - 1)  # `>>` repeats the sign, which is h8
 
 
 def _landing(way: _Way) -> int:

@@ -17,7 +17,7 @@ class BoardNetworkConfig(SequenceNetworkConfig):
 
     name: Literal["transformer", "after_states"] = "transformer"
     """A transformer over the squares, or sums of a table's rows for the positions after each move, with who
-    attacks what: a quarter of the time, and stronger after minutes."""
+    attacks what: a quarter of an update's time, and stronger after minutes."""
     num_layers: int = bounded(4, at_least=1, at_most=1_000)
     """Blocks of attention and feed-forward layer; of after_states layers, a quarter of the size wide."""
     num_heads: int = bounded(8, at_least=1, at_most=1_000)
