@@ -30,5 +30,5 @@ class PPORecipe(PolicyGradientRecipe):
         if self.network.shared and self.optimizer.actor_lr is not None:
             raise RecipeError(
                 f"optimizer.actor_lr={self.optimizer.actor_lr:g} does not go with network.shared=true, where "
-                "policy and value learn in one step"
+                "policy and value learn in one step: optimizer.actor_lr=null, and optimizer.lr for both"
             )

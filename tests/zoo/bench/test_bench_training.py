@@ -75,6 +75,11 @@ def test_rows_are_complete_appended_and_resumed(tmp_path):
     assert sum("was there" in line for line in said) == 3
 
 
+def test_policy_and_value_have_one_rate_as_the_peers_have():
+    optimizer = bench_recipe(job(agent="ppo")).optimizer
+    assert (optimizer.lr, optimizer.actor_lr) == (1e-3, None)
+
+
 def test_other_parts_and_the_table(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(loop_worker, "ROUND_SECONDS", 0.0)
     monkeypatch.setattr(loop_worker, "LEARNER_ROUNDS", 1)

@@ -147,7 +147,7 @@ WORK = {
         env="CartPole-v1",
         steps=100_000,
         loss="mse",
-        # The rest as the recipe says, which is Stable-Baselines3's tuned one.
+        # The rest as the recipe says, which is Stable-Baselines3's tuned one, at the policy's rate.
         keys={
             **PLAIN,
             "network": {"hidden": [64, 64], "activation": "tanh", "layer_norm": False, "shared": False},
@@ -173,7 +173,7 @@ def bench_recipe(job: Job, **compute: Any) -> Recipe:
         return find_recipe("pqn", job.env, job.loss, [said])
     work = WORK[job.agent]
     keys = {} if job.env.startswith("ALE/") else {**work.keys, **_support(work, job)}
-    recipe = find_recipe(job.agent, job.env, job.loss, [keys, work.always, said])
+    recipe = _at_one_rate(find_recipe(job.agent, job.env, job.loss, [keys, work.always, said]))
     return _shortened(recipe) if isinstance(recipe, Replaying) else recipe
 
 
@@ -182,6 +182,13 @@ def _support(work: Work, job: Job) -> dict[str, Any]:
     if ends is None or "v_min" not in VALUE_LOSSES[job.loss].keys:
         return {}
     return {"value_loss": {"v_min": ends[0], "v_max": ends[1]}}
+
+
+def _at_one_rate(recipe: Recipe) -> Recipe:
+    """The policy's for the value too: the peers have one."""
+    optimizer = recipe.optimizer
+    one = dataclasses.replace(optimizer, lr=optimizer.actor_lr or optimizer.lr, actor_lr=None)
+    return dataclasses.replace(recipe, optimizer=one)
 
 
 def _shortened(recipe: Any) -> Recipe:
