@@ -113,9 +113,9 @@ class LeadCauses(Study):
     agent = "dqn"
     source = "arXiv 2403.03950, section 5, asks what the gain comes from, of Atari and offline"
     protocol = (
-        "DQN of the zoo's MinAtar recipe, 51 bins, one learning rate, values that begin at zero, sticky "
-        "actions 0.1; greedy returns. Churn: the share of replayed states whose greedy action changes over "
-        "an iteration of training (eight updates), after the last evaluation."
+        "DQN of the zoo's MinAtar recipe, 51 bins, one learning rate unless an arm says otherwise, values "
+        "that begin at zero, sticky actions 0.1; greedy returns. Churn: the share of replayed states whose "
+        "greedy action changes over an iteration of training (eight updates), after the last evaluation."
     )
     budgets: ClassVar = {
         "tiny": Settings(seeds=1, arms=("HL-Gauss", "MSE"), steps=6_000, points=1, episodes=4, iterations=1),
