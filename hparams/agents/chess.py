@@ -16,8 +16,8 @@ class BoardNetworkConfig(SequenceNetworkConfig):
     """What scores the moves on a board."""
 
     name: Literal["transformer", "after_states"] = "transformer"
-    """A transformer over the squares, or sums of a table's rows for the positions after each move, with who
-    attacks what: a quarter of an update's time, and stronger after minutes."""
+    """A transformer over the squares, as in the paper, or sums of a table's rows for the positions after each
+    move, with who attacks what: a quarter of an update's time, and stronger after minutes."""
     num_layers: int = bounded(4, at_least=1, at_most=1_000)
     """Blocks of attention and feed-forward layer; of after_states layers, a quarter of the size wide."""
     num_heads: int = bounded(8, at_least=1, at_most=1_000)

@@ -166,7 +166,7 @@ def test_a_window_of_moves_is_drawn_from_all(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("preset", "millions"), [(None, 0.4), ("after-states", 0.9), ("paper-9m", 9), ("paper-270m", 270)]
+    ("preset", "millions"), [(None, 0.9), ("transformer", 0.4), ("paper-9m", 9), ("paper-270m", 270)]
 )
 def test_the_recipes_have_the_sizes_that_they_say(preset, millions):
     recipe = find_recipe("chess", "chess/random", preset=preset)

@@ -33,7 +33,7 @@ KINDS = {
     "impala": ("CartPole-v1", "hl_gauss", {"network": {"hidden": [8]}}),
     "q_transformer": ("Pendulum-v1", "hl_gauss", {"network": {"size": 8}, "bins": 4}),
     "wordle": ("wordle/40", "mse", {"network": {"size": 8, "num_layers": 1}}),
-    "chess": ("chess/random", "hl_gauss", {"network": {"size": 8, "num_layers": 1}}),
+    "chess": ("chess/random", "hl_gauss", {"network": {"name": "transformer", "size": 8, "num_layers": 1}}),
     "chess, after_states": ("chess/random", "hl_gauss", {"network": {"name": "after_states", "size": 8}}),
 }
 """Of agents of every network, beside those: where, the loss, and what makes it small."""

@@ -58,7 +58,7 @@ class Settings:
     """Measurements, evenly over training."""
     depth: int = 6
     network: str = "transformer"
-    """Or `after_states`, whose update takes a quarter of the default transformer's time."""
+    """Or `after_states`, the recipe's, whose update takes a quarter of a small transformer's time."""
     size: int = 64
     layers: int = 4
     matches: int = 40
