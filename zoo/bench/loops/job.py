@@ -186,9 +186,12 @@ def _support(work: Work, job: Job) -> dict[str, Any]:
 
 def _at_one_rate(recipe: Recipe) -> Recipe:
     """The policy's for the value too: the peers have one."""
-    optimizer = recipe.optimizer
-    one = dataclasses.replace(optimizer, lr=optimizer.actor_lr or optimizer.lr, actor_lr=None)
-    return dataclasses.replace(recipe, optimizer=one)
+    rate = getattr(recipe.optimizer, "actor_lr", None)
+    if rate is None:
+        return recipe
+    return dataclasses.replace(
+        recipe, optimizer=dataclasses.replace(recipe.optimizer, lr=rate, actor_lr=None)
+    )
 
 
 def _shortened(recipe: Any) -> Recipe:
