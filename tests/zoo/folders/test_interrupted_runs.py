@@ -59,8 +59,14 @@ def test_a_run_goes_on_where_it_was(name, goes_on, tmp_path):
 
 
 def test_a_study_goes_on_with_its_trials(goes_on, tmp_path):
-    # Its later trials are to begin as its first ones did.
-    goes_on("study-tune", tmp_path, "initial_value=null", "network.pixels=true")
+    # Its later trials are to begin as its first ones did, and to be drawn from the space of then.
+    space = tmp_path / "fair_of_then.yaml"
+    space.write_text(
+        "optimizer.lr: {low: 1.0e-4, high: 4.0e-3, log: true}\n"
+        "value_loss.num_bins: {low: 21, high: 201, log: true}\n"
+        "value_loss.sigma: {low: 0.004, high: 0.1, log: true, of: support}\n"
+    )
+    goes_on("study-tune", tmp_path, "initial_value=null", "network.pixels=true", "--space", str(space))
     now, expected = (read_rows(tmp_path / name / "trials.csv") for name in ("study", "expected"))
     assert [row["trial"] for row in now] == [row["trial"] for row in expected]
     assert now[0].keys() == expected[0].keys()  # it was done before
