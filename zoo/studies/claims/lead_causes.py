@@ -25,7 +25,7 @@ gradients are where values are small: expected to be no cause, as MSE gains by s
 
 A sixth was added when all seeds had been seen: a sigma of 2 at four times the rate, since a wide label asks
 for the same value with a smaller push, and may be slow rather than wrong. Expected: slow, so that it has at
-least half of HL-Gauss's return.
+least half of HL-Gauss's return. It alone changes two things.
 
 Churn, the share of replayed states whose greedy action another eight updates change, is measured in every
 arm: expected to be larger with MSE.
