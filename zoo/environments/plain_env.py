@@ -74,6 +74,8 @@ class PlainEnv(gym.Wrapper):
         return RuntimeError(f"{self.name}: {in_short(error)}")
 
     def _own(self, observation: Any) -> np.ndarray:
+        if self._fits(observation):
+            return observation.copy()
         try:
             if _outside(self.given, observation):
                 raise self._refused(f"of {shown(observation)}", f"where its space is {self.given!s:.80}")
@@ -89,6 +91,15 @@ class PlainEnv(gym.Wrapper):
             wanted = list(self.space.shape)
             raise self._refused(f"of shape {list(own.shape)}", f"where its space says {wanted}")
         return own
+
+    def _fits(self, observation: Any) -> bool:
+        """Whether it is just what the space says, as nearly all are: nothing is left to be looked at."""
+        return (
+            not self.flat
+            and type(observation) is np.ndarray
+            and observation.dtype == self.given.dtype == self.space.dtype
+            and observation.shape == self.space.shape
+        )
 
     def _refused(self, what: str, why: str) -> RecipeError:
         return RecipeError(f"{self.name}: gave an observation {what}, {why}")
@@ -109,10 +120,14 @@ class Older(gym.Wrapper):
 
     stateless = True
 
+    def __init__(self, env: gym.Env) -> None:
+        super().__init__(env)
+        self.takes = [name for name in ("seed", "options") if _takes(env.reset, name)]
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
         """As the environment's, with what it takes, and an info."""
         said = {"seed": seed, "options": options}
-        answer = self.env.reset(**{name: said[name] for name in said if _takes(self.env.reset, name)})
+        answer = self.env.reset(**{name: said[name] for name in self.takes})
         whole = isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], dict)
         return answer if whole else (answer, {})
 
