@@ -52,7 +52,7 @@ class MultiTask(Study):
     name = "multi-task"
     agent = "impala"
     source = "arXiv 2403.03950, section 4.2, figure 6"
-    version = 2  # 2: a torso each for policy and value
+    version = 3  # 3: four updates a rollout; 2: a torso each for policy and value
     protocol = (
         "IMPALA of the zoo's MinAtar recipe, one network for all games, which are filled up to one shape and "
         "share their steps evenly; rewards divided by one running scale. Greedy returns with sticky actions "
@@ -105,7 +105,7 @@ class MultiTask(Study):
             seed=int(task.labels["seed"]),
             overrides=[
                 ON_ONE_THREAD,
-                {"num_envs": 4 * games, "batch_size": 80 * games},
+                {"num_envs": 4 * games, "batch_size": 20 * games},
                 {"network": {"width": float(task.labels["width"])}},
             ],
         )
