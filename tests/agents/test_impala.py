@@ -1,5 +1,7 @@
 """IMPALA's loss by its formula, its segments, and that it learns with every value loss."""
 
+from typing import NamedTuple
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -122,6 +124,23 @@ def test_minibatches_are_whole_environments(corridor, batch_size, shape):
     assert set(starts) == {0.0}
     states = {tuple(row) for row in batches.observation.flatten(0, 1)[..., 0].tolist()}
     assert states == {(0, 1, 2, 3, 4, 0, 1, 2), (0, 1, 2, 3, 4, 5, 6, 0)}
+
+
+class Numbers(NamedTuple):
+    """What stands for the steps of a rollout."""
+
+    number: torch.Tensor
+
+
+def test_environments_come_in_another_order_each_time(corridor):
+    feed, steps = corridor_of(corridor, batch_size=8).feed, torch.arange(4)[:, None].expand(4, 4)
+    torch.manual_seed(0)
+    orders = set()
+    for _ in range(20):
+        (batches,) = feed.minibatches(Numbers(steps), torch.ones(4, 4, dtype=torch.bool))
+        orders.add(tuple(batches.number[..., 0].flatten().tolist()))
+    assert len(orders) > 5
+    assert all(sorted(order) == [0, 1, 2, 3] for order in orders)
 
 
 def test_reset_steps_are_marked(corridor):

@@ -80,6 +80,15 @@ def test_each_game_is_as_it_is_alone():
             assert not final[..., 2:].any()
 
 
+def test_no_two_environments_have_one_seed():
+    env, alone = two(), part(2, (3, 3, 4), 6, 5)
+    observation, _ = env.reset(seed=7)
+    expected, _ = alone.reset(seed=7 + 4)  # four environments before it
+    assert np.array_equal(observation[1::2], expected)
+    env.close()
+    alone.close()
+
+
 def test_an_action_that_a_game_has_not_is_its_first():
     env = two()
     env.reset(seed=0)
