@@ -99,7 +99,7 @@ class Agent(nn.Module):
         return EpsilonGreedy(network, self.value_loss.decode, int(space.n), seed=seed)
 
     def act(self, observation: Tensor) -> Tensor:
-        """Greedy actions [B, ...] for observations [B, ...]."""
+        """Greedy actions [B, ...] for observations [B, ...]; continuous ones in ±1, as networks have them."""
         return self.appraise(observation)[1]
 
     @torch.no_grad()

@@ -2,8 +2,8 @@
 
 Ruoss et al. 2024 (arXiv 2402.04494), with HL-Gauss as in arXiv 2403.03950, section 4.3: the most valuable
 move is played. Deviations from the paper: the network scores all legal moves of a position in one pass, and
-the loss is the mean over up to `moves` of them, which are drawn at random; the data is made by
-`catzoo data chess`.
+the loss is the mean over up to `moves` of them, neighbours in the list from a random one on; the data is made
+by `catzoo data chess`.
 
 Nets alone do not finish won games: all moves that win look alike. So a move after which the game is drawn,
 or a position comes back, counts as a draw, as the paper's does on the third time; and where the game is as
@@ -42,6 +42,8 @@ MATES = 0.98
 """Only mates have a larger value in the data, see `zoo/datasets/chess_self_play.py`."""
 CLOCK, PATIENCE = 69, 10
 """The byte of the clock, and half-moves that double `progress`."""
+FIRST = 20.0
+"""More than any progress counts: at most 1 + 100 / `PATIENCE`."""
 
 
 class Chess(Agent):
@@ -97,7 +99,7 @@ class Chess(Agent):
         won_B1 = value_BM.amax(1, keepdim=True) >= WON
         worth_B1 = self.recipe.progress * (1 + board[:, CLOCK : CLOCK + 1] / PATIENCE)
         # Mates in sight come first, the nearest one before all.
-        return torch.where(value_BM > MATES, 1 + value_BM, value_BM + worth_B1 * (onward_BM & won_B1))
+        return torch.where(value_BM > MATES, FIRST + value_BM, value_BM + worth_B1 * (onward_BM & won_B1))
 
     @torch.no_grad()
     def appraise(self, observation: Tensor) -> tuple[Tensor, Tensor]:

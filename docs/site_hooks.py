@@ -3,13 +3,14 @@
 * A link out of `docs/`, such as `../zoo/results/scores.csv`, leads to a copy of that file within the site.
 * `$$x$$` becomes MathML, which browsers draw by themselves.
 * `<!-- rows FILE: COLUMN, COLUMN as TITLE, … | COLUMN=VALUE, … -->` becomes a table of the rows of a CSV file
-  that have these values (`VALUE or VALUE` for several).
+  that have these values (`VALUE or VALUE` for several; a date by its day).
 * `<!-- pivot FILE: ROW, COLUMN, VALUE | COLUMN=VALUE, … -->` becomes a table with a line for each ROW, or
   A+B of several, and a column for each COLUMN: means of VALUE, and how many rows they are of. `VALUE / 1e6`
   divides it.
 * `<!-- zoo FILE FILE …: LOSS, LOSS, … | COLUMN=VALUE, … -->` becomes the table of all agents on all
   environments: means over seeds with 95 % intervals, and scores that others published.
-* `<!-- verdict STUDY -->` becomes the table of what a study found.
+* `<!-- verdict STUDY -->` becomes the table of what a study found, `<!-- verdicts: STUDY, … -->` that of what
+  became of each of these claims, on a page at the top.
 
 A table ends with `<!-- end -->`. `python docs/site_hooks.py` writes the tables into the pages and the README,
 for whoever reads them in the repository; the build makes them anew. So a number on a page is the one that is
@@ -38,7 +39,8 @@ ROOT = Path(__file__).resolve().parents[1]
 Row = dict[str, str]
 LINK = re.compile(r"(!?\[[^\]]*\])\(([^)#\s]+)(#[^)\s]*)?\)")
 FENCE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
-TABLE = re.compile(r"<!-- (rows|pivot|verdict|zoo) (.*?) -->.*?<!-- end -->", re.DOTALL)
+TABLE = re.compile(r"<!-- (rows|pivot|verdicts|verdict|zoo) (.*?) -->.*?<!-- end -->", re.DOTALL)
+STUDIES = "zoo/results/studies"
 COPIES = "files"
 """Where in the site their files are."""
 PUBLISHED = {
@@ -83,6 +85,8 @@ def _link(found: re.Match[str], page: Any, config: Any, files: Files) -> str:
 def _table(kind: str, asked: str) -> str:
     if kind == "verdict":
         return _verdict(asked)
+    if kind == "verdicts":
+        return _verdicts(asked.split(", "))
     if kind == "zoo":
         return _zoo(asked)
     file, _, asked = asked.partition(": ")
@@ -102,7 +106,8 @@ def _rows(file: str) -> list[Row]:
 def _selected(rows: list[Row], where: str) -> Iterator[Row]:
     wanted = [condition.partition("=")[::2] for condition in where.split(", ") if condition]
     for row in rows:
-        if all(row[column] in value.split(" or ") for column, value in wanted):
+        said = {**row, "date": row.get("date", "")[:10]}
+        if all(said[column] in value.split(" or ") for column, value in wanted):
             yield row
 
 
@@ -174,7 +179,7 @@ def _published(env: str, agent: str) -> str:
 
 
 def _verdict(study: str) -> str:
-    said = json.loads((ROOT / f"zoo/results/studies/{study}.json").read_text(encoding="utf-8"))
+    said = _found(study)
     lines = [["statement", "came out as", "verdict"]]
     for finding in said["findings"]:
         low, high = (_short(str(end)) if end is not None else "" for end in (finding["low"], finding["high"]))
@@ -185,6 +190,19 @@ def _verdict(study: str) -> str:
     fewer = f" Not all of the full budget's {left_out}." if left_out else ""
     how = f"{said['protocol']} Seeds: {said['settings']['seeds']}.{fewer}"
     return f"\n{textwrap.fill(how, 128, break_on_hyphens=False)}\n{_markdown(lines)}"
+
+
+def _verdicts(studies: list[str]) -> str:
+    lines = [["study", "claim", "verdict", "seeds"]]
+    for study in studies:
+        said = _found(study)
+        rows = f"[{study}](../{STUDIES}/{study}.csv)"
+        lines.append([rows, said["claim"], said["outcome"], str(said["settings"]["seeds"])])
+    return _markdown(lines)
+
+
+def _found(study: str) -> dict[str, Any]:
+    return json.loads((ROOT / STUDIES / f"{study}.json").read_text(encoding="utf-8"))
 
 
 def _short(cell: str) -> str:

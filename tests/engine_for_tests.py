@@ -1,9 +1,10 @@
 """A UCI engine for tests: it counts material after a move, at any depth, and does what its name says.
 
-Run as a program: `engine_for_tests.py [dies|silent|bounds|one|torn]`.
+Run as a program: `engine_for_tests.py [dies|silent|slow|bounds|one|torn]`.
 """
 
 import sys
+import time
 
 VALUES = {1: 100, 2: 300, 3: 310, 4: 500, 5: 900, 6: 0}
 
@@ -51,6 +52,9 @@ def _go(chess, board, depth, manner):
             print(f"{head} score cp 9999 lowerbound nodes 1 pv {move.uci()}")
         print(f"{head} score {score} nodes 1 pv {move.uci()}")
         best = best or move
+        if manner == "slow":
+            sys.stdout.flush()
+            time.sleep(0.1)
     print(f"bestmove {best.uci() if best else '(none)'}")
 
 

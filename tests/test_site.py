@@ -84,10 +84,14 @@ def test_a_verdict(hooks):
     finding = {"claim": "A above B", "value": 0.1234, "low": -0.5, "high": 1, "outcome": "not decided"}
     file = hooks.ROOT / "zoo" / "results" / "studies" / "order.json"
     said = {"findings": [finding], "protocol": "Of Pong.", "settings": {"seeds": 3}}
+    said |= {"claim": "A first", "outcome": "not decided"}
     file.write_text(json.dumps(said))
     text = page(hooks, "<!-- verdict order --><!-- end -->")[0]
     assert "| A above B | 0.123 [-0.5, 1] | not decided |" in text
     assert "\nOf Pong. Seeds: 3.\n" in text
+    (file.parent / "order.csv").write_text("")
+    index = page(hooks, "<!-- verdicts order --><!-- end -->", src="evidence.md")[0]
+    assert "(files/zoo/results/studies/order.csv) | A first | not decided | 3 |" in index
 
 
 def test_links_out_of_the_pages_lead_to_copies(hooks):

@@ -46,6 +46,7 @@ def evaluate_policy(
     device: torch.device | str = "cpu",
     max_steps: int = EPISODE_CAP,
     budget: float = math.inf,
+    block: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> Scores:
     """Undiscounted returns of `episodes` episodes.
@@ -53,16 +54,19 @@ def evaluate_policy(
     Args:
         policy: observation [N, ...] to actions [N] on the host.
         env: vector environment; it is reset, and not closed.
-        episodes: how many; environment i plays `episodes // N`, and one more for the first ones.
+        episodes: how many; all environments play as many, or one block less than the first ones.
         seed: of environment 0; the others follow.
         device: where the policy lives.
         max_steps: an episode is cut after so many.
         budget: steps of all episodes together. When they are played, those that are open are cut, and no
             more begin.
+        block: episodes in a row that belong together, such as the two games of an opening.
         progress: called with the number of episodes done.
     """
-    quota = np.full(env.num_envs, episodes // env.num_envs)
-    quota[: episodes % env.num_envs] += 1
+    blocks = math.ceil(episodes / block)
+    quota = np.full(env.num_envs, block * (blocks // env.num_envs))
+    quota[: blocks % env.num_envs] += block
+    quota[(blocks - 1) % env.num_envs] -= blocks * block - episodes
     played: list[int] = []
     collector = VectorCollector(env, policy, frames_per_batch=8 * env.num_envs, device=device, seed=seed)
     scores = Scores()

@@ -46,7 +46,7 @@ class Parser(argparse.ArgumentParser):
         unknown = re.match(r"unrecognized arguments: (--?[\w-]+)", message)
         if unknown:
             near = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1)
-            hint = f"; did you mean {near[0]}?" if near else "; see catzoo --help"
+            hint = f"; did you mean {near[0]}?" if near else f"; see {self.prog} --help"
             message = f"unknown option {unknown[1]}{hint}"
         self.exit(2, f"catzoo: error: {message}\n")
 

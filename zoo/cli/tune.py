@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from catzoo.zoo.cli.parser import add_cluster, natural, path, positive
+from catzoo.zoo.tuning.spaces import DEFAULT_SPACE, spaces
 
 EXAMPLES = """\
   catzoo tune dqn --env CartPole-v1 --loss hl_gauss --trials 20 --seeds 3 --workers 2
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_cluster(parser, "runs")
     parser.add_argument(
-        "--space", metavar="NAME|FILE", help="fair (default), bins, grid, support, wide, or a YAML file"
+        "--space", metavar="NAME|FILE", help=f"{', '.join(spaces())}, or a YAML file; default {DEFAULT_SPACE}"
     )
     parser.add_argument("--sampler", metavar="NAME", default="tpe", help="tpe (default), random, grid, cmaes")
     parser.add_argument(

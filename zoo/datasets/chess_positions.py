@@ -91,6 +91,7 @@ def make_chess_positions(
     task = _Task(Plan(seed, depth, max_plies), find_engine(engine), out / "games")
     import_chess()
     about = _about(task)
+    there = _there(out, about)
     with held_folder(task.folder, "making these games"):
         _agree(task, about)
         chunks = range(games // CHUNK)
@@ -98,6 +99,8 @@ def make_chess_positions(
         progress(games - len(missing) * CHUNK)
         for done in each_chunk(partial(_play_chunk, task), missing, workers):
             progress(games - (len(missing) - done) * CHUNK)
+        if PARTS[0] in there and all(manifest["games"] == games for manifest in there.values()):
+            return {part: there[part]["count"] if part in there else 0 for part in PARTS}
         return _gather(task, chunks, out, {"env": ENV, "catzoo": __version__, **about, "games": games})
 
 
@@ -115,6 +118,27 @@ def _about(task: _Task) -> dict[str, Any]:
     """What the games are made with."""
     with UCIEngine(task.engine) as engine:
         return {"engine": engine.name, "engine_options": ENGINE_OPTIONS, **asdict(task.plan)}
+
+
+def _there(out: Path, about: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The manifests of the parts that are there; refuses datasets of anything else."""
+    parts = [part for part in PARTS if (out / part).is_dir() and any((out / part).iterdir())]
+    if not parts:
+        return {}
+    from catzoo.agents.replay.dataset import Dataset, DatasetError
+
+    found, begun = {}, (out / "games" / "plan.json").is_file()
+    for part in parts:
+        try:
+            found[part] = Dataset(out / part).manifest
+        except DatasetError as error:
+            if begun:  # a kill came while it was written
+                continue
+            raise RecipeError(f"{error}: name another folder") from None
+        own = {"env": ENV, "part": part, **({} if begun else about)}  # `_agree` compares the games
+        if any(found[part].get(key) != value for key, value in own.items()):
+            raise RecipeError(f"{out / part} has positions of other games: name another folder")
+    return found
 
 
 def _agree(task: _Task, about: dict[str, Any]) -> None:
@@ -170,7 +194,9 @@ def _gather(task: _Task, chunks: Iterable[int], out: Path, about: dict[str, Any]
     for part in PARTS[1:]:
         new = [board.tobytes() not in seen for board in whole[part]["board"][:, :PIECES]]
         whole[part] = _some(whole[part], np.array(new, bool))
-    return {part: _write(out / part, columns, about) for part, columns in whole.items()}
+    # The first one last: where it says so many games, all do.
+    counts = {part: _write(out / part, whole[part], about) for part in reversed(PARTS)}
+    return {part: counts[part] for part in PARTS}
 
 
 def _some(columns: Columns, wanted: np.ndarray) -> Columns:
@@ -193,9 +219,10 @@ def _write(folder: Path, columns: Columns, about: dict[str, Any]) -> int:
     """Writes a part; returns its number of positions, 0 where it has none and is not written."""
     import torch
 
-    from catzoo.agents.replay.dataset import write_dataset
+    from catzoo.agents.replay.dataset import MANIFEST, write_dataset
 
     count = len(columns["board"])
+    (folder / MANIFEST).unlink(missing_ok=True)
     if count:
         tensors = {name: torch.from_numpy(column) for name, column in columns.items()}
         write_dataset(folder, "positions", tensors, {**about, "part": folder.name}, ragged=RAGGED)

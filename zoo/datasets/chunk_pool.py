@@ -30,7 +30,7 @@ def each_chunk(make: Callable[[int], object], chunks: Sequence[int], workers: in
             make(chunk)
             yield done
         return
-    context = multiprocessing.get_context("spawn")
+    context, others = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
     with ProcessPoolExecutor(min(workers, len(chunks)), context, end_with_parent) as pool:
         waiting = [pool.submit(make, chunk) for chunk in chunks]
         try:
@@ -41,7 +41,7 @@ def each_chunk(make: Callable[[int], object], chunks: Sequence[int], workers: in
             raise RecipeError("a worker was killed; out of memory? The same command goes on") from None
         except BaseException:
             # A worker is at most a chunk from its end, and nobody waits for what it finds.
-            for process in multiprocessing.active_children():
+            for process in set(multiprocessing.active_children()) - others:
                 process.kill()
             pool.shutdown(wait=False, cancel_futures=True)
             raise

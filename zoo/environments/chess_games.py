@@ -8,8 +8,8 @@ once. One that takes too long is truncated.
 
 `random` plays any legal move. `greedy` mates if it can, else takes the most valuable piece that it can, with
 the least valuable one of its own, else plays any move. `stockfish-N` is Stockfish at its skill level N, which
-searches N + 1 plies deep and then chooses among its best moves by random numbers of its own, so that no seed
-repeats its games.
+searches N + 1 plies deep, 12 at most, and then chooses among its best moves by random numbers of its own, so
+that no seed repeats its games.
 """
 
 from __future__ import annotations

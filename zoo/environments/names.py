@@ -114,8 +114,31 @@ def distinct_games(env: str) -> list[str]:
     return games
 
 
+def as_name(env: object) -> str:
+    """A name, checked to be one: other libraries take the environment itself.
+
+    Raises:
+        RecipeError: it is none.
+    """
+    if isinstance(env, str):
+        return env
+    if isinstance(env, list | tuple):
+        raise RecipeError(f"env is to be one name, not {brief(str(env))}: catzoo.train_many takes several")
+    kind = env.__name__ if isinstance(env, type) else type(env).__name__
+    raise RecipeError(
+        f"env is to be a name, such as CartPole-v1 or my_package:MyEnv-v0, not {kind}: register yours with "
+        "gymnasium.register (docs/start/environments.md)"
+    )
+
+
+def listed(env: object) -> str:
+    """Names as one comma-separated list, of which each may be one already; see `as_name`."""
+    return ",".join(map(as_name, env)) if isinstance(env, list | tuple) else as_name(env)
+
+
 def in_one_run(env: str) -> str:
     """A set's games as one environment, `+minatar-5`; any other name as it is."""
+    env = as_name(env)
     games = SETS.get(env[1:].lower()) if env.startswith(TOGETHER) else None
     return env if games is None else TOGETHER.join(games)
 

@@ -5,13 +5,22 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import re
+from collections.abc import Sequence
 
 from catzoo.hparams import RecipeError, nearest
-from catzoo.zoo.environments.names import SETS, TOGETHER, canonical, distinct_games, in_one_run, is_pattern
+from catzoo.zoo.environments.names import (
+    SETS,
+    TOGETHER,
+    canonical,
+    distinct_games,
+    in_one_run,
+    is_pattern,
+    listed,
+)
 from catzoo.zoo.environments.variants import in_words, is_variant, split, switches_of
 
 
-def expand(env: str) -> list[str]:
+def expand(env: str | Sequence[str]) -> list[str]:
     """The environments that a comma-separated list of ids, sets and patterns stands for.
 
     The order is the list's, a pattern's matches alphabetical; what is there already is not repeated. Makes
@@ -23,9 +32,10 @@ def expand(env: str) -> list[str]:
     from catzoo.zoo.environments.registry import find_spec
 
     found: dict[str, str] = {}
-    for word in (part.strip() for part in env.split(",")):
+    words = listed(env)
+    for word in (part.strip() for part in words.split(",")):
         if not word:
-            raise RecipeError(f"--env {env!r}: an empty name in the list")
+            raise RecipeError(f"--env {words!r}: an empty name in the list")
         if TOGETHER in word:
             names = (_together(in_one_run(word)),)
         elif is_pattern(word):

@@ -156,11 +156,13 @@ class UCIEngine:
                     return lines
                 continue
             if not self._ready.select(deadline - time.monotonic()):
-                raise EngineError(f"{self.path}: no {word} within {self.timeout:g} s: is it a UCI engine?")
+                raise EngineError(
+                    f"{self.path}: silent for {self.timeout:g} s before {word}: is it a UCI engine?"
+                )
             more = os.read(self.process.stdout.fileno(), 1 << 16)  # type: ignore[union-attr]
             if not more:
                 raise EngineError(f"{self.path}: the engine ended before it said {word}")
-            self._buffer += more
+            self._buffer, deadline = self._buffer + more, time.monotonic() + self.timeout
 
 
 @cache

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,9 @@ from catzoo.zoo.folders.result_file import read_result
 from catzoo.zoo.folders.run_recipe import compare, flat, stamped
 from catzoo.zoo.system.atomic_files import write_atomically
 from catzoo.zoo.system.file_locks import held_path
+
+MOST_NAMED = 8
+"""Keys named by a message that says how two recipes differ."""
 
 
 class Run:
@@ -112,14 +115,9 @@ class Run:
             raise RecipeError(f"{self.path}: cannot be used: {error}") from None
         if ours:
             own = self.recipe()
-            before = flat(own.to_dict())
-            differences = [
-                f"{key} is {before.get(key)}, asked for {value}"
-                for key, value in compare(own, self.as_begun(recipe)).items()
-            ]
-            if differences:
+            if differences := compare(own, self.as_begun(recipe)):
                 raise RecipeError(
-                    f"{self.path} belongs to another recipe: {'; '.join(differences)}; "
+                    f"{self.path} belongs to another recipe: {_in_words(differences, flat(own.to_dict()))}; "
                     "choose another --run-dir, or delete the folder"
                 )
         elif taken:
@@ -166,6 +164,19 @@ class Run:
     def drop_scratch(self) -> None:
         """Removes the replay that lay on disk while the run trained."""
         shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def _in_words(differences: Mapping[str, Any], before: Mapping[str, Any]) -> str:
+    """What differs, in one line: of another agent, environment or loss the keys that follow are counted."""
+    decisive = [key for key in ("agent", "env", "value_loss.name") if key in differences]
+    named = decisive or list(differences)[:MOST_NAMED]
+    said = [f"{key} is {_set(before.get(key))}, asked for {_set(differences[key])}" for key in named]
+    rest = len(differences) - len(named)
+    return "; ".join(said) + (f"; and {rest} more" if rest else "")
+
+
+def _set(value: Any) -> str:
+    return "not set" if value is None else str(value)
 
 
 def _not_ours(folder: Path) -> Iterator[Path]:

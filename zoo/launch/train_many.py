@@ -17,6 +17,7 @@ from typing import Any
 from catzoo.hparams import RecipeError, loss_name, plain_overrides
 from catzoo.hparams.paths import Typed, path_of
 from catzoo.zoo.catalogue.recipe_files import find_recipe, know_losses, recipe_source
+from catzoo.zoo.environments.names import listed
 from catzoo.zoo.environments.selection import expand
 from catzoo.zoo.folders.recipe_sources import Source, Sourced, recipes_from
 from catzoo.zoo.folders.run_folder import Run, default_folder, finished_result
@@ -128,7 +129,7 @@ def _recipes(
     """Every run's recipe, checked: seeds outermost, then environments, then losses."""
     recipe_source(agent)  # an unknown agent is named before anything else
     said = said_of(overrides, steps, seed)
-    names = expand(envs if isinstance(envs, str) else ",".join(envs))
+    names = expand(envs)
     asked = _losses(losses)
     first = [find_recipe(agent, env, loss, said, preset) for env in names for loss in asked]
     later = [
@@ -149,7 +150,7 @@ def _from_source(
     said: Sequence[Mapping[str, Any]],
 ) -> list[Sourced]:
     """Every run's recipe from a file: seeds outermost, then environments."""
-    env = envs if envs is None or isinstance(envs, str) else ",".join(envs)
+    env = None if envs is None else listed(envs)
     loss = losses if losses is None or isinstance(losses, str) else ",".join(losses)
     first = recipes_from(source, agent=agent, env=env, loss=loss, preset=preset, said=said)
     return [

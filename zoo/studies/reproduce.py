@@ -126,7 +126,7 @@ def _check(study: Study) -> None:
         if value == () and key not in study.optional:
             raise RecipeError(f"{key}=[]: at least one is needed")
         if key in ENVIRONMENTS and value:
-            expand(value if isinstance(value, str) else ",".join(value))
+            expand(value)
         if key in ("losses", "sarsa"):
             know_losses(value)
             for loss in value:

@@ -70,7 +70,7 @@ def lines(
     Panels stand side by side for the values of `panels`; `down`: a row of them for each of its values, which
     is what the row's numbers are called.
     """
-    places, kinds = unique(rows, panels), unique(rows, down)
+    places, kinds = unique(rows, panels) or [None], unique(rows, down) or [None]  # every task may have failed
     figure, drawn = panels_of(title, len(places), "mean over seeds, and its 95 % interval", len(kinds))
     looks = style.looks(named(value) for value in unique(rows, by))
     for (kind, place), axes in zip(product(kinds, places), drawn, strict=True):
@@ -90,7 +90,8 @@ def lines(
                               color=color, alpha=0.13, lw=0)  # fmt: skip
         finish(axes, "" if place is None else named(place), xlabel, ylabel if kind is None else named(kind))
         keep_to_seeds(axes, [value for value in unique(some, y) if value is not None])
-    drawn[0].legend(loc="best")
+    if rows:
+        drawn[0].legend(loc="best")
     return figure
 
 

@@ -119,15 +119,16 @@ def evaluate_trained(
     games = len(games_of(recipe.env))
     episodes = games * math.ceil(episodes / games)
     together = most_envs(recipe, protocol)
-    if protocol.name == "chess":  # an environment has an opening for every two games, one with each colour
-        together = min(together, max(episodes // 2, 1))
+    # An environment of chess has an opening for every two games, one with each colour.
+    block = 2 if protocol.name == "chess" else 1
+    together = min(together, max(episodes // block, 1))
     num_envs = games * max(min(episodes, together) // games, 1)
     env = build_env(recipe, num_envs, protocol)
     try:
         first = stream_seed(recipe.seed if seed is None else seed, purpose)
         scores = evaluate_agent(
             agent, env, episodes, seed=first, epsilon=recipe.eval.epsilon, progress=progress,
-            max_steps=most, budget=math.inf if after is None else recipe.eval.share * after,
+            max_steps=most, block=block, budget=math.inf if after is None else recipe.eval.share * after,
         )  # fmt: skip
     finally:
         env.close()

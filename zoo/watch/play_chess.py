@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from catzoo.hparams import Recipe, RecipeError
+from catzoo.hparams import ChessRecipe, Recipe, RecipeError
 from catzoo.zoo.environments.chess_board import import_chess, is_drawn
 from catzoo.zoo.environments.chess_picture import board_in_terminal
 from catzoo.zoo.watch.uci_loop import UCILoop
@@ -32,9 +32,13 @@ def play(agent: Any, recipe: Recipe, *, yours: bool, seed: int | None, ask: Ask,
         seed: chooses your colour; None: another each time.
         ask: a prompt to what is typed; EOFError ends the game.
         say: shows text.
+
+    Raises:
+        RecipeError: an agent that has no values of moves.
     """
     from catzoo.zoo.training.chess_player import choices
 
+    _check(recipe)
     board = import_chess().Board()
     white = random.Random(seed).random() < 0.5
     say(f"You have the {'white' if white else 'black'} pieces. {HELP[0].upper()}{HELP[1:]}.")
@@ -71,6 +75,12 @@ def _typed(ask: Ask) -> str:
         return ask("your move: ").strip()
     except EOFError:
         return "quit"
+
+
+def _check(recipe: Recipe) -> None:
+    """Refuses agents that cannot rank the moves of any position."""
+    if not isinstance(recipe, ChessRecipe):
+        raise RecipeError(f"{recipe.agent} has learned {recipe.env}: only the agent chess is played against")
 
 
 def _make(board: chess.Board, word: str, say: Say) -> bool:
@@ -113,9 +123,10 @@ def serve_uci(run: str | os.PathLike[str], *, best: bool = False, trust: bool = 
     """
     from catzoo.zoo.training.weights import find_trained, load_agent
 
-    env = find_trained(run, best=best, trust=trust)[1].env
-    if not env.startswith("chess/"):
-        raise RecipeError(f"{run}: it plays {env}, and --uci is for chess")
+    recipe = find_trained(run, best=best, trust=trust)[1]
+    if not recipe.env.startswith("chess/"):
+        raise RecipeError(f"{run}: it plays {recipe.env}, and --uci is for chess")
+    _check(recipe)
 
     def load() -> Callable[[chess.Board], list[Any]]:
         from catzoo.zoo.training.chess_player import choices

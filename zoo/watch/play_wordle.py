@@ -38,7 +38,7 @@ class Guesser:
     """An agent in the middle of a game."""
 
     def __init__(self, agent: Any) -> None:
-        self.agent = agent
+        self.agent, self.device = agent, next(agent.network.parameters()).device
         self.tokens = np.zeros((1, TOKENS), np.uint8)
         self.tokens[0, 0] = START
         self.count = 1
@@ -46,7 +46,9 @@ class Guesser:
     def guess(self) -> np.ndarray:
         """Its next word, as letters [5]."""
         for _ in range(LENGTH):
-            self.tokens[0, self.count] = LETTER + int(self.agent.act(torch.from_numpy(self.tokens)))
+            self.tokens[0, self.count] = LETTER + int(
+                self.agent.act(torch.from_numpy(self.tokens).to(self.device))
+            )
             self.count += 1
         return self.tokens[0, self.count - LENGTH : self.count] - LETTER
 

@@ -14,6 +14,7 @@ from catzoo.hparams import RecipeError
 from catzoo.zoo.datasets import chess_positions, chess_self_play
 from catzoo.zoo.datasets.chess_positions import make_chess_positions
 from catzoo.zoo.datasets.chess_self_play import SURE, is_held_out, win_probability
+from catzoo.zoo.datasets.wordle_games import make_wordle_games
 from catzoo.zoo.environments.uci_engine import EngineError, Score
 
 pytest.importorskip("chess")
@@ -122,6 +123,31 @@ def test_what_does_not_go_together_is_one_line(tmp_path, engine):
         make(data, games=10, engine=str(tmp_path / "nothing"))
 
 
+def test_other_datasets_are_not_written_over(tmp_path, engine):
+    make(tmp_path / "data", games=10, depth=1, engine=engine)
+    shutil.rmtree(tmp_path / "data" / "games")
+    with pytest.raises(RecipeError, match="train has positions of other games"):
+        make(tmp_path / "data", games=10, depth=1, seed=5, engine=engine)
+    make_wordle_games("wordle/40", tmp_path / "mixed" / "test", games=20)
+    with pytest.raises(RecipeError, match="test has positions of other games"):
+        make(tmp_path / "mixed", games=10, depth=1, engine=engine)
+    (tmp_path / "files" / "train").mkdir(parents=True)
+    (tmp_path / "files" / "train" / "mine").write_text("mine")
+    with pytest.raises(RecipeError, match="no dataset there"):
+        make(tmp_path / "files", games=10, depth=1, engine=engine)
+    assert not any((tmp_path / name / "games").exists() for name in ("data", "mixed", "files"))
+
+
+def test_what_is_finished_is_left_alone(tmp_path, engine):
+    counts = make(tmp_path, games=20, depth=1, engine=engine)
+    before = [path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("*.memmap"))]
+    assert make(tmp_path, games=20, depth=1, engine=engine) == counts
+    assert [path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("*.memmap"))] == before
+    (tmp_path / "train" / "manifest.json").unlink()  # a kill
+    assert make(tmp_path, games=20, depth=1, engine=engine) == counts
+    assert len(read_dataset(tmp_path / "train")) == counts["train"]
+
+
 def test_nothing_is_written_where_something_is_missing(tmp_path, engine, monkeypatch):
     with pytest.raises(EngineError, match="true"):
         make(tmp_path / "data", games=10, engine=shutil.which("true"))
@@ -139,7 +165,7 @@ def test_folders_that_cannot_be_and_damaged_files_are_one_line(tmp_path, engine)
     torn = tmp_path / "data" / "games" / "games-0000000.npz"
     torn.write_bytes(torn.read_bytes()[:-30])
     with pytest.raises(RecipeError, match=r"games-0000000\.npz: damaged: delete it, and the same command"):
-        make(tmp_path / "data", games=10, depth=1, engine=engine)
+        make(tmp_path / "data", games=20, depth=1, engine=engine)
 
 
 def test_an_engine_that_scores_one_move_is_one_line(tmp_path, engine):

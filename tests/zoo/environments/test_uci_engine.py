@@ -38,12 +38,18 @@ def test_torn_scores_are_left_out(tmp_path):
         assert engine.scores(START, depth=1) == {"a2a3": Score(0)}
 
 
-@pytest.mark.parametrize(("manner", "words"), [("dies", "ended before"), ("silent", "no bestmove within")])
+@pytest.mark.parametrize(("manner", "words"), [("dies", "ended before"), ("silent", "before bestmove")])
 def test_an_engine_that_dies_or_is_silent(tmp_path, manner, words):
     with UCIEngine(program(tmp_path, manner), timeout=20.0) as engine:
         engine.timeout = 0.3
         with pytest.raises(EngineError, match=words):
             engine.scores(START, 1)
+
+
+def test_an_engine_may_take_its_time_while_it_reports(tmp_path):
+    with UCIEngine(program(tmp_path, "slow"), timeout=20.0) as engine:
+        engine.timeout = 1.0
+        assert engine.scores(START, depth=1)
 
 
 def test_what_is_no_engine(tmp_path, monkeypatch):

@@ -27,6 +27,15 @@ def test_what_is_longer_than_its_limit_is_cut_and_counted(corridor):
     assert scores.cut == 0
 
 
+@pytest.mark.parametrize(
+    ("episodes", "block", "played"),
+    [(7, 1, [4, 3]), (6, 2, [4, 2]), (8, 2, [4, 4]), (7, 2, [4, 3]), (5, 2, [3, 2]), (1, 2, [1, 0])],
+)
+def test_blocks_of_episodes_stay_together(corridor, episodes, block, played):
+    scores = evaluate_policy(Left(), corridor((3, 3)), episodes, seed=0, block=block)
+    assert [scores.envs.count(env) for env in (0, 1)] == played
+
+
 def test_a_budget_ends_what_is_open_and_begins_no_more(corridor):
     scores = evaluate_policy(Left(), corridor((10, 10**9)), 20, seed=0, budget=2 * 16)
     assert scores == [55.0, 21.0, 136.0]  # whole, six steps, and sixteen

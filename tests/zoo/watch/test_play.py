@@ -21,6 +21,7 @@ class Repeats:
 
     def __init__(self, word):
         self.letters = letters_of([word])[0]
+        self.network = torch.nn.Linear(1, 1)  # says where it is
 
     def act(self, observation):
         place = (int((observation > 0).sum()) - 1) % 10

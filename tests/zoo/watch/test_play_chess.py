@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from catzoo.agents.networks.board_transformer import is_move, split
-from catzoo.hparams import ChessRecipe, RecipeError
+from catzoo.hparams import ChessRecipe, DQNRecipe, RecipeError
 from catzoo.zoo.watch import play_chess
 from played_for_tests import played
 
@@ -94,6 +94,11 @@ def test_an_engine_of_no_chess_says_so_before_it_speaks(run, words, capsys, monk
     with pytest.raises(RecipeError, match=words):
         play_chess.serve_uci(run)
     assert capsys.readouterr().out == ""
+
+
+def test_an_agent_without_values_of_moves_is_refused():
+    with pytest.raises(RecipeError, match="only the agent chess is played against"):
+        play_chess.play(None, DQNRecipe(env="chess/random"), yours=False, seed=0, ask=input, say=print)
 
 
 def _begins_at(fen, init):

@@ -104,6 +104,8 @@ class Chess(Study):
         """Opponents and networks that there are, and whole files of games."""
         for opponent in self.settings.opponents:
             expand(opponent)
+            if not opponent.startswith("chess/"):
+                raise RecipeError(f"opponents: {opponent} does not play chess")
         check_name("network", self.settings.network, ("transformer", "after_states"))
         if self.settings.network == "transformer" and self.settings.size % HEADS:
             raise RecipeError(f"size={self.settings.size}: must be a multiple of {HEADS}, the heads")

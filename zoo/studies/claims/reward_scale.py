@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from catzoo.hparams import Recipe, loss_title
+from catzoo.hparams import VALUE_LOSSES, Recipe, loss_title
 from catzoo.hparams.schema import check_name
 from catzoo.zoo.studies.measured_training import measured_training
 from catzoo.zoo.studies.scaled_rewards import check_scales, on_scale, scale_picture, scale_tasks
@@ -131,7 +131,8 @@ def recipe_for(labels: Mapping[str, Cell], steps: int) -> Recipe:
     said: list[Mapping[str, Any]] = [ON_ONE_THREAD]
     if labels["support"] == "set":
         low, high = HAND[env]
-        ends = {"value_loss": {"v_min": low, "v_max": high}} if loss != "mse" else {}
+        bounded = "v_min" in VALUE_LOSSES[loss].keys
+        ends = {"value_loss": {"v_min": low, "v_max": high}} if bounded else {}
         said.append({"support": "set", "normalize": {"reward": False}, **ends})
     recipe = recipe_of("sac", env, loss=loss, steps=steps, seed=int(labels["seed"]), overrides=said)
     return on_scale(recipe, float(labels["scale"]))

@@ -79,9 +79,16 @@ class Wordle(Study):
     settings: Settings
 
     def check(self) -> None:
-        """A weight or a strength."""
-        if not self.settings.weights + self.settings.strengths:
+        """A weight or a strength, none below 0; data that can be made."""
+        settings = self.settings
+        if not settings.weights + settings.strengths:
             raise RecipeError("weights=[] strengths=[]: at least one is needed")
+        if any(not 0 <= value < math.inf for _, value in self.held):
+            raise RecipeError(
+                f"weights={list(settings.weights)} strengths={list(settings.strengths)}: 0 or more each"
+            )
+        if not 0 <= settings.quality <= 1:
+            raise RecipeError(f"quality={settings.quality}: a share, from 0 to 1")
 
     @property
     def held(self) -> list[tuple[str, float]]:
