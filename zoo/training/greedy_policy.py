@@ -74,7 +74,10 @@ class GreedyPolicy(nn.Module):
         if agent.recipe.reward_clip:
             unit = f"in units of rewards clipped to ±{agent.recipe.reward_clip:g}, discounted by its gamma"
         if agent.from_a_list:
-            whose = "every action of the observation's list; what is beyond its end means nothing"
+            whose = (
+                "every action of the observation's list, by the network alone; what is beyond its end means "
+                "nothing, and `action` counts a move that draws as half a win"
+            )
         said = {"action": self._meaning_of_action(), "values": f"the value of {whose}, {unit}"}
         if self.in_bins:
             said["probabilities"] = f"the distribution over the support's bins that is the value of {whose}"

@@ -3,8 +3,10 @@
 import gymnasium as gym
 import pytest
 
+from catzoo.hparams import VALUE_LOSSES
 from catzoo.zoo.environments.protocols import EPISODE_CAP
 from catzoo.zoo.studies import scaled_rewards
+from catzoo.zoo.studies.claims.reward_scale import recipe_for
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "MinAtar/Breakout-v1"])
@@ -32,3 +34,11 @@ def play(made: gym.Env) -> list:
         if over or cut:
             made.reset()
     return steps
+
+
+@pytest.mark.parametrize("loss", list(VALUE_LOSSES))
+def test_every_loss_has_a_support_by_hand_or_none(loss):
+    labels = {"env": "Pendulum-v1", "loss": loss, "support": "set", "scale": 1.0, "seed": 0}
+    ends = recipe_for(labels, 100).value_loss
+    bounded = "v_min" in VALUE_LOSSES[loss].keys
+    assert not bounded or (ends.v_min, ends.v_max) == (-1_700.0, 100.0)

@@ -18,6 +18,7 @@ from catzoo.zoo.studies.claims import lead_causes
 from catzoo.zoo.studies.claims.sigma_bins import better_coordinate
 from catzoo.zoo.studies.reproduce import make_study, reproduce
 from catzoo.zoo.studies.study import Task, find_study
+from catzoo.zoo.studies.study_pictures import lines
 from catzoo.zoo.studies.training_tasks import RATE, compare, matched, trend
 from catzoo.zoo.studies.value_errors import churn, returns_to_go
 from catzoo.zoo.training.train import recipe_of
@@ -57,6 +58,12 @@ def test_names_of_tasks_are_unique_and_budgets_alike(name):
 @pytest.mark.parametrize("name", TRAINING)
 def test_every_study_that_trains_says_what(name):
     assert find_study(name).agent in RECIPES
+
+
+def test_a_picture_of_nothing_is_empty():
+    figure = lines([], "step", "success", by="loss", panels="held", title="", xlabel="")
+    assert len(figure.axes) == 1
+    assert not figure.axes[0].lines
 
 
 def test_a_task_is_named_by_its_labels():
