@@ -283,7 +283,8 @@ def scale_of(recipe: Recipe, key: str, of: str) -> float:
         )
     if loss.v_min is None or loss.v_max is None:
         raise RecipeError(f"{brief(key)}: of: support needs value_loss.v_min and .v_max in the recipe")
-    return loss.v_max - loss.v_min
+    spacing = loss.spacing if key == "value_loss.sigma" else None  # it is on the axis of equal bins
+    return _placed(loss.v_max, spacing) - _placed(loss.v_min, spacing)
 
 
 def _placed(end: float | None, spacing: str | None) -> float:
@@ -304,6 +305,6 @@ def value_of(recipe: Recipe, key: str) -> Any:
         if key == "value_loss.sigma" and None not in (loss.v_min, loss.v_max, loss.num_bins):
             bins = loss.num_bins - (loss.align == "centers")  # type: ignore[operator]
             low, high = (_placed(end, loss.spacing) for end in (loss.v_min, loss.v_max))
-            width = (high - low) / bins
-            return (loss.sigma_ratio or 0.75) * width
+            ratio = loss.sigma_ratio or 0.75
+            return ratio * (high - low) / (bins - 2 * (loss.pad_sigmas or 0.0) * ratio)
     return value

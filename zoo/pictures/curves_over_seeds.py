@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from catzoo.zoo.folders.episodes import curve
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.pictures import style
-from catzoo.zoo.statistics.intervals import STUDENT
+from catzoo.zoo.statistics.intervals import student_quantile
 
 MANY = 12
 """Panels beyond which they are drawn smaller."""
@@ -105,7 +105,7 @@ def _draw_panel(axes: Axes, env: str, members: Sequence[Group], looks: Mapping[s
             for values_P in values_SP if len(runs) > 1 else ():
                 axes.plot(steps, values_P, color=color, lw=0.8, alpha=0.6)
         else:
-            quantile = STUDENT[min(len(runs) - 1, len(STUDENT)) - 1]
+            quantile = student_quantile(len(runs) - 1)
             half_P = quantile * values_SP.std(axis=0, ddof=1) / np.sqrt(len(runs))
             axes.fill_between(steps, mean_P - half_P, mean_P + half_P, color=color, alpha=0.15, lw=0)
     if not any(len(line.get_xdata()) for line in axes.lines):

@@ -6,8 +6,9 @@ import math
 import statistics
 from collections.abc import Sequence
 
-FEW = 10
-"""Below so many values resampling them says too little: of three, a bootstrap covers 73 % and not 95."""
+FEW = 30
+"""Below so many values resampling them says too little: of three a bootstrap covers 73 % and not 95, of ten
+89, of twelve 91."""
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 """97.5 % quantiles of Student's t for 1, 2, 3 … degrees of freedom."""
 
@@ -23,7 +24,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
 def student_interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean and half-width of its 95 % interval (Student's t); infinite for a single value."""
     mean, freedom = statistics.fmean(values), len(values) - 1
-    if freedom < 1:
+    if freedom < 1 or not math.isfinite(mean):
         return mean, math.inf
     return mean, student_quantile(freedom) * statistics.stdev(values) / math.sqrt(len(values))
 
@@ -44,12 +45,13 @@ def contrast_interval(
     Satterthwaite's. Groups may differ in size and in variance.
 
     Returns:
-        Estimate, lower and upper bound; the bounds are infinite where a group has a single value.
+        Estimate, lower and upper bound; the bounds are infinite where a group has a single value, or one
+        that is no number.
     """
     means = [statistics.fmean(group) for group in groups]
     estimate = math.fsum(weight * mean for weight, mean in zip(weights, means, strict=True))
     used = [(weight, group) for weight, group in zip(weights, groups, strict=True) if weight]
-    if any(len(group) < 2 for _, group in used):
+    if any(len(group) < 2 for _, group in used) or not math.isfinite(estimate):
         return estimate, -math.inf, math.inf
     parts = [weight**2 * statistics.variance(group) / len(group) for weight, group in used]
     total = math.fsum(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from catzoo.hparams import RecipeError
 from catzoo.zoo.studies.study import Row, Task
 from catzoo.zoo.studies.training_tasks import train_inside
 
@@ -42,7 +43,15 @@ def dataset_of(tasks: Path, seed: int) -> Path:
 
 
 def score_of(dataset: Path) -> float:
-    """Mean return of the episodes in a dataset."""
+    """Mean return of the episodes in a dataset.
+
+    Raises:
+        RecipeError: there is none above 0, in multiples of which scores could be given.
+    """
     from catzoo.agents.replay import Dataset
 
-    return float(Dataset(dataset).manifest["mean_return"])
+    mean = Dataset(dataset).manifest["mean_return"]
+    if mean is None or mean <= 0:
+        said = "no episode that ended" if mean is None else f"a mean return of {mean:g}"
+        raise RecipeError(f"its data have {said}, and scores are multiples of that: take another environment")
+    return float(mean)

@@ -118,6 +118,7 @@ ENVIRONMENTS = ("env", "envs", "small", "large")
 def _check(study: Study) -> None:
     """Refuses settings that every task would fail with."""
     from catzoo.zoo.catalogue.recipe_files import know_losses
+    from catzoo.zoo.environments.names import canonical
     from catzoo.zoo.environments.selection import expand
 
     for key, value in dataclasses.asdict(study.settings).items():
@@ -127,6 +128,11 @@ def _check(study: Study) -> None:
             raise RecipeError(f"{key}=[]: at least one is needed")
         if key in ENVIRONMENTS and value:
             expand(value)
+        if key in ENVIRONMENTS and isinstance(value, tuple) and len(set(map(canonical, value))) < len(value):
+            raise RecipeError(f"{key}={list(value)}: an environment twice")
+        for number in value if isinstance(value, tuple) else ():
+            if isinstance(number, float) and float(f"{number:.6g}") != number:
+                raise RecipeError(f"{key}: {number!r} has more than six digits, which tables do not keep")
         if key in ("losses", "sarsa"):
             know_losses(value)
             for loss in value:

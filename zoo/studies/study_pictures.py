@@ -180,9 +180,9 @@ def heat_maps(
     left.set_yticks(range(len(bins)), [str(number) for number in bins])
     left.set_xlabel("sigma / bin width")
     left.set_ylabel("bins")
-    sigmas = [unique([row for row in rows if row["bins"] == b], "sigma") for b in bins]
-    places = [(sigma, b, table[i, j]) for i, b in enumerate(bins) for j, sigma in enumerate(sigmas[i])
-              if j < len(ratios)]  # fmt: skip
+    sigmas = {(row["bins"], row["ratio"]): row["sigma"] for row in rows}
+    places = [(sigmas[b, r], b, table[i, j]) for i, b in enumerate(bins) for j, r in enumerate(ratios)
+              if (b, r) in sigmas]  # fmt: skip
     right.scatter([place[0] for place in places], [place[1] for place in places],
                   c=[place[2] for place in places], cmap="viridis", s=260, marker="s")  # fmt: skip
     right.set_xscale("log")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from catzoo.hparams import VALUE_LOSSES
+from catzoo.hparams import VALUE_LOSSES, RecipeError
 from catzoo.zoo.statistics.intervals import contrast_interval
 from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task, values
 
@@ -81,6 +81,28 @@ def normalised(rows: Sequence[Row], column: str) -> list[Row]:
     from catzoo.zoo.statistics.normalisation import scale_of
 
     return [{**row, column: scale_of(str(row["env"]))(float(row[column]))} for row in rows]
+
+
+def on_one_scale(envs: Sequence[str]) -> None:
+    """Refuses environments whose returns `normalised` cannot take.
+
+    Raises:
+        RecipeError: in one line.
+    """
+    from catzoo.zoo.statistics.normalisation import scale_of
+
+    for env in envs:
+        scale_of(env)
+
+
+def check_support(v_min: float, v_max: float) -> None:
+    """Refuses a support that is none.
+
+    Raises:
+        RecipeError: in one line.
+    """
+    if not v_min < v_max:
+        raise RecipeError(f"v_min={v_min:g} must be below v_max={v_max:g}")
 
 
 def compare(

@@ -1,5 +1,6 @@
 """Search spaces: what they accept, what they refuse, and what their values come to."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -120,6 +121,16 @@ def test_bounds_of_the_support_become_plain_where_it_is_one():
     assert (parameter.low, parameter.high, parameter.of) == (pytest.approx(1.2), pytest.approx(12), None)
 
 
+def test_shares_of_a_symexp_support_are_of_its_axis():
+    from catzoo.losses import LOSSES
+
+    own = recipe(value_loss={"spacing": "symexp", "v_min": -1_000.0, "v_max": 1_000.0})
+    (parameter,) = space({"value_loss.sigma": {"low": 0.004, "high": 0.1, "of": "support"}}, own).parameters
+    assert parameter.low == pytest.approx(0.004 * 2 * np.log(1_001))
+    LOSSES["hl_gauss"](**{**own.value_loss.arguments(), "sigma": 10 * parameter.low})
+    assert parameter.contains(value_of(own, "value_loss.sigma"))
+
+
 def test_a_support_that_moves_has_no_shares():
     adaptive = recipe(support="adaptive")
     with pytest.raises(
@@ -171,7 +182,18 @@ def test_the_default_is_the_recipes_own():
     assert tuned.defaults(recipe(optimizer={"lr": 0.5})) is None
 
 
-@pytest.mark.parametrize("how", [{}, {"sigma_ratio": 2.0}, {"align": "centers"}, {"sigma": 3.0}])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"sigma_ratio": 2.0},
+        {"align": "centers"},
+        {"sigma": 3.0},
+        {"pad_sigmas": 3.0},
+        {"pad_sigmas": 3.0, "sigma_ratio": 2.0, "align": "centers"},
+        {"spacing": "symexp", "pad_sigmas": 1.0},
+    ],
+)
 def test_the_default_sigma_is_the_losses(how):
     from catzoo.losses import LOSSES
 

@@ -12,6 +12,7 @@ from catzoo.zoo.cli.main import main
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.reporting.finished_runs import _differs, find_runs, gather
 from catzoo.zoo.reporting.score_rows import COLUMNS
+from catzoo.zoo.statistics.intervals import FEW
 from catzoo.zoo.system.csv_rows import newest_row, read_rows
 from runs_for_tests import made
 
@@ -47,7 +48,7 @@ def test_the_command_prints_what_is_there_and_what_is_not(runs, tmp_path, capsys
     assert main(["scores", str(runs), "--out", str(out)]) == 0
     said = capsys.readouterr().out
     assert "95 % over seeds" in said
-    assert "over fewer than 10 seeds: Student's t" in said
+    assert "over fewer than 30 seeds: Student's t" in said
     assert "30.0" in said
     assert "* one seed: bootstrap over its episodes" in said
     assert "1 of 5 runs is not finished" in said
@@ -72,11 +73,11 @@ def test_other_recipes_are_not_mixed_in(runs, capsys):
 
 
 def test_many_seeds_are_resampled(tmp_path):
-    scores = np.random.default_rng(3).normal(size=12)
+    scores = np.random.default_rng(3).normal(size=FEW)
     for seed, score in enumerate(scores):
         made(tmp_path / str(seed), [float(score)], seed=seed)
     (row,) = gather(tmp_path)
-    draws = np.random.default_rng(7).choice(scores, size=(20_000, 12)).mean(1)
+    draws = np.random.default_rng(7).choice(scores, size=(20_000, FEW)).mean(1)
     assert np.allclose((row["low_95"], row["high_95"]), np.quantile(draws, (0.025, 0.975)), atol=0.05)
 
 

@@ -16,6 +16,7 @@ from catzoo.zoo.reporting.tables import (
     markdown,
     score_rows,
 )
+from catzoo.zoo.statistics.intervals import FEW
 from runs_for_tests import made
 
 A, B = (Group("dqn", loss, "", loss) for loss in ("mse", "c51"))
@@ -32,7 +33,7 @@ def row(group, mean, low, high, seeds=3):
         ([row(A, 5, 4, 6), row(B, 8, 7, 9)], [("5.00 ± 1.00", False), ("8.00 ± 1.00", True)]),
         ([row(A, 5, 4, 6), row(B, 6.5, 6, 7)], [("5.00 ± 1.00", False), ("6.50 ± 0.50", False)]),
         ([row(A, 5, 4, 6), row(B, 80, 70, 90, 1)], [("5.0 ± 1.0", False), ("80.0*", False)]),
-        ([row(A, 5000, 4000, 7000, 10)], [("5,000 [4,000, 7,000]", False), ("–", False)]),
+        ([row(A, 5000, 4000, 7000, FEW)], [("5,000 [4,000, 7,000]", False), ("–", False)]),
     ],
 )
 def test_bold_is_what_stands_apart(rows, cells):

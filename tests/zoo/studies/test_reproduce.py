@@ -10,12 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import catzoo.zoo
 from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.zoo.environments import uci_engine
-from catzoo.zoo.statistics.intervals import contrast_interval
+from catzoo.zoo.statistics.intervals import contrast_interval, mean_interval
 from catzoo.zoo.studies.reproduce import fewer, make_study, reproduce, words_of
 from catzoo.zoo.studies.results_folder import ResultsFolder, load_rows, published_rows, save_rows
 from catzoo.zoo.studies.study import Finding, Verdict, find_study
@@ -120,6 +121,21 @@ def test_what_is_finished_is_not_done_again(whole):
         ({"study": "chess", "overrides": ["network=after_state"]}, "did you mean after_states"),
         ({"study": "chess", "overrides": ["opponents=[CartPole-v1]"]}, "CartPole-v1 does not play chess"),
         ({"study": "wordle", "overrides": ["weights=[-1.0]"]}, "0 or more each"),
+        ({"study": "theory", "overrides": ["samples=20"]}, "samples=20: must be at least 32"),
+        ({"study": "ordering", "overrides": ["envs=[MountainCar-v0]"]}, "no random and reference score"),
+        (
+            {"study": "ordering", "overrides": ["envs=[MinAtar/Breakout,MinAtar/Breakout-v1]"]},
+            "an environment twice",
+        ),
+        ({"study": "initial-values", "overrides": ["starts=[foo]"]}, "unknown start 'foo'"),
+        ({"study": "stochastic-dynamics", "overrides": ["sticky=[0.1]"]}, "at least two shares"),
+        ({"study": "stochastic-dynamics", "overrides": ["sticky=[0.2,0.1]"]}, "in order"),
+        ({"study": "reward-noise", "overrides": ["eta=[0.1,1.0]"]}, "from 0 on, in order"),
+        ({"study": "reward-noise", "overrides": ["losses=[mse,huber]"]}, "huber has no support"),
+        ({"study": "reward-noise", "overrides": ["v_min=5", "v_max=1"]}, "must be below v_max=1"),
+        ({"study": "sigma-bins", "overrides": ["v_min=30"]}, "must be below v_max=25"),
+        ({"study": "sigma-bins", "overrides": ["ratios=[0.3333333333,1.0]"]}, "more than six digits"),
+        ({"study": "scaling", "overrides": ["widths=[-1.0]"]}, "each must be above 0"),
         ({"study": "wordle", "overrides": ["quality=5"]}, "a share, from 0 to 1"),
         ({"study": "chess", "overrides": ["games=15"]}, "games=15 must be a multiple of 10"),
         ({"study": "lead-causes", "overrides": ["arms=[MSE, HLGauss]"]}, "did you mean HL-Gauss"),
@@ -314,6 +330,17 @@ def test_contrast_interval_is_welchs():
     assert (high - low) / 2 == pytest.approx(2.365 * error, rel=1e-3)
     assert contrast_interval(([1.0], y), (1, -1))[1:] == (-float("inf"), float("inf"))
     assert contrast_interval(([1.0, 1.0], [0.5, 0.5]), (1, -1)) == (0.5, 0.5, 0.5)
+    assert contrast_interval(([1.0, float("nan")], y), (1, -1))[1:] == (-float("inf"), float("inf"))
+
+
+def test_intervals_of_a_mean_hold_it_whatever_the_number_of_seeds():
+    random = np.random.default_rng(0)
+    for seeds in (3, 9, 10, 12, 29, 60):
+        held = [
+            low <= 0 <= high
+            for low, high in (mean_interval(list(random.standard_normal(seeds))) for _ in range(600))
+        ]
+        assert 0.92 < np.mean(held) < 0.98, seeds
 
 
 def test_it_goes_on_from_published_rows_and_adds_to_them(whole, tmp_path):

@@ -104,6 +104,13 @@ def test_the_better_coordinate_is_found(absolute, sign):
     assert finding.outcome == ("reproduced" if absolute else "not reproduced")
 
 
+@pytest.mark.parametrize("level", [-200.0, 0.0, 1.0, 0.1])
+def test_a_grid_that_is_level_decides_nothing(level):
+    cells = [(bins, ratio) for bins in (21, 101) for ratio in (0.25, 0.75, 2.0)]
+    finding = better_coordinate(cells, [[level] * 2 for _ in cells], 30.0)
+    assert (finding.value, finding.outcome) == (0.0, "not decided")
+
+
 def test_returns_to_go():
     reward = np.array([[1.0], [2.0], [4.0], [8.0]])
     done = np.array([[False], [True], [False], [False]])

@@ -17,11 +17,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from catzoo.hparams import loss_title
+from catzoo.hparams.schema import check_name
 from catzoo.losses import CategoricalLoss
 from catzoo.losses.initial_logits import SPREAD
 from catzoo.zoo.studies.measured_training import measured_training
 from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
-from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known, matched, normalised
+from catzoo.zoo.studies.training_tasks import (
+    ON_ONE_THREAD,
+    compare,
+    known,
+    matched,
+    normalised,
+    on_one_scale,
+)
 from catzoo.zoo.studies.value_errors import accuracy
 from catzoo.zoo.training.train import recipe_of
 
@@ -80,6 +88,12 @@ class InitialValues(Study):
         "full": Settings(seeds=5),
     }  # fmt: skip
     settings: Settings
+
+    def check(self) -> None:
+        """Environments whose returns go on one scale, and starts that there are."""
+        on_one_scale(self.settings.envs)
+        for start in self.settings.starts:
+            check_name("start", start, STARTS)
 
     def tasks(self) -> list[Task]:
         """Seeds outermost."""

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
-from catzoo.zoo.studies.training_tasks import RATE, compare, known, matched, normalised, train_inside
+from catzoo.zoo.studies.training_tasks import (
+    RATE,
+    compare,
+    known,
+    matched,
+    normalised,
+    on_one_scale,
+    train_inside,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,6 +63,10 @@ class Ordering(Study):
         "full": Settings(seeds=5),
     }
     settings: Settings
+
+    def check(self) -> None:
+        """Environments whose returns go on one scale."""
+        on_one_scale(self.settings.envs)
 
     def tasks(self) -> list[Task]:
         """Seeds outermost."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from catzoo.hparams import VALUE_LOSSES, RecipeError
 from catzoo.zoo.studies.recorded_data import behaviour, dataset_of, record, score_of
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
-from catzoo.zoo.studies.training_tasks import compare, known, matched, train_inside
+from catzoo.zoo.studies.training_tasks import check_support, compare, known, matched, train_inside
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,6 +51,16 @@ class RewardNoise(Study):
         "full": Settings(seeds=5),
     }
     settings: Settings
+
+    def check(self) -> None:
+        """Amounts of noise from none on, a support, and losses that take it."""
+        settings = self.settings
+        if settings.eta[0] != 0 or list(settings.eta) != sorted(settings.eta):
+            raise RecipeError(f"eta={list(settings.eta)}: from 0 on, in order")
+        check_support(settings.v_min, settings.v_max)
+        for loss in settings.losses:
+            if loss != "mse" and "v_min" not in VALUE_LOSSES[loss].keys:
+                raise RecipeError(f"losses: {loss} has no support")
 
     def tasks(self) -> list[Task]:
         """Data first."""

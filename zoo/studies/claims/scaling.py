@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from catzoo.hparams import RecipeError
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
 from catzoo.zoo.studies.training_tasks import compare, known, train_dqn
 
@@ -45,6 +46,11 @@ class Scaling(Study):
         "full": Settings(seeds=5),
     }
     settings: Settings
+
+    def check(self) -> None:
+        """Sizes above nothing."""
+        if not all(width > 0 for width in self.settings.widths):
+            raise RecipeError(f"widths={list(self.settings.widths)}: each must be above 0")
 
     def tasks(self) -> list[Task]:
         """Seeds outermost."""

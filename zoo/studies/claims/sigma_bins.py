@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from catzoo.zoo.studies.study import Finding, Row, Study, Task, values
-from catzoo.zoo.studies.training_tasks import compare, known, train_dqn
+from catzoo.zoo.studies.training_tasks import check_support, compare, known, train_dqn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,6 +54,10 @@ class SigmaBins(Study):
         "full": Settings(seeds=5),
     }
     settings: Settings
+
+    def check(self) -> None:
+        """A support."""
+        check_support(self.settings.v_min, self.settings.v_max)
 
     def tasks(self) -> list[Task]:
         """Seeds outermost."""
@@ -143,7 +147,9 @@ def explained(score_C: np.ndarray, place_C: np.ndarray, bins_C: np.ndarray) -> f
     within = np.linalg.lstsq(levels, score_C, rcond=None)[0]
     fitted = np.linalg.lstsq(design, score_C, rcond=None)[0]
     total = float(((score_C - levels @ within) ** 2).sum())
-    return 1 - float(((score_C - design @ fitted) ** 2).sum()) / total if total > 0 else 0.0
+    if not total > 1e-12 * float((score_C**2).sum()):  # all alike, but for rounding
+        return 0.0
+    return 1 - float(((score_C - design @ fitted) ** 2).sum()) / total
 
 
 STUDY = SigmaBins

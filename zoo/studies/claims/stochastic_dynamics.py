@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from catzoo.hparams import RecipeError
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
 from catzoo.zoo.studies.training_tasks import compare, known, train_dqn, trend
 
@@ -47,6 +48,12 @@ class StochasticDynamics(Study):
         "full": Settings(seeds=5),
     }
     settings: Settings
+
+    def check(self) -> None:
+        """Shares of repeated actions, at least two, in order."""
+        sticky = self.settings.sticky
+        if len(sticky) < 2 or list(sticky) != sorted(sticky) or not 0 <= sticky[0] <= sticky[-1] < 1:
+            raise RecipeError(f"sticky={list(sticky)}: at least two shares from 0 to below 1, in order")
 
     def tasks(self) -> list[Task]:
         """Seeds outermost."""

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from catzoo.hparams import loss_title
+from catzoo.hparams import RecipeError, loss_title
 from catzoo.zoo.statistics.intervals import contrast_interval
 from catzoo.zoo.studies.claims import closed_forms as forms
 from catzoo.zoo.studies.study import Finding, Row, Study, Task, values
@@ -105,6 +105,11 @@ class Theory(Study):
         "full": TheorySettings(),
     }
     settings: TheorySettings
+
+    def check(self) -> None:
+        """Enough samples for a variance at every place."""
+        if self.settings.samples < 2 * PLACES:
+            raise RecipeError(f"samples={self.settings.samples}: must be at least {2 * PLACES}")
 
     def tasks(self) -> list[Task]:
         """One per quantity."""
