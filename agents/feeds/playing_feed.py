@@ -138,18 +138,16 @@ class PlayingFeed:
         self.rollouts.rest()
 
     def cut(self) -> None:
-        """Called when a continued run opens new episodes: those that were open end, as truncated."""
-        if self.rollouts.cut():
-            self._forget_returns()
-        else:
+        """Called when a continued run opens new episodes: those that were open end, as truncated.
+
+        A rollout that waits goes on with them; they end with it.
+        """
+        if not self.rollouts.cut():
             self.begin_anew()
 
     def begin_anew(self) -> None:
         """What follows are new episodes, though those before had no end."""
         self.cut_waiting()
-        self._forget_returns()
-
-    def _forget_returns(self) -> None:
         if self.running is not None:
             self.running.begin()
 

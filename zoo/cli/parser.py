@@ -111,6 +111,10 @@ def whole(text: str) -> int:
     """A whole number, also as 200_000, 2e5 or 200k."""
     scale = {"k": 1_000, "m": 1_000_000}.get(text[-1:].lower(), 1)
     try:
+        return int(text)  # as it is: a float has 53 bits
+    except ValueError:
+        pass
+    try:
         value = float(text[:-1] if scale > 1 else text) * scale
         if value == int(value):
             return int(value)

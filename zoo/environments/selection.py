@@ -19,6 +19,14 @@ from catzoo.zoo.environments.names import (
 )
 from catzoo.zoo.environments.variants import in_words, is_variant, split, switches_of
 
+ON_DEMAND = {
+    "dmc/": "dmc/cheetah-run",
+    "chess/": "chess/random",
+    "wordle/": "wordle/200",
+    "metaworld/": "metaworld/reach-v3",
+}
+"""Families that are registered when one of them is looked up, and one of each."""
+
 
 def expand(env: str | Sequence[str]) -> list[str]:
     """The environments that a comma-separated list of ids, sets and patterns stands for.
@@ -106,15 +114,16 @@ def _variants(pattern: str) -> tuple[str, ...]:
 def _known(pattern: str) -> list[str]:
     """What a pattern can match: v5 of Atari, the short names of MinAtar, and whatever else is registered.
 
-    DeepMind Control's tasks are looked up only for those who ask for them: it takes a second.
+    What is registered when it is looked up is so for those who ask for it: that takes a second, or an extra.
     """
     import gymnasium as gym
 
     from catzoo.zoo.environments.registry import find_spec
 
-    if pattern.startswith("dmc/"):
-        find_spec("dmc/cheetah-run")
-        return sorted(name for name in gym.registry if name.startswith("dmc/"))
+    for family, one in ON_DEMAND.items():
+        if pattern.startswith(family):
+            find_spec(one)
+            return sorted(name for name in gym.registry if name.startswith(family))
     if pattern.startswith("Fetch"):
         find_spec("FetchReach-v4")
     find_spec("ALE/Pong-v5")  # looking one up registers all
@@ -126,5 +135,5 @@ def _known(pattern: str) -> list[str]:
         if pattern.startswith("MinAtar/"):
             raise
     atari = [name for name in gym.registry if name.startswith("ALE/") and name.endswith("-v5")]
-    others = [name for name in gym.registry if not name.startswith(("ALE/", "MinAtar/", "dmc/"))]
+    others = [name for name in gym.registry if not name.startswith(("ALE/", "MinAtar/", *ON_DEMAND))]
     return [*sorted(atari), *minatar, *sorted(others)]

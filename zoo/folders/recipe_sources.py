@@ -19,7 +19,7 @@ from catzoo.hparams.overrides import merge
 from catzoo.hparams.paths import Typed, path_of
 from catzoo.hparams.schema import brief, shown
 from catzoo.hparams.supports import over, with_ends
-from catzoo.zoo.environments.names import canonical
+from catzoo.zoo.environments.names import canonical, in_one_run
 from catzoo.zoo.environments.selection import expand
 from catzoo.zoo.folders.run_folder import Run
 
@@ -89,7 +89,7 @@ def _own_recipe(values: Mapping[str, Any], path: Path) -> Recipe:
             raise RecipeError(f"{path}: {name}={shown(value)}: must be a name")
     agent, env, preset = named
     try:
-        return find_recipe(agent, env, None, [values], preset)
+        return find_recipe(agent, in_one_run(env), None, [values], preset)
     except RecipeError as error:
         raise RecipeError(f"{path}: {error}") from None
 

@@ -187,10 +187,14 @@ def _not_ours(folder: Path) -> Iterator[Path]:
 def refuse_links(folder: Path) -> None:
     """Refuses a folder with symbolic links in it: whoever made it would have us write elsewhere.
 
+    Not those of Weights & Biases, which earlier versions kept there: nothing of ours is written among them.
+
     Raises:
         RecipeError: names one.
     """
     for here, inside, files in os.walk(folder):
+        if Path(here) == folder and "wandb" in inside and not (folder / "wandb").is_symlink():
+            inside.remove("wandb")
         for name in (*inside, *files):
             if Path(here, name).is_symlink():
                 raise RecipeError(f"{Path(here, name)}: is a symbolic link, and a run folder holds none")

@@ -153,7 +153,10 @@ def _make_films(
             )
         except NoRoomError:
             raise
-        except RecipeError as error:  # it wants an extra, or trust, or its weights are another's
+        except (
+            RecipeError,
+            FloatingPointError,
+        ) as error:  # wants an extra or trust, or gives NaN
             without[name] = str(error)
             continue
         films[name] = Film(key, made["steps"], made["return"], made["shown"])

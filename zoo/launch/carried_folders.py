@@ -60,10 +60,23 @@ def merge(arrived: Path, root: Path, folder: Path, log: Path) -> None:
     if said.exists():
         with log.open("ab") as whole, said.open("rb") as more:
             shutil.copyfileobj(more, whole)
-    newer, before = arrived / folder.relative_to(root), folder.with_name(f"{folder.name}.before.tmp")
+    newer, before = arrived / folder.relative_to(root), _before(folder)
     if newer.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
+        put_back(folder)
         if folder.exists():
             os.rename(folder, before)
         os.rename(newer, folder)
         shutil.rmtree(before, ignore_errors=True)
+
+
+def put_back(folder: Path) -> None:
+    """Undoes what a kill has left of `merge`: the older state is there again if there is no newer one."""
+    before = _before(folder)
+    if before.exists() and not folder.exists():
+        os.rename(before, folder)
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def _before(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.before.tmp")

@@ -28,6 +28,8 @@ class Needs:
     """Shares of one, or whole ones; None: one if a node has any."""
     memory: float = 0.0
     """GB."""
+    devices: int = 1
+    """Learners, each with a GPU where one is taken if there is any."""
 
 
 class Work(Protocol):
@@ -109,7 +111,7 @@ class Job:
 
     def words(self, threads: int) -> dict[str, Any]:
         """See `Work`."""
-        threads = max(threads // self.recipe.compute.devices, 1)  # of each learner
+        threads = max(threads // self.recipe.compute.devices - self._collectors, 1)  # of each learner
         if 0 < self.recipe.compute.threads <= threads:
             return self.arguments
         overrides = [*self.arguments["overrides"], {"compute": {"threads": threads}}]
@@ -129,11 +131,15 @@ class Job:
         gpus: float | None = asked.gpus
         if gpus is None and device != "auto":
             gpus = float(device.startswith("cuda"))
+        cpus = asked.devices * (max(asked.threads, 1) + self._collectors)
+        return Needs(cpus, gpus and gpus * asked.devices, asked.memory or 0.0, asked.devices)
+
+    @property
+    def _collectors(self) -> int:
+        """Processes of a learner that play for it, a core each."""
         collect = getattr(self.recipe, "collect", None)
         collectors = collect.workers if collect is not None and isinstance(collect.workers, int) else 1
-        others = collectors if collectors > 1 else 0
-        cpus = asked.devices * (max(asked.threads, 1) + others)
-        return Needs(cpus, gpus and gpus * asked.devices, asked.memory or 0.0)
+        return collectors if collectors > 1 else 0
 
     @property
     def root(self) -> Path:

@@ -5,6 +5,7 @@ Everything that would keep every job from working is found here, before any of t
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import signal
@@ -183,8 +184,8 @@ def settled(needs: Needs, nodes: Sequence[Mapping[str, Any]]) -> Needs:
         RecipeError: no node has so much; says the most that one has.
     """
     most = {key: max((node["Resources"].get(key, 0.0) for node in nodes), default=0.0) for key in UNITS}
-    gpus = float(most["GPU"] >= 1) if needs.gpus is None else needs.gpus
-    needs = Needs(needs.cpus, gpus, needs.memory)
+    gpus = float(most["GPU"] >= 1) * needs.devices if needs.gpus is None else needs.gpus
+    needs = dataclasses.replace(needs, gpus=gpus)
     asked = {"CPU": needs.cpus, "GPU": gpus, "memory": needs.memory * GB}
     for name, (key, unit, size) in UNITS.items():
         if asked[name] > most[name]:

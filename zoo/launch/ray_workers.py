@@ -12,6 +12,7 @@ import dataclasses
 import math
 import os
 import shutil
+import tarfile
 import tempfile
 import threading
 import time
@@ -23,7 +24,15 @@ from typing import Any
 
 from catzoo.hparams import RecipeError
 from catzoo.zoo.launch import processes
-from catzoo.zoo.launch.carried_folders import merge, pack, parts, read_part, unpack, write_part
+from catzoo.zoo.launch.carried_folders import (
+    merge,
+    pack,
+    parts,
+    put_back,
+    read_part,
+    unpack,
+    write_part,
+)
 from catzoo.zoo.launch.jobs import Ending, Needs, Work
 from catzoo.zoo.launch.ray_cluster import GB, alive, check_nodes, joined, places_on, settled
 from catzoo.zoo.system.disk_space import FULL
@@ -97,7 +106,7 @@ class RayJobs:
 
     def settled(self, needs: Needs) -> Needs:
         """What a job asks Ray for."""
-        return dataclasses.replace(needs, gpus=self.auto) if needs.gpus is None else needs
+        return dataclasses.replace(needs, gpus=self.auto * needs.devices) if needs.gpus is None else needs
 
     def start(self, job: Any) -> RayWorker:
         """See `Backend`."""
@@ -218,8 +227,9 @@ class RayWorker:
             return self._lost(error)
         except RecipeError as error:
             return Ending(str(error))
-        except OSError as error:
-            return Ending(f"cannot be brought back: {error}", no_room=error.errno in FULL)
+        except (OSError, tarfile.TarError) as error:
+            full = getattr(error, "errno", None) in FULL
+            return Ending(f"cannot be brought back: {error}", no_room=full)
         name, *arguments = self.call
         self.answer = getattr(self.post, name).remote(*arguments)
         return None
@@ -254,6 +264,7 @@ class RayWorker:
         """The same, where what it goes on from is sent there, and what it made is brought here."""
         here, root = self.here, self.here.root
         root.mkdir(parents=True, exist_ok=True)
+        put_back(here.makes)
         here.makes.mkdir(parents=True, exist_ok=True)
         self.closing.enter_context(held_path(here.makes, "training in this folder, on a cluster"))
         desk = Path(

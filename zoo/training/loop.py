@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -70,8 +71,19 @@ def run_loggers(run: Run, wandb: str | None, restored: int) -> list[Any]:
     if wandb is not None:
         from lightning.pytorch.loggers import WandbLogger
 
-        loggers.append(WandbLogger(project=wandb, name=run.path.name, save_dir=run.folder))
+        # Beside the run's folder: it makes symbolic links, which a run folder may not hold.
+        loggers.append(WandbLogger(project=wandb, name=run.path.name, save_dir=run.folder.parent))
     return loggers
+
+
+@contextmanager
+def wandb_run(project: str | None) -> Iterator[None]:
+    """Ends the log of Weights & Biases with what is inside: the next run would go on with it."""
+    try:
+        yield
+    finally:
+        if project is not None and (wandb := sys.modules.get("wandb")) is not None:
+            wandb.finish()
 
 
 def _tensorboard(run: Run, restored: int) -> list[Any]:
@@ -88,15 +100,19 @@ def _tensorboard(run: Run, restored: int) -> list[Any]:
             name="",
             version="",
             default_hp_metric=False,
-            purge_step=restored + 1 if restored else None,  # what comes after is done again
+            purge_step=restored + 1 if run.tensorboard.exists() else None,  # what comes after is done again
         )
     ]
 
 
 def check_wandb(project: str | None) -> None:
-    """RecipeError if Weights & Biases is asked for and not installed."""
-    if project is not None and find_spec("wandb") is None:
+    """RecipeError if Weights & Biases is asked for and not installed, or logs something else already."""
+    if project is None:
+        return
+    if find_spec("wandb") is None:
         raise RecipeError("Weights & Biases is not installed: pip install 'catzoo[wandb]'")
+    if getattr(sys.modules.get("wandb"), "run", None) is not None:
+        raise RecipeError("a run of Weights & Biases is open in this process: wandb.finish() ends it")
 
 
 @contextmanager

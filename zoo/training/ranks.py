@@ -198,7 +198,7 @@ class Other:
         threads = recipe.compute.threads or max(usable_cores() // recipe.compute.devices, 1)
         limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "catzoo.zoo.training.rank_worker"],
+            [sys.executable, "-P", "-m", "catzoo.zoo.training.rank_worker"],  # see `launch.jobs.PYTHON`
             stdin=subprocess.PIPE,
             stdout=self.output,
             stderr=subprocess.STDOUT,

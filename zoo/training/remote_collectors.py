@@ -31,10 +31,9 @@ def played_elsewhere(recipe: Any, protocol: Protocol) -> PlayedElsewhere:
     if recipe.num_envs % (workers * games):
         each = f", each with all {games} games" if games > 1 else ""
         raise RecipeError(f"num_envs={recipe.num_envs} cannot be shared evenly by {workers} collectors{each}")
+    sample = make_under(protocol, games)  # before Ray is joined, which is left with the environments
     where = {"start": ProcessPlayer} if isinstance(recipe.collect.workers, int) else on_ray(workers)
-    return PlayedElsewhere(
-        make_under(protocol, games), recipe.num_envs, workers, partial(make_under, protocol), **where
-    )
+    return PlayedElsewhere(sample, recipe.num_envs, workers, partial(make_under, protocol), **where)
 
 
 def on_ray(workers: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from catzoo.zoo.folders.recipe_sources import Source, recipes_from
 from catzoo.zoo.folders.run_folder import Run, default_folder, finished_result
 from catzoo.zoo.system.console import say, waiting
 from catzoo.zoo.system.disk_space import no_room_told
-from catzoo.zoo.training.loop import check_wandb, fit, quiet, run_loggers
+from catzoo.zoo.training.loop import check_wandb, fit, quiet, run_loggers, wandb_run
 from catzoo.zoo.training.torch_state import own_torch
 from catzoo.zoo.training.weights import save_batch
 
@@ -184,7 +184,7 @@ def _train_recipe(recipe: Recipe, run: Run, wandb: str | None, ranks: Ranks) -> 
         restored = session.go_on()
         with stopping:
             loggers = False if ranks.rank else run_loggers(run, wandb, restored)
-            with session.saved_from_simulators():
+            with session.saved_from_simulators(), wandb_run(wandb):
                 fit(work, callbacks=session.callbacks(), loggers=loggers)
             session.save()
         if stopping.agreed():

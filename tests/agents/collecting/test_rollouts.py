@@ -1,11 +1,13 @@
 """Collecting ahead: rollouts by weights one burst old, and the same run whatever the timing."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from catzoo.agents import DQN, AtWork, Checkpoints, Compute, QNetwork
+from catzoo.agents.feeds.playing_feed import PlayingFeed
 from catzoo.hparams import DQNRecipe, build
 from catzoo.losses import HLGauss
 
@@ -151,3 +153,11 @@ def test_closing_waits_for_a_rollout_but_not_for_ever(corridor, monkeypatch):
     monkeypatch.setattr(work.feed.collector, "shutdown", lambda: shut.append(True))
     work.close()
     assert not shut
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_episodes_of_a_rollout_that_waits_are_not_begun_anew(waits):
+    begun = []
+    feed = SimpleNamespace(rollouts=SimpleNamespace(cut=lambda: waits), begin_anew=lambda: begun.append(1))
+    PlayingFeed.cut(feed)
+    assert bool(begun) != waits

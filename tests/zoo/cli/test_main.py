@@ -194,6 +194,10 @@ def test_whole_numbers(text):
     assert whole(text) == 20_000
 
 
+def test_whole_numbers_beyond_those_of_floats_are_exact():
+    assert whole("9007199254740993") == 9_007_199_254_740_993
+
+
 def test_without_a_word_it_says_what_there_is(capsys):
     with pytest.raises(SystemExit) as ended:
         main([])

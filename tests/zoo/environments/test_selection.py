@@ -62,6 +62,12 @@ def test_a_pattern_is_every_game_that_ale_ships():
     assert expand("ALE/[PQ]o*-v5") == ["ALE/Pong-v5", "ALE/Pooyan-v5"]
 
 
+def test_a_pattern_registers_what_it_asks_for():
+    assert expand("wordle/*") == ["wordle/1000", "wordle/200", "wordle/40", "wordle/4667"]
+    pytest.importorskip("chess")
+    assert expand("chess/stockfish-?") == [f"chess/stockfish-{level}" for level in range(10)]
+
+
 def test_lists_keep_their_order_and_drop_what_is_there():
     games = expand("ALE/Qbert-v5, CartPole-v1,Atari-5,CartPole-v1,ALE/Qb*")
     assert games == ["ALE/Qbert-v5", "CartPole-v1", *(g for g in SETS["atari-5"] if "Qbert" not in g)]

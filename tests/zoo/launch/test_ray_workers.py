@@ -349,6 +349,8 @@ def test_a_run_without_gpus_of_its_own_takes_one_where_there_are_any():
     node = {"Resources": {"CPU": 8.0, "GPU": 1.0, "memory": 30e9}}
     assert ray_cluster.settled(Needs(1, None), [node]).gpus == 1
     assert ray_cluster.settled(Needs(1, None), [{"Resources": {"CPU": 8.0}}]).gpus == 0
+    four = {"Resources": {"CPU": 8.0, "GPU": 4.0, "memory": 30e9}}
+    assert ray_cluster.settled(Needs(1, None, devices=2), [four]).gpus == 2
 
 
 def test_a_job_waits_for_the_folder_of_a_lost_one(tmp_path):
