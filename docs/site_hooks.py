@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import posixpath
 import re
 import textwrap
@@ -210,6 +211,8 @@ def _short(cell: str) -> str:
     try:
         number = float(cell)
     except ValueError:
+        return cell
+    if not math.isfinite(number):
         return cell
     return f"{number:,.0f}" if abs(number) >= 100 or number == int(number) else f"{number:.3g}"
 

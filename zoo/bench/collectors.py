@@ -79,7 +79,8 @@ def bench_collectors(
             works = {}
             for workers in sides:
                 words = [f"collect.workers={workers}", "num_envs=8", "learning_starts=200",
-                         "compute.threads=1", "compute.overlap=false", "replay.capacity=20000"]  # fmt: skip
+                         "compute.threads=1", "compute.device=cpu", "compute.overlap=false",
+                         "replay.capacity=20000"]  # fmt: skip
                 recipe = recipe_of("dqn", env, loss="hl_gauss", steps=10_000_000, overrides=words)
                 works[workers] = opened.enter_context(contextlib.closing(build_trainer(recipe)))
             rates: dict[str, list[tuple[float, float]]] = {workers: [] for workers in sides}

@@ -7,7 +7,8 @@ Parts, each a process with a time of its own, whose output is shown and kept in 
 * `tests`: the tests that are marked `gpu`.
 * `kernels`: losses and Bellman steps beside eager PyTorch, torch.compile and copying the same bytes.
 * `loops`: whole training loops on Atari, and the learner alone.
-* `pqn-Breakout`, `pqn-Pong`: two losses train side by side for what is left, at most 10 million frames each.
+* `pqn-Breakout`, `pqn-Pong`: two losses train side by side, each game for half of what is left, and for at
+  most 10 million frames.
 
 Rows are written as they come; a part that fails or takes too long ends none of the others. It needs no
 installation: a part whose packages are not there is left out.
@@ -67,7 +68,8 @@ def parts(device: str) -> list[Part]:
         for agent, game in GAMES
     ]  # fmt: skip
     return [
-        Part("tests", 0.2, ["-m", "pytest", "-q", "-m", "gpu", "tests"], ["pytest"]),
+        # Verbose: of a part that is cut the log is all there is.
+        Part("tests", 0.2, ["-m", "pytest", "-v", "-m", "gpu", "tests"], ["pytest"]),
         Part("kernels", 0.4, [*measure, *limited]),
         Part("loops", 0.2, [*loop, *limited], LOOP_NEEDS),
         *games,
@@ -85,17 +87,17 @@ def run_session(out: Path, minutes: float, device: str = "cuda", only: Sequence[
     """
     out.mkdir(parents=True, exist_ok=True)
     began, whole, said = time.monotonic(), 60 * minutes, {}
-    for part in parts(device):
-        if only and part.name not in only:
-            continue
+    lacks = {part.name: [name for name in part.needs if not find_spec(name)] for part in parts(device)}
+    asked = [part for part in parts(device) if not only or part.name in only]
+    for number, part in enumerate(asked):
         left = whole - (time.monotonic() - began)
-        missing = [name for name in part.needs if not find_spec(name)]
-        if missing:
-            said[part.name] = f"left out: {', '.join(missing)} missing"
+        sharing = sum(not (later.share or lacks[later.name]) for later in asked[number:])
+        if lacks[part.name]:
+            said[part.name] = f"left out: {', '.join(lacks[part.name])} missing"
         elif left < 2 * GRACE:
             said[part.name] = "left out: no time is left"
         else:
-            said[part.name] = _do(part, out, min(part.share * whole or left, left) - GRACE)
+            said[part.name] = _do(part, out, min(part.share * whole or left / sharing, left) - GRACE)
         print(f"== {part.name}: {said[part.name]}, after {time.monotonic() - began:.0f} s", flush=True)
     return said
 
@@ -143,7 +145,7 @@ def main() -> None:
     asked = parser.parse_args()
     with stops_raise():
         said = run_session(asked.out.expanduser().absolute(), asked.minutes, asked.device, asked.only)
-    raise SystemExit(int("failed" in said.values()))
+    raise SystemExit(int("failed" in said.values() or said.get("tests") == "cut"))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
@@ -89,6 +90,47 @@ def test_a_session_loses_nothing_to_parts_that_fail_hang_or_are_missing(tmp_path
     assert (logs["told"], logs["fails"], logs["saves"]) == ("True 5.0\n", "why\n", "begun\nsaved\n")
     assert all(text.strip() in capsys.readouterr().out for text in [logs["saves"]])
     assert run_session(tmp_path / "out", 0, only=["last"]) == {"last": "left out: no time is left"}
+
+
+def test_what_is_left_is_shared(tmp_path, monkeypatch):
+    times = {}
+    asked = [
+        Part("first", 0.5, []),
+        Part("one", 0, []),
+        Part("absent", 0, [], ["nobody_has_this"]),
+        Part("two", 0, []),
+    ]
+    monkeypatch.setattr(gpu_session, "parts", lambda device: asked)
+    monkeypatch.setattr(
+        gpu_session, "_do", lambda part, out, seconds: times.update({part.name: seconds}) or "done"
+    )
+    run_session(tmp_path, 10)
+    grace = gpu_session.GRACE
+    assert times == {
+        "first": pytest.approx(300 - grace), "one": pytest.approx(300 - grace, abs=1),
+        "two": pytest.approx(600 - grace, abs=1),
+    }  # fmt: skip
+
+
+def test_tests_for_a_gpu_are_found_with_nothing_but_torch():
+    code = (
+        "import functools, sys\n"
+        "from importlib.machinery import PathFinder\n"
+        "found, gone = PathFinder.find_spec, sys.argv.pop().split()\n"
+        "def find(name, path=None, target=None):\n"
+        "    return None if name.split('.')[0] in gone else found(name, path, target)\n"
+        "PathFinder.find_spec = functools.partial(find)\n"  # pytest would bind a function
+        "import pytest\n"
+        "sys.exit(pytest.main(['-q', '-m', 'gpu', '--collect-only', '-p', 'no:cacheprovider', 'tests']))\n"
+    )
+    gone = "ale_py gymnasium optuna sqlalchemy tensordict torchrl"
+    root = Path(gpu_session.__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code, gone], capture_output=True, text=True, check=False, cwd=root,
+        env={**os.environ, "PYTHONPATH": "src"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2_000:]
+    assert "tests/kernels" in done.stdout
 
 
 def test_the_parts_are_commands_that_exist(tmp_path):

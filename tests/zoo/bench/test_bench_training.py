@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import datetime
 import math
 import subprocess
 from types import SimpleNamespace
@@ -161,6 +162,26 @@ def test_a_broken_process_is_one_line(monkeypatch):
     monkeypatch.setattr(training.subprocess, "run", _fails)
     with pytest.raises(RecipeError, match="catzoo on CartPole-v1: exit status 1: ValueError: no"):
         training._in_fresh_process(job())
+
+
+@pytest.mark.parametrize(
+    ("changed", "fresh"),
+    [
+        ({}, True),
+        ({"cpu": "another"}, False),
+        ({"versions": "torch=1"}, False),
+        ({"date": "2026-01-01T00:00:00+00:00"}, False),
+    ],
+)
+def test_only_rows_of_today_and_this_machine_stand_beside_new_ones(changed, fresh):
+    now = datetime.datetime.now(datetime.UTC).isoformat()
+    about = {"versions": "torch=2", "cpu": "one", "date": now}
+    assert training._is_fresh({**about, **changed}, about) == fresh
+
+
+def test_more_cores_than_there_are_is_one_line(tmp_path):
+    with pytest.raises(RecipeError, match="cores=4096: this process has"):
+        bench(tmp_path, [], steps=320, cores=4096)
 
 
 def test_what_an_agent_does_not_go_with_is_one_line():

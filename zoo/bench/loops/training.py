@@ -54,6 +54,7 @@ from catzoo.zoo.bench.loops.loop_peers import PEERS, problem_of_peer
 from catzoo.zoo.bench.loops.loop_summary import print_table, summarise
 from catzoo.zoo.bench.rows import Row, append_results, stamp, whole
 from catzoo.zoo.environments.names import in_file_names
+from catzoo.zoo.system import machine
 from catzoo.zoo.system.console import pasteable, say
 from catzoo.zoo.system.digits import score
 from catzoo.zoo.system.exit_status import last_words
@@ -133,12 +134,14 @@ def bench_training(
         The rows of all that was asked for, old and new; see `COLUMNS`.
 
     Raises:
-        RecipeError: an unknown agent, part, peer or environment, a part that the agent does not have, or
-            rows of another format in `out`.
+        RecipeError: an unknown agent, part, peer or environment, a part that the agent does not have, more
+            cores than there are, or rows of another format in `out`.
     """
     _check([agent], tuple(WORK), "agent")
     parts = _parts(agent, parts)
     _check(peers, PEERS, "peer")
+    if cores > machine.cores():
+        raise RecipeError(f"cores={cores}: this process has {machine.cores()}")
     env = env or WORK[agent].env
     steps = steps or (5_000 if env.startswith("ALE/") else WORK[agent].steps)
     able = _able(peers, agent, env, progress) if "speed" in parts else []
@@ -231,9 +234,10 @@ def _jobs(
 
 
 def _is_fresh(row: Row, about: Row) -> bool:
-    """Whether a row can stand beside one of today: the same versions, within a day."""
+    """Whether a row can stand beside one of today: the same versions and processor, within a day."""
     age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(row["date"])
-    return row["versions"] == about["versions"] and age < datetime.timedelta(days=1)
+    same = all(row[name] == about[name] for name in ("versions", "cpu"))
+    return same and age < datetime.timedelta(days=1)
 
 
 def _measure(job: Job, about: Row, isolate: bool) -> list[Row]:
