@@ -105,7 +105,7 @@ class IMPALA(Agent):
         if batch is None:
             return {}
         policy, _, log_prob_BT = self._passed(batch)
-        apart = (log_prob_BT - batch.log_prob)[batch.valid]
+        apart = (log_prob_BT - batch.log_prob)[batch.valid].cpu().double()  # little is left of it in float32
         return {
             "train/entropy": policy.entropy().mean().item(),
             "train/kl": (apart.exp() - 1 - apart).mean().item(),

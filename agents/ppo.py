@@ -122,7 +122,8 @@ class PPO(Agent):
         if batch is None:
             return {}
         policy = self.network(batch.observation)
-        apart_B = policy.log_prob(batch.action) - batch.log_prob
+        # In float32 little is left of a ratio less 1 less its logarithm.
+        apart_B = (policy.log_prob(batch.action) - batch.log_prob).cpu().double()
         ratio_B = apart_B.exp()
         return {
             "train/entropy": policy.entropy().mean().item(),

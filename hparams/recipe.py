@@ -100,7 +100,7 @@ class Playing:
     """Share of the transitions collected that the run keeps in its folder, as a dataset for cql."""
     support: Literal["set", "auto", "adaptive"] = "set"
     """`set`: as v_min and v_max say; `auto`: ±10, as returns are scaled (`normalize.reward`) to fit;
-    `adaptive`: begins at ±1 around the initial value, and its ends follow the targets."""
+    `adaptive`: begins 1 around the initial value, or as far as 0 is, and its ends follow the targets."""
     normalize: NormalizeConfig = field(default_factory=NormalizeConfig)
     collect: CollectConfig = field(default_factory=CollectConfig)
     compute: CollectingComputeConfig = field(default_factory=CollectingComputeConfig)

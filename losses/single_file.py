@@ -216,15 +216,17 @@ class C51(TwoHot):
 
 
 class OneHot(Categorical):
-    """The nearest bin: the plainest label, biased by up to half a bin."""
+    """The nearest bin, between two the lower: the plainest label, biased by up to half a bin."""
 
     def __init__(self, v_min: float = -10.0, v_max: float = 10.0, num_bins: int = 51) -> None:
         super().__init__(v_min, v_max, num_bins, centers_on_ends=True)
 
     def encode(self, value: Tensor) -> Tensor:
         """See `Categorical`."""
-        place = ((value - self.v_min) / self.width).round().long().clamp(0, self.num_outputs - 1)
-        return F.one_hot(place, self.num_outputs).to(value.dtype)
+        exact = value if value.device.type == "mps" else value.double()
+        place = ((exact - self.v_min) / self.width - 0.5).ceil().clamp(0, self.num_outputs - 1)
+        label = F.one_hot(place.nan_to_num().long(), self.num_outputs)
+        return label + 0 * value.unsqueeze(-1)  # NaN where a value is not finite
 
 
 class SoftmaxMSE(Categorical):

@@ -124,6 +124,13 @@ def test_so_are_labels(name):
     close(ours.encode(value), theirs.encode(value))
 
 
+@pytest.mark.parametrize("name", ["one_hot", "two_hot", "hl_gauss", "c51"])
+def test_so_are_labels_where_two_bins_are_as_near(name):
+    value = torch.tensor([0.6, 1.0, 5.0, 9.8, -1.0, 0.2, 20.0, float("nan")])
+    close(LOSSES[name]().encode(value).isnan().any(-1), SINGLE[name]().encode(value).isnan().any(-1))
+    close(LOSSES[name]().encode(value[:7]), SINGLE[name]().encode(value[:7]))
+
+
 def test_the_file_needs_nothing_but_torch(tmp_path):
     assert main(["export", "losses", "--out", str(tmp_path / "mine.py"), "c51", "hl_gauss"]) == 0
     text = (tmp_path / "mine.py").read_text()
