@@ -57,8 +57,8 @@ def evaluate_policy(
         episodes: how many; all environments play as many, or one block less than the first ones.
         seed: of environment 0; the others follow.
         device: where the policy lives.
-        max_steps: an episode is cut after so many, looked at every 8. The environment goes on, which counts as the
-            next episode: a limit of its own is better.
+        max_steps: an episode is cut after so many, looked at every 8. The environment goes on, which counts
+            as the next episode: a limit of its own is better.
         budget: steps of all episodes together. When they are played, those that are open are cut, and no
             more begin.
         block: episodes in a row that belong together, such as the two games of an opening.
