@@ -54,11 +54,14 @@ def recorded(folder: StudyFolder, steps: int) -> list[Recorded]:
     """The trials of a study on one environment, in order.
 
     Raises:
-        RecipeError: trials that are not whole.
+        RecipeError: trials that are not whole, or of several environments.
     """
     trials = []
     for row in read_rows(folder.table):
-        runs = [Run(path.parent) for path in sorted(folder.trial(int(row["trial"])).glob("*/recipe.yaml"))]
+        runs = [Run(path.parent) for path in folder.trial(int(row["trial"])).glob("*/recipe.yaml")]
+        runs.sort(key=lambda run: run.recipe().seed)  # as the table's columns are
+        if len({run.recipe().env for run in runs}) > 1:
+            raise RecipeError(f"{folder.path}: tunes on several environments: needs a study on one")
         scores = [float(value) for key, value in row.items() if key.rpartition(" s")[2].isdigit()]
         if row["state"] != "complete" or len(runs) != len(scores):
             raise RecipeError(
