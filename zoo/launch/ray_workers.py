@@ -24,15 +24,7 @@ from typing import Any
 
 from catzoo.hparams import RecipeError
 from catzoo.zoo.launch import processes
-from catzoo.zoo.launch.carried_folders import (
-    merge,
-    pack,
-    parts,
-    put_back,
-    read_part,
-    unpack,
-    write_part,
-)
+from catzoo.zoo.launch.carried_folders import merge, pack, parts, put_back, read_part, unpack, write_part
 from catzoo.zoo.launch.jobs import Ending, Needs, Work
 from catzoo.zoo.launch.ray_cluster import GB, alive, check_nodes, joined, places_on, settled
 from catzoo.zoo.system.disk_space import FULL
