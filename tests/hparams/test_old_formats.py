@@ -39,6 +39,8 @@ def test_all_441_combinations_resolve_to_what_they_did():
         then = upgraded(frozen(agent, env, preset, index), 1, "here")
         then = merge(then, {"initial_value": 0.0, "network": {"pixels": None}})
         before = build_recipe(then, where="here").to_dict()  # with the keys of later versions
+        if (agent, env) == ("rainbow", "MinAtar/Asterix"):  # it had three-step returns
+            before["n_step"] = 1
         # What the zoo does not know had ends of +-100, and has an automatic support.
         own = env == "LunarLander-v3" and agent != "cql" and "v_min" in before["value_loss"]
         said = [{"value_loss": {"v_min": -100.0, "v_max": 100.0}}] if own else []

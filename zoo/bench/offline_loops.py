@@ -29,7 +29,6 @@ from torch import Tensor
 
 from catzoo.hparams.paths import path_of
 from catzoo.zoo.bench.rows import Row, stamp, whole, write_results
-from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD
 from catzoo.zoo.system.console import pasteable, print_table
 from catzoo.zoo.training.build import build_trainer
 from catzoo.zoo.training.train import recipe_of
@@ -171,7 +170,10 @@ def both_sides(agent: str, data: Path) -> Iterator[tuple[dict[str, Callable[[int
     env, make, plain = AGENTS[agent]
     make(data)
     recipe = recipe_of(
-        agent, env, loss="hl_gauss", overrides=[{"dataset": str(data), "steps": 1_000_000}, ON_ONE_THREAD]
+        agent,
+        env,
+        loss="hl_gauss",
+        overrides=[{"dataset": str(data), "steps": 1_000_000}, {"compute": {"device": "cpu"}}],
     )
     columns = {name: column.clone() for name, column in read_dataset(data).columns.items()}
     with (
