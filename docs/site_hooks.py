@@ -9,7 +9,7 @@
   divides it.
 * `<!-- zoo FILE FILE …: LOSS, LOSS, … | COLUMN=VALUE, … -->` becomes the table of all agents on all
   environments: means over seeds with 95 % intervals, and scores that others published.
-* `<!-- verdict STUDY -->` becomes the table of what a study found, `<!-- verdicts: STUDY, … -->` that of what
+* `<!-- verdict STUDY -->` becomes the table of what a study found, `<!-- verdicts STUDY, … -->` that of what
   became of each of these claims, on a page at the top.
 
 A table ends with `<!-- end -->`. `python docs/site_hooks.py` writes the tables into the pages and the README,

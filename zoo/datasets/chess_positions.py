@@ -222,8 +222,9 @@ def _write(folder: Path, columns: Columns, about: dict[str, Any]) -> int:
     from catzoo.agents.replay.dataset import MANIFEST, write_dataset
 
     count = len(columns["board"])
-    (folder / MANIFEST).unlink(missing_ok=True)
-    if count:
+    if not count:  # an earlier one, of fewer games, may have had some
+        (folder / MANIFEST).unlink(missing_ok=True)
+    else:
         tensors = {name: torch.from_numpy(column) for name, column in columns.items()}
         write_dataset(folder, "positions", tensors, {**about, "part": folder.name}, ragged=RAGGED)
     return count
