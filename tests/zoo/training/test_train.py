@@ -2,8 +2,6 @@
 
 import json
 import sys
-from importlib.machinery import ModuleSpec
-from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
@@ -12,11 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 from catzoo.hparams import RecipeError
-from catzoo.zoo.folders.run_folder import Run, refuse_links
+from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.system.csv_rows import cut_after, number_of, put_aside, read_rows, step_of
 from catzoo.zoo.training import session
 from catzoo.zoo.training.evaluate import bootstrap_interval, evaluate
-from catzoo.zoo.training.loop import check_wandb, wandb_run
 from catzoo.zoo.training.metrics_csv import CSVMetrics
 from catzoo.zoo.training.train import recipe_of, train
 from catzoo.zoo.training.weights import load_agent
@@ -263,7 +260,6 @@ def test_the_interval_holds_the_mean_and_narrows():
 def test_ctrl_c_is_one_line_and_the_run_goes_on(tmp_path):
     import signal
     import subprocess
-    import sys
     import time
 
     words = ["train", "dqn", "--env", "CartPole-v1", "--steps", "500k", "--run-dir", str(tmp_path / "run")]
@@ -445,30 +441,6 @@ def test_a_folder_with_links_in_it_is_refused(tmp_path):
         with pytest.raises(RecipeError, match=r"is a symbolic link|is not a run folder"):
             train("dqn", "CartPole-v1", run_dir=folder, overrides=TINY)
     assert not list(victim.iterdir())
-
-
-def test_links_of_weights_and_biases_are_no_reason_to_refuse(tmp_path):
-    (tmp_path / "wandb").mkdir()
-    (tmp_path / "wandb" / "latest-run").symlink_to(tmp_path)
-    refuse_links(tmp_path)
-    (tmp_path / "checkpoints" / "wandb").mkdir(parents=True)
-    (tmp_path / "checkpoints" / "wandb" / "link").symlink_to(tmp_path)
-    with pytest.raises(RecipeError, match="is a symbolic link"):
-        refuse_links(tmp_path)
-
-
-def test_two_runs_are_not_logged_as_one(monkeypatch):
-    ended = []
-    fake = SimpleNamespace(run=None, finish=lambda: ended.append(True), __spec__=ModuleSpec("wandb", None))
-    monkeypatch.setitem(sys.modules, "wandb", fake)
-    check_wandb("mine")
-    with pytest.raises(RuntimeError), wandb_run("mine"):
-        raise RuntimeError
-    assert ended == [True]
-    fake.run = "another"
-    with pytest.raises(RecipeError, match="is open in this process"):
-        check_wandb("mine")
-    check_wandb(None)
 
 
 def test_a_start_that_failed_leaves_a_folder_that_can_be_used(tmp_path, monkeypatch):
