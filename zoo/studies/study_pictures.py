@@ -64,11 +64,12 @@ def lines(
     ylabel: str = "",
     panels: str | None = None,
     down: str | None = None,
+    share: bool = False,
 ) -> Figure:
     """The mean of `y` over seeds against `x`, a line and a band for each value of `by`.
 
     Panels stand side by side for the values of `panels`; `down`: a row of them for each of its values, which
-    is what the row's numbers are called.
+    is what the row's numbers are called. `share`: `y` is one, so that axes go from 0 to 1.
     """
     places, kinds = unique(rows, panels) or [None], unique(rows, down) or [None]  # every task may have failed
     figure, drawn = panels_of(title, len(places), "mean over seeds, and its 95 % interval", len(kinds))
@@ -90,6 +91,8 @@ def lines(
                               color=color, alpha=0.13, lw=0)  # fmt: skip
         finish(axes, "" if place is None else named(place), xlabel, ylabel if kind is None else named(kind))
         keep_to_seeds(axes, [value for value in unique(some, y) if value is not None])
+        if share:
+            axes.set_ylim(-0.02, 1.02)
     if rows:
         drawn[0].legend(loc="best")
     return figure

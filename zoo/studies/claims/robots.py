@@ -181,7 +181,7 @@ class Robots(Study):
         level = [row for row in rows if row["loss"] == DATA]  # they have no steps
         shown += [{**row, "step": step} for step in (steps[0], steps[-1]) for row in level]
         return lines(shown, "step", "success", by="loss", panels="env", xlabel="gradient updates",
-                     title="success from fixed starts", ylabel="share")  # fmt: skip
+                     title="success from fixed starts", ylabel="share", share=True)  # fmt: skip
 
 
 def peaks(rows: Sequence[Row]) -> list[Row]:

@@ -191,7 +191,7 @@ class Wordle(Study):
             for row in level
         ]
         return lines(shown, "step", "success", by="loss", panels="held", xlabel="gradient updates",
-                     title=f"{self.settings.env}: answers found", ylabel="share")  # fmt: skip
+                     title=f"{self.settings.env}: answers found", ylabel="share", share=True)  # fmt: skip
 
 
 def at_best(rows: Sequence[Row], arms: Sequence[Mapping[str, Cell]]) -> list[Row]:
