@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from catzoo.hparams import RecipeError
+from catzoo.hparams import RecipeError, loss_title
 from catzoo.zoo.studies.measured_training import measured_training
 from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
 from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known, matched, means
@@ -156,11 +156,11 @@ class Robots(Study):
             data = [float(row["success"]) for row in own if row["loss"] == DATA]
             gained = [{**row, "gain": float(row["success"]) - data[0]} for row in last if data]
             for loss in self.settings.losses:
-                side = (1.0, {"loss": loss})
+                side, who = (1.0, {"loss": loss}), f"{env}: {loss_title(loss)}"
                 cloned = [side, (-1.0, {"loss": CLONING})]
                 found += [
-                    compare(f"{env}: {loss} above the data", gained, "gain", [side], over=None, aside=True),
-                    compare(f"{env}: {loss} above cloning", last, "success", cloned, over=None, aside=True),
+                    compare(f"{who} above the data", gained, "gain", [side], over=None, aside=True),
+                    compare(f"{who} above cloning", last, "success", cloned, over=None, aside=True),
                 ]
         return known(found)
 
