@@ -18,8 +18,8 @@ INTEGRATION, READINGS = "integration", "readings"
 
 def is_physics(thing: Any) -> bool:
     """Whether a thing is MuJoCo's `MjData`; imports nothing, as none can be without its package."""
-    mujoco = sys.modules.get("mujoco")
-    return mujoco is not None and isinstance(thing, mujoco.MjData)
+    kind = getattr(sys.modules.get("mujoco"), "MjData", None)  # a folder of that name is a module, too
+    return kind is not None and isinstance(thing, kind)
 
 
 def physics_state(data: Any) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """An environment goes on from its saved state as if nothing had been; one that cannot is left alone."""
 
+import sys
+import types
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import TimeLimit
 
 from catzoo.agents.checkpoints.state_files import read_state, write_state
+from catzoo.agents.collecting.physics import is_physics
 from catzoo.agents.collecting.simulators import STATE, check_own_states, restore_simulator, simulator_state
 from catzoo.hparams import RecipeError
 from catzoo.zoo.environments.making import make_env
@@ -169,3 +173,9 @@ def test_constants_beside_what_is_saved_stay():
     restore_simulator(env, simulator_state(env))
     assert env.metadata == before
     assert any(isinstance(value, AutoresetMode) for value in before.values())
+
+
+def test_folder_that_is_named_as_the_simulator(monkeypatch):
+    """`python -m catzoo` beside a folder `mujoco` imports that folder as an empty module."""
+    monkeypatch.setitem(sys.modules, "mujoco", types.ModuleType("mujoco"))
+    assert not is_physics(object())
