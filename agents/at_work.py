@@ -110,7 +110,7 @@ class AtWork(Bookkeeping):
             self.learner.set_lr(max(1.0 - self.steps / self.total_steps, 0.0))
         for batches in self.feed.batches(self):
             self.learn(batches)
-        if self.since_row >= self.recipe.log_every:
+        if self.row_due(self.recipe.log_every):
             row = self.row(self.feed.row(self))
             self.metrics = self.ranks.mean_row(row)
             self.log(self.metrics)

@@ -131,6 +131,10 @@ class Bookkeeping:
             index, loss = min(found, key=lambda one: one[0])
             raise NotFiniteError(steps, before + index + 1, loss, batches.at(index))
 
+    def row_due(self, every: int) -> bool:
+        """Whether a row of metrics is due: after `every` steps, and at the last of all."""
+        return self.since_row >= every or self._last_row < self.total_steps <= self.steps
+
     def row(self, playing: dict[str, float]) -> dict[str, float]:
         """A row of metrics, which begins with what the feed says of playing; another one begins here."""
         self.check_losses()

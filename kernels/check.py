@@ -24,6 +24,12 @@ def check_outputs(name: str, x: Tensor, num_bins: int, dims: int = 1) -> None:
         raise ValueError(f"{name} must have shape {wanted}, got {list(shape)}")
 
 
+def check_tensor(name: str, x: object) -> None:
+    """Raise ValueError unless x is a tensor."""
+    if not isinstance(x, Tensor):
+        raise ValueError(f"{name} must be a tensor, got {x!r}")
+
+
 def check_target(logits: Tensor, target: Target, rule: Rule, weight: Tensor | None) -> None:
     """Raise ValueError unless target and weight fit the logits and the rule."""
     if isinstance(rule, GivenLabel):

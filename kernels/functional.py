@@ -17,7 +17,7 @@ from torch import Tensor
 from catzoo.kernels import autograd, plain
 from catzoo.kernels.backend import OPERATORS, Choice, choose, run
 from catzoo.kernels.bins import Bins
-from catzoo.kernels.check import check_outputs, check_target, check_td
+from catzoo.kernels.check import check_outputs, check_target, check_td, check_tensor
 from catzoo.kernels.numerics import compute_dtype, is_recorded
 from catzoo.kernels.rules import (
     GaussianLabel,
@@ -148,6 +148,7 @@ def greedy_action(logits: Tensor, bins: Bins, *, backend: str = "auto") -> Tenso
 def label(target: Target, rule: Rule, *, dtype: torch.dtype | None = None) -> Tensor:
     """The label [..., K] that the rule makes of a target, whole; float32, or float64 for a float64 target."""
     tensor = target.logits if isinstance(target, NextDistribution) else target
+    check_tensor("target", tensor)
     return plain.label(target, rule, dtype or compute_dtype(tensor))
 
 

@@ -25,6 +25,7 @@ from catzoo.kernels import (
     cross_entropy,
     label,
 )
+from catzoo.kernels.check import check_tensor
 from catzoo.kernels.numerics import at_least_float32, nan_unless_finite
 from catzoo.losses.initial_logits import SPREAD, initial_logits
 from catzoo.losses.support import Support
@@ -124,13 +125,10 @@ class ValueLoss(nn.Module, ABC):
         """
         self._check_outputs(outputs)
         shape = outputs.shape[:-1]
+        check_shape("next_outputs", next_outputs, outputs.shape)
         for name, tensor in (("reward", reward), ("discount", discount), ("weight", weight)):
-            if tensor is not None and tensor.shape != shape:
-                raise ValueError(f"{name} must have shape {list(shape)}, got {list(tensor.shape)}")
-        if next_outputs.shape != outputs.shape:
-            raise ValueError(
-                f"next_outputs must have shape {list(outputs.shape)}, got {list(next_outputs.shape)}"
-            )
+            if tensor is not None:
+                check_shape(name, tensor, shape)
         rows = math.prod(shape)
         loss_B, td_error_B = self.td(
             outputs.reshape(rows, 1, self.num_outputs),
@@ -162,6 +160,7 @@ class ValueLoss(nn.Module, ABC):
         return at_least_float32(outputs).mean(0)
 
     def _check_outputs(self, outputs: Tensor, name: str = "outputs") -> None:
+        check_tensor(name, outputs)
         if not outputs.is_floating_point():
             raise ValueError(f"{name} must be floating point, got {outputs.dtype}")
         if outputs.ndim == 0 or outputs.shape[-1] != self.num_outputs:
@@ -186,10 +185,16 @@ class ValueLoss(nn.Module, ABC):
         batch = {"action": action, "reward": reward, "discount": discount, "weight": weight}
         for shape, tensors in ((outputs.shape, same), (outputs.shape[:-2], batch)):
             for name, tensor in tensors.items():
-                if tensor is not None and not isinstance(tensor, Tensor):
-                    raise ValueError(f"{name} must be a tensor of shape {list(shape)}, got {tensor!r}")
-                if tensor is not None and tensor.shape != shape:
-                    raise ValueError(f"{name} must have shape {list(shape)}, got {list(tensor.shape)}")
+                if tensor is not None:
+                    check_shape(name, tensor, shape)
+
+
+def check_shape(name: str, x: object, shape: torch.Size) -> None:
+    """ValueError unless x is a tensor of this very shape: another would be broadcast."""
+    if not isinstance(x, Tensor):
+        raise ValueError(f"{name} must be a tensor of shape {list(shape)}, got {x!r}")
+    if x.shape != shape:
+        raise ValueError(f"{name} must have shape {list(shape)}, got {list(x.shape)}")
 
 
 def says(value_loss: ValueLoss, *names: str) -> bool:
@@ -220,8 +225,7 @@ class ScalarLoss(ValueLoss):
 
 def value_error(value: Tensor, target: Tensor) -> Tensor:
     """value [...] minus the constant target [...], NaN if one is not finite; ValueError if shapes differ."""
-    if target.shape != value.shape:
-        raise ValueError(f"target must have shape {list(value.shape)}, got {list(target.shape)}")
+    check_shape("target", target, value.shape)
     error = value - target.detach()
     return nan_unless_finite(error, error)
 

@@ -7,6 +7,7 @@ takes away, and that bootstrapping adds to itself. Two-Hot is the same without i
 import torch
 from torch import Tensor
 
+from catzoo.kernels.check import check_tensor
 from catzoo.kernels.numerics import nan_unless_finite, position_dtype
 from catzoo.losses.two_hot import TwoHot
 
@@ -29,6 +30,7 @@ class OneHot(TwoHot):
     @torch.no_grad()
     def nearest_center(self, value: Tensor) -> Tensor:
         """The center [...] nearest to a value [...], NaN where that is not finite."""
+        check_tensor("target", value)
         bins, exact = self.support.bins, position_dtype(value.device)
         if not bins.is_uniform:
             centers_K = bins.center_tensor(exact, value.device)

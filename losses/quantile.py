@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from catzoo.kernels.numerics import at_least_float32, counted, nan_unless_finite
-from catzoo.losses.base import ValueLoss
+from catzoo.losses.base import ValueLoss, check_shape
 
 NARROWEST = 1e-6
 """What kappa counts as where there is none, and all quantiles are one."""
@@ -50,9 +50,7 @@ class QuantileRegression(ValueLoss):
     def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
         """The loss [...] of outputs [..., K] against a target [...], in units of value (above kappa)."""
         self._check_outputs(outputs)
-        shape = outputs.shape[:-1]
-        if target.shape != shape:
-            raise ValueError(f"target must have shape {list(shape)}, got {list(target.shape)}")
+        check_shape("target", target, outputs.shape[:-1])
         return self._loss(outputs, target[..., None])
 
     def _step(

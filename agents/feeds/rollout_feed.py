@@ -48,7 +48,7 @@ class RolloutFeed(PlayingFeed):
             labelled = self.agent.label(rollout)
         yield from self.minibatches(labelled, rollout.valid)
         # Both only now: densities of the actions hold for observations as they were scaled when played.
-        if books.since_row >= self.agent.recipe.log_every:
+        if books.row_due(self.agent.recipe.log_every):
             self.own_row = self.agent.row(books.last_batch)
         self.update_norm(collected)
 

@@ -82,3 +82,14 @@ def test_the_update_of_a_step_that_is_not_taken_at_each(before, number, bad, upd
     with pytest.raises(NotFiniteError, match=f"update {update}$") as caught:
         books.check_losses()
     assert int(caught.value.batch.observation) == bad
+
+
+def test_a_row_is_due_after_so_many_steps_and_at_the_last_of_all():
+    books = booked([1.0])
+    assert [books.row_due(8), books.row_due(9)] == [True, False]
+    books.steps = 100
+    assert books.row_due(1_000)
+    books.row({})
+    assert not books.row_due(1_000)
+    books.steps = 108  # somebody goes on
+    assert not books.row_due(1_000)

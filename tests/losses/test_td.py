@@ -235,3 +235,15 @@ def test_a_backup_of_other_shapes_is_refused(name, wrong):
     given[wrong] = given[wrong][:3]
     with pytest.raises(ValueError, match=f"{wrong} must have shape"):
         loss.backup(torch.zeros(4, loss.num_outputs), **given)
+
+
+def test_a_number_in_the_place_of_a_tensor_is_refused(name):
+    loss = make_value_loss(name)
+    outputs, ones = torch.zeros(3, loss.num_outputs), torch.ones(3)
+    with pytest.raises(ValueError, match=r"^discount must be a tensor of shape \[3\], got 0.9$"):
+        loss.backup(outputs, outputs, ones, 0.9)
+    with pytest.raises(ValueError, match=r"^target must be a .*tensor.*, got 0.5$"):
+        loss(outputs, 0.5)
+    if isinstance(loss, CategoricalLoss):
+        with pytest.raises(ValueError, match=r"^target must be a tensor, got 0.5$"):
+            loss.encode(0.5)

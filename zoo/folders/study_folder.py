@@ -6,7 +6,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,7 @@ class StudyFolder:
         """
         self.check(settings)
         fresh = not os.path.exists(self.path)
+        made = [folder for folder in self.path.parents if not os.path.exists(folder)]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -98,6 +99,9 @@ class StudyFolder:
             except RecipeError:
                 if fresh and not self.settings_file.exists():  # refused before it began
                     shutil.rmtree(self.path, ignore_errors=True)
+                    with suppress(OSError):  # what another process has put there since stays
+                        for folder in made:
+                            folder.rmdir()
                 raise
 
     def save(self, settings: Mapping[str, Any]) -> None:

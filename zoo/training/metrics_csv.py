@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +88,16 @@ class EpisodeLog(pl.Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def on_train_start(self, trainer: pl.Trainer, module: LightningAgent) -> None:
+        """Begins the file, which a run has also before its first episode has ended."""
+        if not self.path.exists():
+            self._append([EPISODE])
+
     def on_train_batch_end(self, trainer: pl.Trainer, module: LightningAgent, *_: Any) -> None:
         """Appends what ended in this iteration."""
-        finished = module.work.take_finished()
-        if not finished:
-            return
-        fresh = not self.path.exists()
+        if finished := module.work.take_finished():
+            self._append((episode.step, exact(episode.score), episode.length) for episode in finished)
+
+    def _append(self, rows: Iterable[Sequence[Any]]) -> None:
         with self.path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            if fresh:
-                writer.writerow(EPISODE)
-            writer.writerows((episode.step, exact(episode.score), episode.length) for episode in finished)
+            csv.writer(file).writerows(rows)

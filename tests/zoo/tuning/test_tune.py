@@ -131,13 +131,14 @@ def test_a_study_of_other_settings_is_refused(study, how, words):
 def test_what_is_refused_before_anything_is_trained(how, words, tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "start", lambda *_: pytest.fail("a run began"))
     monkeypatch.setattr("catzoo.zoo.tuning.tune.check_jobs", lambda *_: None)
-    asked = {"loss": "hl_gauss", "trials": 2, "study_dir": tmp_path / "study", **TINY_STUDY, **how}
+    asked = {"loss": "hl_gauss", "trials": 2, "study_dir": tmp_path / "new" / "study", **TINY_STUDY, **how}
     with pytest.raises(RecipeError, match=words) as error:
         tune("dqn", "CartPole-v1", **asked)
     assert "\n" not in str(error.value)
-    folder = StudyFolder(tmp_path / "study")
-    folder.check({})  # the corrected command finds no study of the wrong one's
-    assert not folder.path.exists()
+    StudyFolder(tmp_path / "new" / "study").check(
+        {}
+    )  # the right command finds no study
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_study_of_a_recipe_that_has_changed_is_refused(study, monkeypatch):
