@@ -10,7 +10,7 @@ from catzoo.hparams import LostLearnerError, Recipe, RecipeError, plain_override
 from catzoo.hparams.paths import Typed
 from catzoo.hparams.schema import brief
 from catzoo.zoo.catalogue.recipe_files import find_recipe
-from catzoo.zoo.environments.names import in_one_run
+from catzoo.zoo.environments.names import as_name, in_one_run, is_list
 from catzoo.zoo.folders.recipe_sources import Source, recipes_from
 from catzoo.zoo.folders.run_folder import Run, default_folder, finished_result
 from catzoo.zoo.system.console import say, waiting
@@ -110,6 +110,8 @@ def _asked(
         return found[0].recipe, found[0].suffix
     if agent is None or env is None:
         raise RecipeError("name an agent and an environment, or a recipe with --from")
+    if is_list(as_name(env)):
+        raise RecipeError(f"{env} is several environments, and so several runs: catzoo.train_many makes them")
     recipe = find_recipe(agent, in_one_run(env), loss, said, preset)
     share_of(recipe)  # before anything is written
     return recipe, ""

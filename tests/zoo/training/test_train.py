@@ -188,6 +188,12 @@ def test_an_unknown_agent(tmp_path):
         train("dqm", "CartPole-v1", run_dir=tmp_path / "run")
 
 
+@pytest.mark.parametrize("env", ["CartPole-v1,Acrobot-v1", "minatar-5", "MinAtar/*"])
+def test_several_environments_are_several_runs(env, tmp_path):
+    with pytest.raises(RecipeError, match=r"several runs: catzoo\.train_many makes them"):
+        train("dqn", env, run_dir=tmp_path / "run")
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(RecipeError, match="not a run folder"):
