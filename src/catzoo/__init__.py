@@ -1,11 +1,13 @@
 """Catzoo: deep RL agents whose value functions classify instead of regress.
 
-`train`, `evaluate` and `watch` do what the commands of those names do (`evaluate` is `catzoo eval`),
-`export` writes a trained agent as one file, `train_many` trains a list of games, `tune` makes a study,
-`gather` reads the scores of many runs, `report` compares them on a page, `gallery` shows trained agents on
-one, and `board` opens TensorBoard on them. `push` gives an agent to others by the Hugging Face Hub, `pull`
-brings one. `lightning_agent` is an agent for a trainer of your own, and `Objective` what a study of your own
-maximizes. They are imported on first use, so that `import catzoo` stays light.
+`train`, `evaluate` and `watch` do what the commands of those names do (`evaluate` is `catzoo eval`), `export`
+writes a trained agent as one file, `train_many` trains a list of games, `tune` makes a study, `gather` reads
+the scores of many runs, `report` compares them on a page, `gallery` shows trained agents on one, and `board`
+opens TensorBoard on them. `push` gives an agent to others by the Hugging Face Hub, `pull` brings one.
+`make_chess_positions`, `make_robot_episodes` and `make_wordle_games` make datasets (`catzoo data`),
+`bench_kernels` and `bench_training` measure speed (`catzoo bench`). `lightning_agent` is an agent for a
+trainer of your own, and `Objective` what a study of your own maximizes. They are imported on first use, so
+that `import catzoo` stays light.
 """
 
 from __future__ import annotations
@@ -18,6 +20,11 @@ from typing import TYPE_CHECKING, Any
 from catzoo.version import __version__
 
 if TYPE_CHECKING:
+    from catzoo.zoo.bench.kernels.measure_kernels import bench_kernels
+    from catzoo.zoo.bench.loops.training import bench_training
+    from catzoo.zoo.datasets.chess_positions import make_chess_positions
+    from catzoo.zoo.datasets.robot_episodes import make_robot_episodes
+    from catzoo.zoo.datasets.wordle_games import make_wordle_games
     from catzoo.zoo.gallery.gallery import gallery
     from catzoo.zoo.launch.train_many import train_many
     from catzoo.zoo.reporting.browser_boards import board
@@ -36,6 +43,11 @@ if TYPE_CHECKING:
     from catzoo.zoo.watch.play import play
 
 _LAZY = {
+    "bench_kernels": "catzoo.zoo.bench.kernels.measure_kernels",
+    "bench_training": "catzoo.zoo.bench.loops.training",
+    "make_chess_positions": "catzoo.zoo.datasets.chess_positions",
+    "make_robot_episodes": "catzoo.zoo.datasets.robot_episodes",
+    "make_wordle_games": "catzoo.zoo.datasets.wordle_games",
     "board": "catzoo.zoo.reporting.browser_boards",
     "Objective": "catzoo.zoo.tuning.own_study",
     "evaluate": "catzoo.zoo.training.evaluate",
@@ -58,6 +70,8 @@ _LAZY = {
 __all__ = [
     "Objective",
     "__version__",
+    "bench_kernels",
+    "bench_training",
     "board",
     "evaluate",
     "export",
@@ -65,6 +79,9 @@ __all__ = [
     "gather",
     "lightning_agent",
     "load_agent",
+    "make_chess_positions",
+    "make_robot_episodes",
+    "make_wordle_games",
     "play",
     "pull",
     "push",

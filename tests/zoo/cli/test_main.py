@@ -291,6 +291,12 @@ def test_import_catzoo_is_light_and_lazy():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_every_name_of_the_package_is_there():
+    import catzoo
+
+    assert all(getattr(catzoo, name) is not None for name in catzoo.__all__)
+
+
 def test_unknown_attributes_are_still_errors():
     import catzoo
 
