@@ -50,6 +50,7 @@ PUBLISHED = {
     ("CartPole-v1", "dqn"): ("CartPole-v1", "CleanRL DQN", "500000"),
     ("CartPole-v1", "ppo"): ("CartPole-v1", "CleanRL PPO", "500000"),
     ("HalfCheetah-v5", "sac"): ("HalfCheetah-v4", "SAC (CrossQ authors' runs)", "100000"),
+    ("Hopper-v5", "sac"): ("Hopper-v4", "SAC (CrossQ authors' runs)", "100000"),
 }
 """Environment and agent of ours: environment, agent and steps in `zoo/data/published_scores.csv`."""
 
