@@ -94,13 +94,15 @@ def make_chess_positions(
     there = _there(out, about)
     with held_folder(task.folder, "making these games"):
         _agree(task, about)
+        # Before any game is played: the games themselves may have been deleted since.
+        if PARTS[0] in there and all(manifest["games"] == games for manifest in there.values()):
+            progress(games)
+            return {part: there[part]["count"] if part in there else 0 for part in PARTS}
         chunks = range(games // CHUNK)
         missing = [chunk for chunk in chunks if not _file(task, chunk).is_file()]
         progress(games - len(missing) * CHUNK)
         for done in each_chunk(partial(_play_chunk, task), missing, workers):
             progress(games - (len(missing) - done) * CHUNK)
-        if PARTS[0] in there and all(manifest["games"] == games for manifest in there.values()):
-            return {part: there[part]["count"] if part in there else 0 for part in PARTS}
         return _gather(task, chunks, out, {"env": ENV, "catzoo": __version__, **about, "games": games})
 
 

@@ -22,6 +22,7 @@ CHANGED = (
     "site_pos", "site_rgba", "site_size", "wrap_prm",
 )  # fmt: skip
 """What the suite's tasks write into their models when an episode begins: targets, terrain."""
+OLDEST_MUJOCO = (3, 17)
 SIDE = 480
 """Pixels of a frame."""
 
@@ -50,8 +51,14 @@ def _import_suite() -> Any:
         version = importlib.metadata.version("mujoco")
     except importlib.metadata.PackageNotFoundError:
         raise ImportError("mujoco") from None
-    if int(version.partition(".")[0]) >= 4:
+    parts = tuple(map(int, version.split(".")[:2]))
+    if parts >= (4,):
         raise RecipeError(f"DeepMind Control does not work with mujoco {version}: pip install 'mujoco<4'")
+    if parts < OLDEST_MUJOCO:
+        raise RecipeError(
+            f"DeepMind Control needs mujoco 3.17 or newer, and {version} is installed: the extras dmc and "
+            "robots exclude each other, pip install 'catzoo[dmc]' in an environment of its own"
+        )
     chosen = GL in os.environ
     os.environ.setdefault(GL, "disable")
     try:

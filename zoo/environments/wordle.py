@@ -78,7 +78,9 @@ class Wordle(gym.Env[np.ndarray, int]):
         return self.tokens.copy(), {}
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """One letter."""
+        """One letter, from 0 to 25; ValueError for another number."""
+        if not 0 <= action < LETTERS:
+            raise ValueError(f"action {action}: must be a letter, from 0 to {LETTERS - 1}")
         self._append(LETTER + int(action))
         if (self.count - 1) % (2 * LENGTH) != LENGTH:
             return self.tokens.copy(), 0.0, False, False, {}

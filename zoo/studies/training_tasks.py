@@ -15,6 +15,8 @@ RATE = 1.0e-3
 """One learning rate for every loss: that of the zoo's MinAtar recipe, found with MSE and with HL-Gauss."""
 ON_ONE_THREAD = {"compute": {"device": "cpu", "threads": 1}}
 """Studies run several at a time."""
+LEVEL = 0.05
+"""Of a share, what the last quarter of a curve may have over the quarter before, and count as level."""
 BINS = 51
 """One number of bins for every loss that has any: the paper's."""
 
@@ -113,6 +115,7 @@ def compare(
     *,
     over: str | None = "env",
     margin: float | None = None,
+    waits: str = "",
     aside: bool = False,
 ) -> Finding | None:
     """Tests a weighted sum of means over seeds, averaged over environments.
@@ -123,7 +126,7 @@ def compare(
         column: what is compared.
         sides: weights and labels of the groups: (1, HL-Gauss) and (-1, MSE).
         over: the label over which is averaged; None: over nothing.
-        margin, aside: see `Finding`.
+        margin, waits, aside: see `Finding`.
 
     Returns:
         The finding; None where a group has no rows.
@@ -137,7 +140,41 @@ def compare(
             weights.append(weight / len(places))
     if not places or not all(groups):
         return None
-    return Finding(claim, *contrast_interval(groups, weights), margin=margin, aside=aside)
+    interval = contrast_interval(groups, weights)
+    return Finding(claim, *interval, margin=margin, waits=waits, aside=aside)
+
+
+def rising(rows: Sequence[Row], column: str, groups: Sequence[Mapping[str, Cell]]) -> str:
+    """Why the ends of curves cannot be compared yet: one of these groups' still rises; else empty."""
+    return "their curves still rise" if any(still_rises(rows, column, labels) for labels in groups) else ""
+
+
+def still_rises(rows: Sequence[Row], column: str, labels: Mapping[str, Cell]) -> bool:
+    """Whether the mean of the last quarter of the evaluations is `LEVEL` above that of the quarter before.
+
+    Of fewer than four evaluations nobody can tell: they do.
+    """
+    own = [row for row in rows if labels.items() <= row.items() and row.get(column) not in (None, "")]
+    steps = sorted({float(row["step"]) for row in own if "step" in row})
+    quarter = len(steps) // 4
+    if not quarter:
+        return True
+
+    def mean(some: Sequence[float]) -> float:
+        found = [float(row[column]) for row in own if row["step"] in some]
+        return sum(found) / len(found)
+
+    return mean(steps[-quarter:]) - mean(steps[-2 * quarter : -quarter]) > LEVEL
+
+
+def peaks(rows: Sequence[Row], column: str) -> list[Row]:
+    """Of each run, a loss and a seed, the row with the greatest number in this column."""
+    best: dict[tuple[Cell, Cell], Row] = {}
+    for row in rows:
+        key = (row["loss"], row["seed"])
+        if "step" in row and (key not in best or float(row[column]) > float(best[key][column])):
+            best[key] = row
+    return list(best.values())
 
 
 def a_fifth(rows: Sequence[Row], column: str) -> float:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Ask = Callable[[str], str]
 Say = Callable[[str], None]
 HELP = "type a move such as e4, Nf3, O-O or e2e4; or: hint, undo, resign, quit"
+END = ("quit", "exit", "q")
 
 
 def play(agent: Any, recipe: Recipe, *, yours: bool, seed: int | None, ask: Ask, say: Say) -> None:
@@ -53,7 +54,7 @@ def play(agent: Any, recipe: Recipe, *, yours: bool, seed: int | None, ask: Ask,
             say(board_in_terminal(board, white_below=white))
         word = _typed(ask)
         shown = True
-        if word in ("resign", "quit"):
+        if word in ("resign", *END):
             say("The agent wins." if word == "resign" else "\nThe game is over.")
             return
         if word in ("help", "?"):

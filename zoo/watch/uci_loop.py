@@ -62,7 +62,7 @@ class UCILoop:
             self.say(f"info string unknown command {_plain(command)}")
 
     def _uci(self, rest: list[str]) -> None:
-        self.say(f"id name {self.name}")
+        self.say(f"id name {_plain(self.name)}")
         self.say("id author the Catzoo developers")
         self.say("uciok")
 
@@ -85,8 +85,11 @@ class UCILoop:
                 raise ValueError("position takes startpos or fen")
             if not board.is_valid():
                 raise ValueError("illegal position")
-            for move in moves:
-                board.push_uci(move)
+            for word in moves:
+                move = board.parse_uci(word)
+                if not move:  # UCI's null move, which leaves a king in check
+                    raise ValueError(f"illegal move {word}")
+                board.push(move)
             if board.legal_moves.count() > MAX_MOVES:  # which no game comes to, but a FEN may
                 raise ValueError(f"more than {MAX_MOVES} legal moves")
         except (ValueError, IndexError) as error:
@@ -128,5 +131,5 @@ def centipawns(value: float) -> int:
 
 
 def _plain(text: str) -> str:
-    """What may be garbage, on one line and not long."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)[:80]
+    """What may be garbage, on one line and not long, for a stream of any encoding."""
+    return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in text)[:80]

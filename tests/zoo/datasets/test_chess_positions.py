@@ -97,6 +97,15 @@ def test_more_games_keep_those_that_are_there(tmp_path, engine):
     assert before != (tmp_path / "other" / "games" / "games-0000000.npz").read_bytes()
 
 
+def test_what_is_finished_is_not_played_again_without_its_games(tmp_path, engine):
+    made = make(tmp_path, games=10, depth=1, engine=engine)
+    shutil.rmtree(tmp_path / "games")
+    done = []
+    assert make(tmp_path, games=10, depth=1, engine=engine, progress=done.append) == made
+    assert done == [10]
+    assert not list((tmp_path / "games").glob("*.npz"))
+
+
 def test_processes_play_the_same_games(tmp_path, engine, monkeypatch):
     monkeypatch.undo()  # processes know nothing of it
     for workers in (1, 2):

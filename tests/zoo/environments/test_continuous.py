@@ -113,9 +113,19 @@ def test_missing_names_the_extra(monkeypatch):
         make_env(CHEETAH, 1)
 
 
-def test_a_mujoco_that_it_does_not_work_with_is_named(monkeypatch):
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: "4.0.0")
-    with pytest.raises(RecipeError, match=r"does not work with mujoco 4\.0\.0: pip install 'mujoco<4'"):
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        ("4.0.0", r"does not work with mujoco 4\.0\.0: pip install 'mujoco<4'"),
+        (
+            "3.10.0",
+            r"needs mujoco 3\.17 or newer, and 3\.10\.0 is installed: the extras dmc and robots exclude",
+        ),
+    ],
+)
+def test_a_mujoco_that_it_does_not_work_with_is_named(version, words, monkeypatch):
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: version)
+    with pytest.raises(RecipeError, match=words):
         make_env(CHEETAH, 1)
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from catzoo.agents.collecting.simulators import restore_simulator, simulator_state
 from catzoo.hparams import RecipeError
 from catzoo.zoo.environments.making import make_env
+from catzoo.zoo.environments.wordle import Wordle
 from catzoo.zoo.environments.wordle_rules import (
     GREEN,
     GREY,
@@ -127,3 +128,11 @@ def test_it_is_drawn():
 def test_another_size_is_refused():
     with pytest.raises(RecipeError, match=r"unknown environment wordle/20\b.*wordle/200"):
         make_env("wordle/20", 1)
+
+
+@pytest.mark.parametrize("action", [-1, 26])
+def test_what_is_no_letter_is_refused(action):
+    env = Wordle(40)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=f"action {action}: must be a letter, from 0 to 25"):
+        env.step(action)

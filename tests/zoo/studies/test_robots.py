@@ -2,8 +2,9 @@
 
 import pytest
 
-from catzoo.zoo.studies.claims.robots import Robots, Settings, peaks, still_rises
+from catzoo.zoo.studies.claims.robots import Robots, Settings
 from catzoo.zoo.studies.study import Verdict
+from catzoo.zoo.studies.training_tasks import peaks, still_rises
 
 ENV, STEPS = "FetchPush-v4", (10, 20, 30, 40)
 
@@ -50,13 +51,13 @@ def test_nothing_is_decided_while_a_curve_rises():
 
 def test_peaks_are_of_runs():
     rows = rows_of(data=0.4, mse=(0.2, 0.7, 0.6, 0.5))
-    assert [row["success"] for row in peaks(rows)] == [0.7, 0.71]
+    assert [row["success"] for row in peaks(rows, "success")] == [0.7, 0.71]
 
 
 def test_too_few_evaluations_tell_nothing():
     rows = rows_of(data=0.4, mse=(0.5, 0.5, 0.5, 0.5))
-    assert not still_rises(rows, {"loss": "mse"})
-    assert still_rises([row for row in rows if row.get("step") != 40], {"loss": "mse"})
+    assert not still_rises(rows, "success", {"loss": "mse"})
+    assert still_rises([row for row in rows if row.get("step") != 40], "success", {"loss": "mse"})
 
 
 def test_data_come_first_and_every_arm_has_every_seed():

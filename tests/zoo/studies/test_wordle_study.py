@@ -9,15 +9,16 @@ STUDY = Wordle(Settings(seeds=3, weights=(0.1, 0.3), strengths=(0.05, 0.15)))
 
 
 def rows_of(success, *, data=0.6, cloning=0.65):
-    """Rows at the last step: `success(labels)`, a little more for later seeds."""
+    """Rows of level curves: `success(labels)`, a little more for later seeds."""
     rows = []
     for task in STUDY.tasks():
         if task.labels["loss"] == "data":
             rows.append({**task.labels, "success": data})
         else:
             own = cloning if task.labels["loss"] == "cloning" else success(task.labels)
-            step = {} if task.labels["loss"] == "cloning" else {"step": STUDY.settings.steps}
-            rows.append({**task.labels, **step, "success": own + 0.001 * int(task.labels["seed"])})
+            row = {**task.labels, "success": own + 0.001 * int(task.labels["seed"])}
+            steps = [STUDY.settings.steps * point // 4 for point in (1, 2, 3, 4)]
+            rows += [row] if task.labels["loss"] == "cloning" else [{**row, "step": step} for step in steps]
     return rows
 
 
@@ -48,6 +49,17 @@ def test_equal_weights_stand_aside():
     assert aside["aside"]
     assert by_claim["HL-Gauss at its best: above cloning"]["value"] == pytest.approx(0.25)
     assert by_claim["MSE at its best: above the data"]["value"] == pytest.approx(0.201)
+
+
+def test_nothing_is_decided_while_a_curve_rises():
+    rows = rows_of(lambda labels: 0.8 + 0.1 * (labels["loss"] == "hl_gauss"))
+    assert conclude(STUDY, rows, 0, {})["outcome"] == "reproduced"
+    for row in rows:
+        if row.get("step") == STUDY.settings.steps and row["loss"] == "mse":
+            row["success"] += 0.06
+    said = conclude(STUDY, rows, 0, {})
+    assert said["outcome"] == "not decided"
+    assert said["findings"][0]["words"].endswith("as their curves still rise")
 
 
 def test_every_panel_has_both_losses(monkeypatch):

@@ -135,9 +135,7 @@ def test_what_is_refused_before_anything_is_trained(how, words, tmp_path, monkey
     with pytest.raises(RecipeError, match=words) as error:
         tune("dqn", "CartPole-v1", **asked)
     assert "\n" not in str(error.value)
-    StudyFolder(tmp_path / "new" / "study").check(
-        {}
-    )  # the right command finds no study
+    StudyFolder(tmp_path / "new" / "study").check({})  # the right command finds no study
     assert not list(tmp_path.iterdir())
 
 

@@ -58,13 +58,13 @@ def test_an_endless_search_tells_its_move_when_it_is_stopped():
     ["", "   ", "\x00\x01\ufffd", "position", "position fen", "position fen 8/8/8/8/8/8/8/8 w - - 0 1",
      "position startpos moves e2e5", "position startpos moves \x07", "position fen a b c d e f g",
      "position fen 7k/8/8/8/8/8/8/K7 x - - 0 1", "xyzzy " * 1000, "setoption name Hash value 1", "ponderhit",
-     "stop", "position startpos startpos", "debug on",
+     "stop", "position startpos startpos", "debug on", "foö 😀", "position startpos moves 0000 0000",
      "position fen 1QQ1Q1Q1/Q6Q/Q4Q2/2Q4Q/4Q3/1Q4Q1/3k3K/Q4Q2 w - - 0 1"],
 )  # fmt: skip
 def test_garbage_changes_nothing(garbage):
     said, _ = answers("position startpos moves e2e4\n", f"{garbage}\n", "go\n")
     assert said[-1] == "bestmove a7a5"
-    assert all(len(line) < 200 and line.isprintable() for line in said)
+    assert all(len(line) < 200 and line.isascii() and line.isprintable() for line in said)
     assert all(line.startswith("info") for line in said[:-1])
 
 

@@ -27,7 +27,7 @@ from catzoo.zoo.environments.uci_engine import find_engine
 from catzoo.zoo.studies.chess_ladder import OPPONENTS, ladder, match
 from catzoo.zoo.studies.measured_training import measured_training
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
-from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known
+from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known, rising
 from catzoo.zoo.training.train import recipe_of
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ MEASURES = {
     "kendall_tau": "Kendall's tau-b",
     "regret": "given away, chance to win",
     "mate_in_one": "mates in one found",
+    "one_winning_move": "single winning moves found",
 }
 """Those that are drawn, with what their axes say."""
 
@@ -169,13 +170,16 @@ class Chess(Study):
         return measured_training(recipe, settings.points, measure, tasks / task.name)
 
     def findings(self, rows: Sequence[Row]) -> list[Finding]:
-        """HL-Gauss above one-hot and above MSE: moves, order, regret."""
-        last = [row for row in measured(rows) if row["step"] == self.settings.steps]
+        """HL-Gauss above one-hot and above MSE: moves, order, regret, and puzzles of two kinds."""
+        own = measured(rows)
+        last = [row for row in own if row["step"] == self.settings.steps]
         asked = (("the best move chosen", "action_accuracy", 1.0), ("Kendall's tau-b", "kendall_tau", 1.0),
-                 ("less given away", "regret", -1.0))  # fmt: skip
+                 ("less given away", "regret", -1.0), ("mates in one found", "mate_in_one", 1.0),
+                 ("single winning moves found", "one_winning_move", 1.0))  # fmt: skip
+        waits = rising(own, "action_accuracy", [{"loss": loss} for loss in self.settings.losses])
         found = [
             compare(f"{words}, HL-Gauss over {title}", last, column,
-                    [(sign, {"loss": "hl_gauss"}), (-sign, {"loss": other})], over=None)
+                    [(sign, {"loss": "hl_gauss"}), (-sign, {"loss": other})], over=None, waits=waits)
             for other, title in (("one_hot", "One-Hot"), ("mse", "MSE"))
             for words, column, sign in asked
         ]  # fmt: skip

@@ -17,15 +17,15 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from catzoo.hparams import RecipeError, loss_title
 from catzoo.zoo.studies.measured_training import measured_training
-from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
-from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known, matched, means
+from catzoo.zoo.studies.study import Finding, Row, Study, Task
+from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known, matched, means, peaks, rising
 from catzoo.zoo.training.train import recipe_of
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ DATA, CLONING = "data", "cloning"
 """In the place of a loss: what the data do, and what a clone of them does."""
 CLONE_POINTS = 4
 """Evaluations of a clone: its curve is no part of the question."""
-LEVEL = 0.05
-"""Success that the last quarter of a curve may have over the quarter before, and count as level."""
 
 
 @dataclass(frozen=True)
@@ -144,13 +142,11 @@ class Robots(Study):
         for env in self.settings.envs:
             own = [row for row in rows if row["env"] == env]
             last = [row for row in own if row.get("step") == self.settings.steps]
-            words = "their curves still rise" if self._rise(own) else ""
+            waits = rising(own, "success", [{"loss": loss} for loss in self.settings.losses])
             pair = [(1.0, {"loss": "hl_gauss"}), (-1.0, {"loss": "mse"})]
-            claims = [
-                compare(f"{env}: HL-Gauss above MSE", last, "success", pair, over=None),
-                compare(f"{env}, at the peak: HL-Gauss above MSE", peaks(own), "success", pair, over=None),
-            ]
-            found += [claim and replace(claim, waits=words) for claim in claims]
+            for where, some in (("", last), (", at the peak", peaks(own, "success"))):
+                claim = f"{env}{where}: HL-Gauss above MSE"
+                found.append(compare(claim, some, "success", pair, over=None, waits=waits))
             claim = f"{env}, mean of the first half: HL-Gauss above MSE"
             found.append(compare(claim, self._early(own), "success", pair, over=None))
             data = [float(row["success"]) for row in own if row["loss"] == DATA]
@@ -169,9 +165,6 @@ class Robots(Study):
         early = [row for row in rows if float(row.get("step", math.inf)) <= self.settings.steps / 2]
         return means(early, "success", "loss", "seed")
 
-    def _rise(self, rows: Sequence[Row]) -> bool:
-        return any(still_rises(rows, {"loss": loss}) for loss in self.settings.losses)
-
     def draw(self, rows: Sequence[Row]) -> Figure:
         """Success through training, a line for each loss, a panel for each task."""
         from catzoo.zoo.studies.study_pictures import lines
@@ -182,34 +175,6 @@ class Robots(Study):
         shown += [{**row, "step": step} for step in (steps[0], steps[-1]) for row in level]
         return lines(shown, "step", "success", by="loss", panels="env", xlabel="gradient updates",
                      title="success from fixed starts", ylabel="share", share=True)  # fmt: skip
-
-
-def peaks(rows: Sequence[Row]) -> list[Row]:
-    """Of each run the row with the greatest success."""
-    best: dict[tuple[Cell, Cell], Row] = {}
-    for row in rows:
-        key = (row["loss"], row["seed"])
-        if "step" in row and (key not in best or row["success"] > best[key]["success"]):  # type: ignore[operator]
-            best[key] = row
-    return list(best.values())
-
-
-def still_rises(rows: Sequence[Row], labels: Mapping[str, Cell]) -> bool:
-    """Whether the mean of the last quarter of the evaluations is `LEVEL` above that of the quarter before.
-
-    Of fewer than four evaluations nobody can tell: they do.
-    """
-    own = [row for row in rows if all(row.get(key) == value for key, value in labels.items())]
-    steps = sorted({float(row["step"]) for row in own if "step" in row})
-    quarter = len(steps) // 4
-    if not quarter:
-        return True
-
-    def mean(some: Sequence[float]) -> float:
-        found = [float(row["success"]) for row in own if row["step"] in some]
-        return sum(found) / len(found)
-
-    return mean(steps[-quarter:]) - mean(steps[-2 * quarter : -quarter]) > LEVEL
 
 
 STUDY = Robots

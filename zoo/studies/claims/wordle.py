@@ -1,15 +1,15 @@
 """Whether a language agent learns Wordle better by classification, from games of mixed quality.
 
 The paper's experiment (arXiv 2403.03950, section 4.3): DQN with CQL's term over tokens, at three weights of
-that term. One weight is not one strength for all losses (`agents/cql.py`): HL-Gauss is held back by a
-thirteenth of what MSE is. So the question is asked at equal strengths, and of each loss at the weight or
-strength that is best for it on the *other* seeds; equal weights stand aside. Cloning the data, by sampling
+that term. One weight is not one strength for all losses (`agents/cql.py`): HL-Gauss is held back by half of
+what MSE is, as its sigma is 0.5. So the question is asked at equal strengths, and of each loss at the weight
+or strength that is best for it on the *other* seeds; equal weights stand aside. Cloning the data, by sampling
 from what it does, is what any of them has to beat. MSE at a weight is MSE at half of that as a strength, and
 is trained once.
 
 Expected beforehand: at the paper's weights MSE ahead; at one strength neither ahead. Both above the data and
-above cloning. HL-Gauss begins slower: curves are shown. All seeds learn from the same games, and intervals
-over seeds speak of these.
+above cloning. HL-Gauss begins slower: nothing is decided while a curve rises. All seeds learn from the same
+games, and intervals over seeds speak of these.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from catzoo.hparams import RecipeError, loss_title
 from catzoo.zoo.studies.measured_training import measured_training
 from catzoo.zoo.studies.study import Cell, Finding, Row, Study, Task
-from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known
+from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known, rising
 from catzoo.zoo.training.train import recipe_of
 
 if TYPE_CHECKING:
@@ -154,14 +154,18 @@ class Wordle(Study):
         """
         data = [float(row["success"]) for row in rows if row["loss"] == "data"]
         clones = [row for row in rows if row["loss"] == CLONING]
+        arms = {loss: self.arms(loss) for loss in self.settings.losses}
+        waits = rising(rows, "success", [arm for own in arms.values() for arm in own])
         rows = [row for row in rows if row.get("step") == self.settings.steps]
-        best = [row for loss in self.settings.losses for row in at_best(rows, self.arms(loss))]
+        best = [row for loss in self.settings.losses for row in at_best(rows, arms[loss])]
         pair = [(1.0, {"loss": "hl_gauss"}), (-1.0, {"loss": "mse"})]
-        found = [compare("each at its best: HL-Gauss above MSE", best, "success", pair, over=None)]
+        found = [compare("each at its best: HL-Gauss above MSE", best, "success", pair, over=None,
+                         waits=waits)]  # fmt: skip
         for kind, value in sorted(self.held):  # strengths first
             sides = [(sign, self.labels(str(arm["loss"]), kind, value)) for sign, arm in pair]
             words = f"{kind} {value:g}: HL-Gauss above MSE"
-            found.append(compare(words, rows, "success", sides, over=None, aside=kind == "weight"))
+            aside = kind == "weight"
+            found.append(compare(words, rows, "success", sides, over=None, waits=waits, aside=aside))
         for loss in self.settings.losses:
             side, title = (1.0, {"loss": loss}), f"{loss_title(loss)} at its best"
             gained = [{**row, "gain": float(row["success"]) - data[0]} for row in best if data]
