@@ -147,7 +147,10 @@ class VectorCollector(BaseCollector):
                 if name not in arrays:
                     arrays[name] = np.empty((steps, *column.shape), column.dtype)
                 arrays[name][t] = column
-            self._step(arrays, t, action)
+            try:
+                self._step(arrays, t, action)
+            except FloatingPointError as error:  # a simulator says so itself, and knows no steps
+                raise FloatingPointError(f"{error}, at step {self.frames + self.num_envs:,}") from None
         return arrays
 
     def _allocate(self, time: int) -> dict[str, np.ndarray]:

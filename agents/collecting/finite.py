@@ -26,17 +26,39 @@ def check_finite(env: VectorEnv, what: str, given: np.ndarray, steps: Sequence[i
         bad = ~np.isfinite(given.astype(np.float32, copy=False))
     if bad.any():
         place = tuple(np.argwhere(bad)[0])
-        one = env if env.spec is not None else getattr(env, "envs", [env])[0]  # SyncVectorEnv has none itself
-        name = type(one.unwrapped).__name__ if one.spec is None else one.spec.id
         raise FloatingPointError(
-            f"{name}: {what} {given[place]} at step {steps[place[0]]:,}: must be a finite number that "
-            "float32 can hold"
+            f"{_name(env, place[1])}: {what} {given[place]} at step {steps[place[0]]:,}: must be a finite "
+            "number that float32 can hold"
         )
 
 
 def check_rollout(env: VectorEnv, arrays: dict[str, np.ndarray], frames: int) -> None:
-    """`check_finite` of a rollout's rewards and observations [T, N, ...], begun after so many steps."""
+    """`check_finite` of a rollout's rewards and observations [T, N, ...], begun after so many steps.
+
+    Of several the first is told: a policy answers an observation of NaN with actions, and so rewards, of NaN.
+    """
     steps = frames + arrays["mask"].sum(axis=1).cumsum()
-    check_finite(env, "reward", np.where(arrays["mask"], arrays["reward"], 0.0), steps)
-    for name in ("next_observation", "observation"):  # it is seen first as the next one
-        check_finite(env, "observation", arrays[name], steps)
+    reward = np.where(arrays["mask"], arrays["reward"], 0.0)
+    # An observation is seen first as the next one; that of a reset is before its step's reward.
+    given = [arrays["observation"], reward, arrays["next_observation"]]
+    bad = [(time, order) for order, column in enumerate(given) if (time := _first_bad(column)) is not None]
+    if bad:
+        order = min(bad)[1]
+        check_finite(env, "reward" if order == 1 else "observation", given[order], steps)
+
+
+def _first_bad(given: np.ndarray) -> int | None:
+    """The first time in [T, ...] with a number that float32 cannot hold."""
+    if given.dtype.kind != "f":
+        return None
+    with np.errstate(over="ignore"):
+        fine = np.isfinite(given.astype(np.float32, copy=False))
+    return None if fine.all() else int(np.argwhere(~fine)[0][0])
+
+
+def _name(env: VectorEnv, number: int) -> str:
+    """What one of the environments is called."""
+    if names := getattr(env, "names", None):  # several games, which take turns
+        return str(names[number % len(names)])
+    one = env if env.spec is not None else getattr(env, "envs", [env])[0]  # SyncVectorEnv has none itself
+    return type(one.unwrapped).__name__ if one.spec is None else str(one.spec.id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,13 +52,13 @@ def _import_suite() -> Any:
         version = importlib.metadata.version("mujoco")
     except importlib.metadata.PackageNotFoundError:
         raise ImportError("mujoco") from None
-    parts = tuple(map(int, version.split(".")[:2]))
+    parts = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
     if parts >= (4,):
         raise RecipeError(f"DeepMind Control does not work with mujoco {version}: pip install 'mujoco<4'")
     if parts < OLDEST_MUJOCO:
         raise RecipeError(
-            f"DeepMind Control needs mujoco 3.17 or newer, and {version} is installed: the extras dmc and "
-            "robots exclude each other, pip install 'catzoo[dmc]' in an environment of its own"
+            f"DeepMind Control needs mujoco 3.17 or newer, and {version} is installed: pip install "
+            "'catzoo[dmc]', beside the extra robots, which excludes it, in an environment of its own"
         )
     chosen = GL in os.environ
     os.environ.setdefault(GL, "disable")

@@ -34,7 +34,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from catzoo.hparams import RecipeError
 from catzoo.zoo.environments.atari import make_atari
 from catzoo.zoo.environments.many_games import ManyGames
-from catzoo.zoo.environments.mujoco import prepare_mujoco
+from catzoo.zoo.environments.mujoco import DivergenceCheck, prepare_mujoco
 from catzoo.zoo.environments.plain_env import plain
 from catzoo.zoo.environments.protocols import MANY, Protocol, protocol_of, protocols_of_games
 from catzoo.zoo.environments.registry import find_spec, in_short
@@ -152,7 +152,8 @@ def _make_gymnasium(protocol: Protocol, num_envs: int, render: dict[str, Any]) -
 
         def one() -> gym.Env:
             make = make_fetch if protocol.name.startswith("fetch") else _make_one
-            return plain(make(spec, cap, render, dict(options)))
+            made = make(spec, cap, render, dict(options))
+            return plain(DivergenceCheck(made) if protocol.name.startswith("mujoco") else made)
 
         return gym.vector.SyncVectorEnv([one] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
     except (gym.error.DependencyNotInstalled, ImportError) as error:

@@ -8,6 +8,9 @@ import importlib
 import os
 import sys
 from functools import cache
+from typing import Any
+
+import gymnasium as gym
 
 from catzoo.hparams import RecipeError
 from catzoo.zoo.system.console import say
@@ -48,6 +51,32 @@ def _heed(message: str) -> None:
 @cache
 def _say(message: str) -> None:
     say(f"MuJoCo: {message}")
+
+
+class DivergenceCheck(gym.Wrapper):
+    """One of Gymnasium's MuJoCo tasks, which begin anew in mid-episode, without a word, where they diverge.
+
+    Raises:
+        FloatingPointError: in a step, a position, speed or acceleration is NaN or beyond all measure.
+    """
+
+    stateless = True
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """As the task's."""
+        made = self.env.step(action)
+        warned = self.unwrapped.data.warning  # type: ignore[attr-defined]
+        if any(warned[kind].number for kind in _divergences()):
+            raise FloatingPointError(f"{self.unwrapped.spec.id}: the simulation diverged")  # type: ignore[union-attr]
+        return made
+
+
+@cache
+def _divergences() -> tuple[int, ...]:
+    """Numbers of MuJoCo's warnings of positions, speeds and accelerations, which differ by version."""
+    from mujoco import mjtWarning
+
+    return int(mjtWarning.mjWARN_BADQPOS), int(mjtWarning.mjWARN_BADQVEL), int(mjtWarning.mjWARN_BADQACC)
 
 
 def _load_triton() -> None:

@@ -153,7 +153,8 @@ def canonical(env: str) -> str:
 
 def is_pattern(word: str) -> bool:
     """Whether a word stands for all that is like it; the `?` before a variant's switches is none of that."""
-    return any(letter in part for part in split(word) for letter in "*?[")
+    parts = [part for game in games_of(word) for part in split(game)]
+    return any(letter in part for part in parts for letter in "*?[")
 
 
 def in_file_names(env: str) -> str:

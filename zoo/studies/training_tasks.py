@@ -144,13 +144,16 @@ def compare(
     return Finding(claim, *interval, margin=margin, waits=waits, aside=aside)
 
 
-def rising(rows: Sequence[Row], column: str, groups: Sequence[Mapping[str, Cell]]) -> str:
+def rising(
+    rows: Sequence[Row], column: str, groups: Sequence[Mapping[str, Cell]], level: float = LEVEL
+) -> str:
     """Why the ends of curves cannot be compared yet: one of these groups' still rises; else empty."""
-    return "their curves still rise" if any(still_rises(rows, column, labels) for labels in groups) else ""
+    rise = any(still_rises(rows, column, labels, level) for labels in groups)
+    return "their curves still rise" if rise else ""
 
 
-def still_rises(rows: Sequence[Row], column: str, labels: Mapping[str, Cell]) -> bool:
-    """Whether the mean of the last quarter of the evaluations is `LEVEL` above that of the quarter before.
+def still_rises(rows: Sequence[Row], column: str, labels: Mapping[str, Cell], level: float = LEVEL) -> bool:
+    """Whether the mean of the last quarter of the evaluations is `level` above that of the quarter before.
 
     Of fewer than four evaluations nobody can tell: they do.
     """
@@ -161,10 +164,10 @@ def still_rises(rows: Sequence[Row], column: str, labels: Mapping[str, Cell]) ->
         return True
 
     def mean(some: Sequence[float]) -> float:
-        found = [float(row[column]) for row in own if row["step"] in some]
+        found = [float(row[column]) for row in own if float(row["step"]) in some]
         return sum(found) / len(found)
 
-    return mean(steps[-quarter:]) - mean(steps[-2 * quarter : -quarter]) > LEVEL
+    return mean(steps[-quarter:]) - mean(steps[-2 * quarter : -quarter]) > level
 
 
 def peaks(rows: Sequence[Row], column: str) -> list[Row]:

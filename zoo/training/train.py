@@ -111,7 +111,7 @@ def _asked(
     if agent is None or env is None:
         raise RecipeError("name an agent and an environment, or a recipe with --from")
     if is_list(as_name(env)):
-        raise RecipeError(f"{env} is several environments, and so several runs: catzoo.train_many makes them")
+        raise RecipeError(f"{env} is not one environment: catzoo.train_many makes a run for each of several")
     recipe = find_recipe(agent, in_one_run(env), loss, said, preset)
     share_of(recipe)  # before anything is written
     return recipe, ""

@@ -6,6 +6,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from catzoo.agents import VectorCollector
+from catzoo.agents.collecting.finite import check_finite
 from environments_for_tests import Left
 
 NAN, INF = float("nan"), float("inf")
@@ -65,3 +66,30 @@ def test_an_observation_is_refused(rollout, seen, mode):
 
 def test_whole_numbers_need_no_look(rollout):
     assert rollout(seen=2**62, kind=np.int64)["observation"][0, 3].item() == 2**62
+
+
+class Answered(Odd):
+    """Its reward is what the action makes of it: NaN after an observation of NaN."""
+
+    def step(self, action):
+        seen, _, *rest = super().step(action)
+        return seen, NAN if self.t > 3 else 1.0, *rest
+
+
+def test_what_was_first_is_told():
+    gym.register("Answered-v0", lambda: Answered(0, NAN, np.float32), disable_env_checker=True)
+    env = gym.vector.SyncVectorEnv(
+        [lambda: gym.make("Answered-v0")] * 2, autoreset_mode=AutoresetMode.SAME_STEP
+    )
+    with pytest.raises(FloatingPointError, match="Answered-v0: observation nan at step 6"):
+        VectorCollector(env, Left(), frames_per_batch=20).rollout()
+    del gym.registry["Answered-v0"]
+
+
+def test_one_of_several_games_is_named(monkeypatch):
+    env = gym.make_vec("CartPole-v1", 4)
+    monkeypatch.setattr(env, "names", ["a", "b"], raising=False)
+    given = np.zeros((2, 4))
+    given[1, 3] = NAN
+    with pytest.raises(FloatingPointError, match=r"^b: reward nan at step 8: must be"):
+        check_finite(env, "reward", given, [4, 8])

@@ -119,7 +119,7 @@ def test_missing_names_the_extra(monkeypatch):
         ("4.0.0", r"does not work with mujoco 4\.0\.0: pip install 'mujoco<4'"),
         (
             "3.10.0",
-            r"needs mujoco 3\.17 or newer, and 3\.10\.0 is installed: the extras dmc and robots exclude",
+            r"needs mujoco 3\.17 or newer, and 3\.10\.0 is installed: pip install 'catzoo\[dmc\]'",
         ),
     ],
 )

@@ -8,7 +8,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from catzoo.hparams import RecipeError, build_recipe
 from catzoo.zoo.environments.making import make_under
 from catzoo.zoo.environments.many_games import ManyGames
-from catzoo.zoo.environments.names import SETS, canonical, games_of, in_file_names, in_one_run
+from catzoo.zoo.environments.names import SETS, canonical, games_of, in_file_names, in_one_run, is_list
 from catzoo.zoo.environments.protocols import protocol_of, protocols_of_games, with_limit
 from catzoo.zoo.environments.selection import expand
 from catzoo.zoo.folders.result_file import checked
@@ -147,11 +147,17 @@ def test_names_of_several_games():
     assert in_file_names(long).startswith("66-games-")
     assert in_file_names(long) != in_file_names(long.replace("mode=5", "mode=6", 1))
     assert expand(f"{TWO},+minatar-5") == [TWO, in_one_run("+minatar-5")]
+    two_variants = "ALE/Asteroids-v5?mode=5+ALE/Asteroids-v5?mode=6"
+    assert expand(two_variants) == [two_variants]
+    assert not is_list(two_variants)
+    assert is_list("ALE/Asteroids-v5?mode=*")
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_every_set_may_be_one_run(name):
-    recipe = build_recipe({"agent": "impala", "env": in_one_run(f"+{name}")}, where="here")
+    games = in_one_run(f"+{name}")
+    assert not is_list(games)  # which train_many would make runs of
+    recipe = build_recipe({"agent": "impala", "env": games}, where="here")
     assert len(default_folder(recipe).name) < 160
     score = {"mean_return": 1.0, "interval_95": [0.0, 2.0], "episodes": 3}
     result = {"agent": "impala", "env": canonical(recipe.env), "loss": "mse", "seed": 0, "steps": 1, **score}

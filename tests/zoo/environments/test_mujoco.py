@@ -25,7 +25,8 @@ def test_warnings_are_said_once_and_write_no_file(tmp_path, monkeypatch, capfd):
     env.reset(seed=0)
     for _ in range(2):
         env.envs[0].unwrapped.data.qvel[:] = 1e20
-        env.step(np.zeros((1, 6)))
+        with pytest.raises(FloatingPointError):
+            env.step(np.zeros((1, 6)))
     out, err = capfd.readouterr()
     assert out.count("MuJoCo: ") == 1
     assert "unstable" in out
@@ -66,3 +67,17 @@ def test_frames_without_a_screen(monkeypatch, name):
     assert first.shape == second.shape == (480, 480, 3)
     assert first.std() > 10
     assert (first != second).any()
+
+
+@pytest.mark.parametrize("name", ["HalfCheetah-v5", "Hopper-v4"])
+def test_a_simulation_that_diverges_is_named(name):
+    pytest.importorskip("mujoco")
+    env = make_env(name, 1)
+    env.reset(seed=0)
+    still = np.zeros((1, env.single_action_space.shape[0]))
+    env.step(still)
+    env.envs[0].unwrapped.data.qvel[:] = 1e20
+    with pytest.raises(FloatingPointError, match=f"^{name}: the simulation diverged"):
+        env.step(still)
+    env.reset(seed=0)
+    env.step(still)

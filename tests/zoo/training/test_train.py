@@ -190,7 +190,7 @@ def test_an_unknown_agent(tmp_path):
 
 @pytest.mark.parametrize("env", ["CartPole-v1,Acrobot-v1", "minatar-5", "MinAtar/*"])
 def test_several_environments_are_several_runs(env, tmp_path):
-    with pytest.raises(RecipeError, match=r"several runs: catzoo\.train_many makes them"):
+    with pytest.raises(RecipeError, match=r"catzoo\.train_many makes a run for each of several"):
         train("dqn", env, run_dir=tmp_path / "run")
 
 

@@ -13,6 +13,7 @@ are played by the first seed of each loss, and no finding is made of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from catzoo.zoo.environments.uci_engine import find_engine
 from catzoo.zoo.studies.chess_ladder import OPPONENTS, ladder, match
 from catzoo.zoo.studies.measured_training import measured_training
 from catzoo.zoo.studies.study import Finding, Row, Study, Task
-from catzoo.zoo.studies.training_tasks import ON_ONE_THREAD, compare, known, rising
+from catzoo.zoo.studies.training_tasks import LEVEL, ON_ONE_THREAD, compare, known, rising
 from catzoo.zoo.training.train import recipe_of
 
 if TYPE_CHECKING:
@@ -45,6 +46,14 @@ MEASURES = {
     "one_winning_move": "single winning moves found",
 }
 """Those that are drawn, with what their axes say."""
+ASKED = (
+    ("the best move chosen", "action_accuracy", 1.0, 0.01),
+    ("Kendall's tau-b", "kendall_tau", 1.0, 0.01),
+    ("less given away", "regret", -1.0, math.inf),
+    ("mates in one found", "mate_in_one", 1.0, LEVEL),
+    ("single winning moves found", "one_winning_move", 1.0, LEVEL),
+)
+"""What HL-Gauss has more of (1) or less (-1): in words, its column, and a rise that counts as none."""
 
 
 @dataclass(frozen=True)
@@ -173,15 +182,13 @@ class Chess(Study):
         """HL-Gauss above one-hot and above MSE: moves, order, regret, and puzzles of two kinds."""
         own = measured(rows)
         last = [row for row in own if row["step"] == self.settings.steps]
-        asked = (("the best move chosen", "action_accuracy", 1.0), ("Kendall's tau-b", "kendall_tau", 1.0),
-                 ("less given away", "regret", -1.0), ("mates in one found", "mate_in_one", 1.0),
-                 ("single winning moves found", "one_winning_move", 1.0))  # fmt: skip
-        waits = rising(own, "action_accuracy", [{"loss": loss} for loss in self.settings.losses])
+        losses = [{"loss": loss} for loss in self.settings.losses]
         found = [
             compare(f"{words}, HL-Gauss over {title}", last, column,
-                    [(sign, {"loss": "hl_gauss"}), (-sign, {"loss": other})], over=None, waits=waits)
+                    [(sign, {"loss": "hl_gauss"}), (-sign, {"loss": other})], over=None,
+                    waits=rising(own, column, losses, level))
             for other, title in (("one_hot", "One-Hot"), ("mse", "MSE"))
-            for words, column, sign in asked
+            for words, column, sign, level in ASKED
         ]  # fmt: skip
         return known(found)
 

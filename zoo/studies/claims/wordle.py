@@ -8,8 +8,10 @@ from what it does, is what any of them has to beat. MSE at a weight is MSE at ha
 is trained once.
 
 Expected beforehand: at the paper's weights MSE ahead; at one strength neither ahead. Both above the data and
-above cloning. HL-Gauss begins slower: nothing is decided while a curve rises. All seeds learn from the same
-games, and intervals over seeds speak of these.
+above cloning. HL-Gauss begins slower: curves are shown.
+
+Nothing is decided between losses while a curve rises. All seeds learn from the same games, and intervals over
+seeds speak of these.
 """
 
 from __future__ import annotations
