@@ -160,6 +160,8 @@ def _make_gymnasium(protocol: Protocol, num_envs: int, render: dict[str, Any]) -
         missing = in_short(error)
         if missing.startswith("Box2D"):
             missing = "Box2D is not installed: pip install 'catzoo[box2d]'"
+        if "v2 and v3" in missing and spec.name:  # of MuJoCo, which Gymnasium no longer has
+            raise RecipeError(f"{protocol.env}: is no longer there; did you mean {spec.name}-v5?") from None
         raise RecipeError(f"{protocol.env}: needs a package that is missing: {missing}") from None
     except (Exception, SystemExit) as error:  # whatever a constructor raises is about the id or its options
         raise RecipeError(f"{protocol.env}: cannot be made: {in_short(error)}") from None

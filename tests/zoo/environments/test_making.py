@@ -229,3 +229,10 @@ def test_of_a_package_the_nearest_name_is_one_that_works(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RecipeError, match=r"dockyard:Dock; did you mean dockyard:Dock-v0\?"):
         make_env("dockyard:Dock", 1)
+
+
+@pytest.mark.parametrize("name", ["HalfCheetah-v3", "InvertedPendulum-v2"])
+def test_mujoco_tasks_that_are_no_longer_there_name_the_newest(name):
+    newest = name.partition("-")[0] + "-v5"
+    with pytest.raises(RecipeError, match=f"^{name}: is no longer there; did you mean {newest}[?]$"):
+        make_env(name, 1)
