@@ -20,12 +20,8 @@ def check_finite(env: VectorEnv, what: str, given: np.ndarray, steps: Sequence[i
     Raises:
         FloatingPointError: names the environment, the first such number and its step.
     """
-    if given.dtype.kind != "f":
-        return
-    with np.errstate(over="ignore"):
-        bad = ~np.isfinite(given.astype(np.float32, copy=False))
-    if bad.any():
-        place = tuple(np.argwhere(bad)[0])
+    place = _first_bad(given)
+    if place is not None:
         raise FloatingPointError(
             f"{_name(env, place[1])}: {what} {given[place]} at step {steps[place[0]]:,}: must be a finite "
             "number that float32 can hold"
@@ -41,19 +37,20 @@ def check_rollout(env: VectorEnv, arrays: dict[str, np.ndarray], frames: int) ->
     reward = np.where(arrays["mask"], arrays["reward"], 0.0)
     # An observation is seen first as the next one; that of a reset is before its step's reward.
     given = [arrays["observation"], reward, arrays["next_observation"]]
-    bad = [(time, order) for order, column in enumerate(given) if (time := _first_bad(column)) is not None]
+    places = map(_first_bad, given)
+    bad = [(place[0], order) for order, place in enumerate(places) if place is not None]
     if bad:
         order = min(bad)[1]
         check_finite(env, "reward" if order == 1 else "observation", given[order], steps)
 
 
-def _first_bad(given: np.ndarray) -> int | None:
-    """The first time in [T, ...] with a number that float32 cannot hold."""
+def _first_bad(given: np.ndarray) -> tuple[int, ...] | None:
+    """Where in [T, N, ...] the first number is that float32 cannot hold."""
     if given.dtype.kind != "f":
         return None
     with np.errstate(over="ignore"):
-        fine = np.isfinite(given.astype(np.float32, copy=False))
-    return None if fine.all() else int(np.argwhere(~fine)[0][0])
+        bad = ~np.isfinite(given.astype(np.float32, copy=False))
+    return tuple(np.argwhere(bad)[0]) if bad.any() else None
 
 
 def _name(env: VectorEnv, number: int) -> str:
