@@ -35,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--env",
         metavar="ID",
         help="any Gymnasium id, or my_package:MyEnv-v0; or a comma-separated list of ids, sets such as "
-        'atari-5, and patterns such as "ALE/*"',
+        'atari-5, and patterns such as "ALE/*"; with + between ids or before a set (+minatar-5) one network '
+        "plays all in one run",
     )
     parser.add_argument(
         "--from",
