@@ -33,6 +33,8 @@ AUTO_END = 10.0
 
 AUTO, ADAPTIVE = "auto", "adaptive"
 """Values of `support`."""
+TOGETHER = "+"
+"""Between the names of games that one network plays in one run; before a set of which it plays all."""
 LONGEST_ENV = 4_000
 """Characters of an environment at most: 66 games in one run have 2,500."""
 
@@ -76,6 +78,11 @@ class Recipe:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
+
+    @property
+    def games(self) -> list[str]:
+        """What one network plays in this run: mostly one game, two in `MinAtar/Breakout+MinAtar/Freeway`."""
+        return self.env.split(TOGETHER)
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain data, groups last, without value-loss keys that were left to the loss's default."""

@@ -14,7 +14,7 @@ from typing import Any
 from catzoo.hparams.agents import build_recipe, recipe_class, refuse_other_agents_keys
 from catzoo.hparams.components import ValueLossConfig
 from catzoo.hparams.overrides import merge
-from catzoo.hparams.recipe import Recipe
+from catzoo.hparams.recipe import Playing, Recipe
 from catzoo.hparams.schema import RecipeError, brief, nearest, shown
 from catzoo.hparams.supports import over, with_ends
 from catzoo.hparams.value_losses import VALUE_LOSSES, loss_name
@@ -32,7 +32,7 @@ def resolve(
     overrides: Iterable[Mapping[str, Any]] = (),
     where: str = "recipe",
 ) -> Recipe:
-    """The recipe of one run.
+    """The recipe of one run; of several games each has an environment, unless told otherwise.
 
     Args:
         source: a recipe file's content, see the module.
@@ -74,7 +74,9 @@ def resolve(
         plain = {key: value for key, value in section.items() if key not in ("losses", "for", "description")}
         values = over(over(values, plain), per_loss.get(name) or {})
     values["value_loss"] = _only_accepted(values.get("value_loss") or {}, name)
-    build_recipe(with_ends(values, name), where=where)  # the file's own mistakes are reported as the file's
+    own = build_recipe(with_ends(values, name), where=where)  # its mistakes are reported as the file's
+    if isinstance(own, Playing):
+        values["num_envs"] = max(own.num_envs, len(own.games))  # each game needs an environment
     return build_recipe(with_ends(over(values, said), name), where="command line")
 
 

@@ -56,6 +56,15 @@ def test_variants_of_a_game_have_its_sections_and_may_have_their_own():
     assert {**plain, "env": variant["env"]} == variant
 
 
+def test_each_of_several_games_has_an_environment():
+    source = {"agent": "impala", "defaults": {"num_envs": 2}}
+    three = "CartPole-v1+Acrobot-v1+MountainCar-v0"
+    assert resolve(source, env=three).num_envs == 3
+    assert resolve(source, env=three, overrides=[{"num_envs": 1}]).num_envs == 1  # refused by the environment
+    assert resolve(source, env="CartPole-v1").num_envs == 2
+    assert resolve(source, env=three).games == ["CartPole-v1", "Acrobot-v1", "MountainCar-v0"]
+
+
 def test_merging_keeps_neighbours():
     recipe = resolved("CartPole-v1", None, "optimizer.lr=1e-2")
     assert (recipe.optimizer.lr, recipe.optimizer.eps) == (1e-2, 1e-8)

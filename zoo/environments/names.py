@@ -25,6 +25,7 @@ import re
 import zlib
 
 from catzoo.hparams import RecipeError
+from catzoo.hparams.recipe import TOGETHER
 from catzoo.hparams.schema import brief, check_name
 from catzoo.zoo.environments.variants import in_order, split, variants
 
@@ -70,8 +71,6 @@ SETS: dict[str, tuple[str, ...]] = {
 """Names that stand for several environments."""
 
 
-TOGETHER = "+"
-"""Between the names of games that one network plays in one run; before a set of which it plays all."""
 LONGEST = 120
 """Letters of an environment in the name of a file."""
 

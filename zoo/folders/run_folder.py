@@ -4,7 +4,7 @@
 |---|---|
 | recipe.yaml | the resolved recipe, with versions and protocol; what a second command is compared with |
 | metrics.csv, tensorboard/ | metrics by step |
-| episodes.csv | every training episode: step, return, length |
+| episodes.csv | every training episode: step, return, length; game, if the run has several |
 | checkpoints/ | what a continued run needs |
 | weights.safetensors | network (and target network) at the end |
 | weights-best.safetensors | the same at the best mean training return |

@@ -21,14 +21,21 @@ from catzoo.zoo.system.digits import digits_of, typeset
 WINDOW = 100
 """Training episodes that the running mean takes in."""
 MOST_DOTS = 20_000
+MOST_GAMES = 8
+"""Of one run, that have a line each."""
+LEGEND = 3
+"""Columns of it."""
+MOST_LETTERS = 100
+"""Of the environment."""
 WIDTH, HEIGHT = 1000, 640
 
 
 def learning_curve(run: Run, result: Mapping[str, Any] | None = None, *, out: Path | None = None) -> Path:
     """Draws a run's learning curve: returns above, loss below, over agent steps.
 
-    Training returns are those of the exploring policy: every episode as a dot, and the running mean over 100.
-    Greedy evaluations have a band of one standard deviation over their episodes.
+    Training returns are those of the exploring policy: every episode as a dot, and the running mean over 100;
+    of several games in one run each has its own. Greedy evaluations have a band of one standard deviation
+    over their episodes.
 
     Args:
         run: the run's folder; whatever it holds by now is drawn.
@@ -46,14 +53,20 @@ def learning_curve(run: Run, result: Mapping[str, Any] | None = None, *, out: Pa
     metrics, episodes = read_rows(run.metrics), read_rows(run.episodes)
     with style.styled():
         figure = style.new_figure(WIDTH, HEIGHT)
-        returns = style.place(figure, 84, 124, WIDTH - 124, 304)
+        games = list(dict.fromkeys(game for row in episodes if (game := row.get("game"))))
+        apart = 1 < len(games) <= MOST_GAMES
+        lower = 26 * (len(games) // LEGEND) if apart else 0
+        returns = style.place(figure, 84, 124 + lower, WIDTH - 124, 304 - lower)
         loss = style.place(figure, 84, 472, WIDTH - 124, 92)
         ends = [(result or {}).get("steps", 0), *column(metrics, "step"), *column(episodes, "step")]
         last = np.nanmax([recipe.log_every, *ends])
         for axes in (returns, loss):
             _prepare(axes, last)
-        _draw_training(returns, episodes, metrics)
-        _draw_evaluations(returns, metrics)
+        if apart:
+            _draw_games(returns, episodes, games)
+        else:
+            _draw_training(returns, episodes, metrics)
+        _draw_evaluations(returns, metrics, style.INK if apart else style.ORANGE)
         _draw_result(returns, result)
         _draw_loss(loss, metrics)
         protocol = (result or {}).get("protocol") or protocol_of(recipe.env, recipe.env_options).to_dict()
@@ -103,7 +116,14 @@ def _draw_training(axes: Axes, episodes: list[dict[str, str]], metrics: list[dic
     axes.plot(steps, mean, color=style.BLUE, lw=2, label=f"training, mean of {WINDOW} episodes")
 
 
-def _draw_evaluations(axes: Axes, metrics: list[dict[str, str]]) -> None:
+def _draw_games(axes: Axes, episodes: list[dict[str, str]], games: list[str]) -> None:
+    for game, (color, dashes) in style.looks(games).items():
+        own = [row for row in episodes if row.get("game") == game]
+        steps, scores = _present(column(own, "step"), column(own, "return"))
+        axes.plot(steps, running_mean(scores, WINDOW), color=color, ls=dashes, lw=2, label=game)
+
+
+def _draw_evaluations(axes: Axes, metrics: list[dict[str, str]], color: str) -> None:
     steps, means = column(metrics, "step"), column(metrics, "eval/return")
     spread = column(metrics, "eval/return_std")
     low, high = column(metrics, "eval/return_min"), column(metrics, "eval/return_max")
@@ -112,10 +132,10 @@ def _draw_evaluations(axes: Axes, metrics: list[dict[str, str]]) -> None:
         np.where(np.isfinite(high), high, means + spread),
     )
     band = _present(steps, low, high)
-    axes.fill_between(*band, color=style.ORANGE, alpha=0.15, lw=0)
+    axes.fill_between(*band, color=color, alpha=0.15, lw=0)
     steps, means = _present(steps, means)
     if len(steps):
-        axes.plot(steps, means, "o-", ms=5, lw=1.6, color=style.ORANGE, mec="white", label="greedy policy")
+        axes.plot(steps, means, "o-", ms=5, lw=1.6, color=color, mec="white", label="greedy policy")
 
 
 def _draw_result(axes: Axes, result: Mapping[str, Any] | None) -> None:
@@ -144,7 +164,8 @@ def _write_words(returns: Axes, loss: Axes, recipe: Recipe, protocol: str) -> No
     left, right = 32 / WIDTH, 1 - 40 / WIDTH
     heading = style.title(recipe.agent, recipe.value_loss.name)
     figure.text(left, 1 - 46 / HEIGHT, heading, size=17, weight="bold")
-    figure.text(left, 1 - 70 / HEIGHT, f"{recipe.env}  ·  seed {recipe.seed}", color=style.MUTED)
+    played = style.words(recipe.env.replace("+", " + "), MOST_LETTERS)
+    figure.text(left, 1 - 70 / HEIGHT, f"{played}  ·  seed {recipe.seed}", color=style.MUTED)
     small = f"protocol {protocol}  ·  catzoo {__version__}"
     figure.text(right, 16 / HEIGHT, small, color=style.MUTED, size=8.5, ha="right")
     returns.set_ylabel("episode return")
@@ -160,7 +181,7 @@ def _write_words(returns: Axes, loss: Axes, recipe: Recipe, protocol: str) -> No
         returns.legend(
             loc="lower left",
             bbox_to_anchor=(0.0, 1.03),
-            ncols=3,
+            ncols=LEGEND,
             borderaxespad=0,
             borderpad=0,
             columnspacing=2,

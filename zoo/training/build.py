@@ -18,7 +18,7 @@ from catzoo.hparams import Playing, Recipe, RecipeError, share_of
 from catzoo.hparams.recipe import ADAPTIVE
 from catzoo.losses.base import says
 from catzoo.zoo.environments.making import make_under, stream_seed
-from catzoo.zoo.environments.names import canonical, games_of
+from catzoo.zoo.environments.names import canonical
 from catzoo.zoo.environments.protocols import Protocol, protocol_of
 from catzoo.zoo.environments.unit_actions import in_words
 from catzoo.zoo.system.console import say
@@ -50,7 +50,7 @@ def build_env(recipe: Recipe, num_envs: int, protocol: Protocol | None = None, *
         render: see `make_env`.
     """
     protocol = protocol or protocol_of(recipe.env, recipe.env_options)
-    return make_under(protocol, max(num_envs, len(games_of(recipe.env))), **render)
+    return make_under(protocol, max(num_envs, len(recipe.games)), **render)
 
 
 def build_training_env(recipe: Recipe, protocol: Protocol | None = None) -> VectorEnv:
@@ -60,14 +60,14 @@ def build_training_env(recipe: Recipe, protocol: Protocol | None = None) -> Vect
     """
     protocol = protocol or protocol_of(recipe.env, recipe.env_options)
     if getattr(recipe, "life_loss_ends", False):
-        if len(games_of(recipe.env)) > 1:
+        if len(recipe.games) > 1:
             raise RecipeError("life_loss_ends=true does not go with several games in one run")
         if not recipe.env.startswith("ALE/"):
             raise RecipeError(f"life_loss_ends=true: {recipe.env} has no lives to lose, only ALE/ has")
         protocol = dataclasses.replace(protocol, settings={**protocol.settings, "life_loss_info": True})
     if isinstance(recipe, Playing) and recipe.collect.elsewhere:
         return played_elsewhere(recipe, protocol)
-    return make_under(protocol, getattr(recipe, "num_envs", len(games_of(recipe.env))))
+    return make_under(protocol, getattr(recipe, "num_envs", len(recipe.games)))
 
 
 def build_agent(

@@ -14,7 +14,7 @@ import numpy as np
 
 from catzoo.hparams import Playing, Recipe, RecipeError
 from catzoo.zoo.environments.making import stream_seed
-from catzoo.zoo.environments.names import games_of, in_one_run
+from catzoo.zoo.environments.names import in_one_run
 from catzoo.zoo.environments.protocols import Protocol, protocol_of, protocols_of_games, with_limit
 from catzoo.zoo.statistics.intervals import bootstrap_interval, contrast_interval
 from catzoo.zoo.system.provenance import cpu_model, versions
@@ -116,7 +116,7 @@ def evaluate_trained(
     most = recipe.eval.max_steps
     protocol = with_limit(protocol or protocol_of(recipe.env, recipe.env_options), most)
     # Each game of several has as many episodes, in as many environments.
-    games = len(games_of(recipe.env))
+    games = len(recipe.games)
     episodes = games * math.ceil(episodes / games)
     together = most_envs(recipe, protocol)
     # An environment of chess has an opening for every two games, one with each colour.
@@ -146,7 +146,7 @@ def most_envs(recipe: Recipe, protocol: Protocol) -> int:
 
 def _by_game(recipe: Recipe, scores: Sequence[float]) -> dict[str, list[float]]:
     """The returns of each game of several; nothing for one."""
-    games = games_of(recipe.env)
+    games = recipe.games
     played = list(zip(scores, getattr(scores, "envs", ()), strict=False))
     each = {game: [score for score, env in played if env % len(games) == i] for i, game in enumerate(games)}
     return {game: own for game, own in each.items() if own} if len(games) > 1 else {}

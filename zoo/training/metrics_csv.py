@@ -12,7 +12,8 @@ import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from catzoo.agents import LightningAgent
-from catzoo.zoo.system.csv_rows import EPISODE, read_rows, write_rows
+from catzoo.agents.collecting.collector import Episode
+from catzoo.zoo.system.csv_rows import episode_columns, read_rows, write_rows
 from catzoo.zoo.system.digits import exact
 
 
@@ -83,20 +84,29 @@ class CSVMetrics(Logger):
 
 
 class EpisodeLog(pl.Callback):
-    """Writes every finished training episode to a CSV file: step, return, length."""
+    """Writes every finished training episode to a CSV file: step, return, length; which of several games.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Args:
+        path: the file.
+        games: of the run; environment i plays game i modulo their number.
+    """
+
+    def __init__(self, path: Path, games: Sequence[str]) -> None:
+        self.path, self.games = path, games
 
     def on_train_start(self, trainer: pl.Trainer, module: LightningAgent) -> None:
         """Begins the file, which a run has also before its first episode has ended."""
         if not self.path.exists():
-            self._append([EPISODE])
+            self._append([episode_columns(self.games)])
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: LightningAgent, *_: Any) -> None:
         """Appends what ended in this iteration."""
         if finished := module.work.take_finished():
-            self._append((episode.step, exact(episode.score), episode.length) for episode in finished)
+            self._append(map(self._row, finished))
+
+    def _row(self, episode: Episode) -> tuple[Any, ...]:
+        row = (episode.step, exact(episode.score), episode.length)
+        return row if len(self.games) == 1 else (*row, self.games[episode.env % len(self.games)])
 
     def _append(self, rows: Iterable[Sequence[Any]]) -> None:
         with self.path.open("a", newline="", encoding="utf-8") as file:

@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import Any
 
 from catzoo.hparams import Recipe
-from catzoo.zoo.environments.names import games_of
 
 WORLDS: Mapping[str, str] = {
     "chess/": "catzoo.zoo.training.chess_metrics",
@@ -30,7 +29,7 @@ def named_metrics(agent: Any, recipe: Recipe) -> dict[str, float]:
 
     from catzoo.agents.callbacks.evaluation import evaluation_mode
 
-    env = "" if len(games_of(recipe.env)) > 1 else recipe.env
+    env = "" if len(recipe.games) > 1 else recipe.env
     module = next((name for prefix, name in WORLDS.items() if env.startswith(prefix)), None)
     if module is None:
         return {}

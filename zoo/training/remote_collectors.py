@@ -13,7 +13,6 @@ from catzoo.agents.collecting.collector_pool import PlayedElsewhere
 from catzoo.agents.collecting.players import LostPlayerError, Player, ProcessPlayer, Share
 from catzoo.hparams import RecipeError
 from catzoo.zoo.environments.making import make_under
-from catzoo.zoo.environments.names import games_of
 from catzoo.zoo.environments.protocols import Protocol
 
 
@@ -27,7 +26,7 @@ def played_elsewhere(recipe: Any, protocol: Protocol) -> PlayedElsewhere:
     Raises:
         RecipeError: environments that cannot be shared evenly, or no Ray.
     """
-    workers, games = recipe.collect.number, len(games_of(recipe.env))
+    workers, games = recipe.collect.number, len(recipe.games)
     if recipe.num_envs % (workers * games):
         each = f", each with all {games} games" if games > 1 else ""
         raise RecipeError(f"num_envs={recipe.num_envs} cannot be shared evenly by {workers} collectors{each}")

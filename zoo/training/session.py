@@ -77,7 +77,7 @@ class Session:
         if not self.is_first:
             return [saving, self.stopping]
         return [
-            EpisodeLog(self.run.episodes),
+            EpisodeLog(self.run.episodes, recipe.games),
             self.monitor,
             self.best,
             Evaluation(recipe.eval.every, self._interim_scores),

@@ -13,7 +13,7 @@ from catzoo.hparams import Recipe, RecipeError, nearest
 from catzoo.hparams.schema import brief
 from catzoo.zoo.environments.making import make_env, make_under
 from catzoo.zoo.environments.many_games import FilledUp, common_spaces
-from catzoo.zoo.environments.names import canonical, games_of
+from catzoo.zoo.environments.names import canonical
 from catzoo.zoo.environments.protocols import protocol_of, protocols_of_games
 from catzoo.zoo.environments.variants import is_variant
 
@@ -175,7 +175,7 @@ def open_view(recipe: Recipe, game: str | None = None) -> tuple[VectorEnv, View]
     Raises:
         RecipeError: it cannot draw itself, or there is no such game.
     """
-    games = games_of(recipe.env)
+    games = recipe.games
     wanted = canonical(game or games[0])
     if wanted not in map(canonical, games):
         raise RecipeError(f"game={brief(wanted)}: {brief(recipe.env)} is not that{nearest(wanted, games)}")

@@ -16,7 +16,7 @@ from catzoo.agents.collecting.finite import check_finite
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.hparams.paths import Typed, path_of
 from catzoo.zoo.environments.making import stream_seed
-from catzoo.zoo.environments.names import canonical, games_of
+from catzoo.zoo.environments.names import canonical
 from catzoo.zoo.pictures import style
 from catzoo.zoo.system.atomic_files import published
 from catzoo.zoo.system.disk_space import check_writable
@@ -112,7 +112,7 @@ def play_run(
     finally:
         env.close()
         view.close()
-    shown = dataclasses.replace(recipe, env=game or games_of(recipe.env)[0])
+    shown = dataclasses.replace(recipe, env=game or recipe.games[0])
     count = len((episode.numbers or episode.chances or episode.values)[0])
     names = [] if episode.numbers else names or known_names(shown.env) or []
     # Of several games the common space may have more actions than the one that is played.

@@ -13,6 +13,7 @@ from catzoo.zoo.environments.protocols import protocol_of, protocols_of_games, w
 from catzoo.zoo.environments.selection import expand
 from catzoo.zoo.folders.result_file import checked
 from catzoo.zoo.folders.run_folder import default_folder
+from catzoo.zoo.system.csv_rows import read_rows
 from catzoo.zoo.training.evaluate import evaluate
 from catzoo.zoo.training.train import train
 from catzoo.zoo.watch.film import watch
@@ -199,13 +200,17 @@ def test_actions_mean_the_same_in_all_games_of_a_family():
 
 
 def test_a_run_has_a_score_for_each_and_a_film_of_one(tmp_path):
-    small = ["num_envs=4", "rollout_length=5", "batch_size=20", "eval.episodes=3", "network.width=0.2",
-             "eval.share=100", "env_options={max_episode_steps: 40}"]  # fmt: skip
-    result = train("impala", TWO, loss="mse", steps=40, run_dir=tmp_path / "run", overrides=small)
+    small = ["num_envs=4", "rollout_length=10", "batch_size=40", "eval.episodes=3", "network.width=0.2",
+             "eval.share=100", "env_options={max_episode_steps: 20}"]  # fmt: skip
+    result = train("impala", TWO, loss="mse", steps=80, run_dir=tmp_path / "run", overrides=small)
     assert {game: own["episodes"] for game, own in result["games"].items()} == dict.fromkeys(games_of(TWO), 2)
     means = [own["mean_return"] for own in result["games"].values()]
     assert result["mean_return"] == pytest.approx(np.mean(means))
     assert evaluate(tmp_path / "run")["games"] == result["games"]
+    rows = read_rows(tmp_path / "run" / "episodes.csv")
+    # Two environments each, 20 steps: Freeway ends by the limit alone.
+    assert [row["length"] for row in rows if row["game"] == "MinAtar/Freeway"] == ["20", "20"]
+    assert {row["game"] for row in rows} == {"MinAtar/Breakout", "MinAtar/Freeway"}
     film = watch(tmp_path / "run", tmp_path / "film.gif", game="MinAtar/Freeway", max_steps=4)
     assert film["steps"] == 4
     with pytest.raises(RecipeError, match=r"game=MinAtar/Asterix-v1: .* is not that"):

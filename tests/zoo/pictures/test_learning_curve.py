@@ -59,6 +59,18 @@ def test_a_full_run(run):
     assert not list(run.path.glob("*.tmp"))
 
 
+def test_each_of_several_games_has_a_line(run):
+    fill(run, evaluations=False)
+    one = [[20 * n, n % 50, 10, "MinAtar/Breakout"] for n in range(1, 500)]
+    other = [[20 * n, 60, 10, "MinAtar/Freeway"] for n in range(1, 500)]
+    write(run.episodes, ["step", "return", "length", "game"], one + other)
+    path, returns = learning_curve(run), slice(185, 640)
+    assert pixels(path, "blue", returns) > 500
+    assert pixels(path, "orange", returns) > 500  # which nothing else has here
+    write(run.episodes, ["step", "return", "length", "game"], one)
+    assert not pixels(learning_curve(run), "orange", returns)
+
+
 def test_the_final_evaluation_comes_from_the_folder(run):
     fill(run, evaluations=False)
     without = learning_curve(run).read_bytes()

@@ -55,7 +55,9 @@ class Still(torch.nn.Module):
 
 
 def recipe(**keys):
-    return SimpleNamespace(**{"env": "FetchReach-v4", "env_options": {}, "dataset": None, **keys})
+    return SimpleNamespace(
+        **{"env": "FetchReach-v4", "games": ["FetchReach-v4"], "env_options": {}, "dataset": None, **keys}
+    )
 
 
 def test_each_start_counts_once_and_only_its_first_episode(monkeypatch):

@@ -439,7 +439,7 @@ def test_the_camera_goes_along_with_a_body_that_runs(env, options, camera, monke
         return make_env("CartPole-v1", count, render_mode="rgb_array")
 
     monkeypatch.setattr("catzoo.zoo.watch.environment_views.make_env", make)
-    recipe = SimpleNamespace(env=env, env_options=options)
+    recipe = SimpleNamespace(env=env, env_options=options, games=[env])
     made, _ = open_view(recipe)
     made.close()
     assert asked == [{"render_mode": "rgb_array"} | ({"camera_name": camera} if camera else {})]
