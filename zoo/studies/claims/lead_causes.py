@@ -25,7 +25,12 @@ gradients are where values are small: expected to be no cause, as MSE gains by s
 
 A sixth was added when all seeds had been seen: a sigma of 2 at four times the rate, since a wide label asks
 for the same value with a smaller push, and may be slow rather than wrong. Expected: slow, so that it has at
-least half of HL-Gauss's return. It alone changes two things.
+least half of HL-Gauss's return.
+
+Four more were added when a reader had seen that hard labels (Two-Hot, sigma 0.1) were tried at one rate only,
+so that label and rate were not told apart: each of them at a quarter and at four times the rate. Expected:
+they gain by the smaller rate as MSE does, by less than 1, and stay below HL-Gauss at both. These arms and the
+sixth change two things.
 
 Churn, the share of replayed states whose greedy action another eight updates change, is measured in every
 arm: expected to be larger with MSE.
@@ -56,6 +61,10 @@ def _rate(times: float) -> dict[str, Any]:
     return {"optimizer": {"lr": RATE * times}}
 
 
+def _sharp(times: float) -> dict[str, Any]:
+    return {"value_loss": {"sigma_ratio": 0.1}, **_rate(times)}
+
+
 def _support(low: float, high: float, bins: int) -> dict[str, Any]:
     return {"value_loss": {"v_min": low, "v_max": high, "num_bins": bins}}
 
@@ -74,6 +83,10 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "MSE, scaled returns": ("mse", {"normalize": {"reward": True}}),
     "Two-Hot": ("two_hot", {}),
     "HL-Gauss, sigma 0.1": ("hl_gauss", {"value_loss": {"sigma_ratio": 0.1}}),
+    "Two-Hot, rate / 4": ("two_hot", _rate(0.25)),
+    "Two-Hot, rate x 4": ("two_hot", _rate(4.0)),
+    "HL-Gauss, sigma 0.1, rate / 4": ("hl_gauss", _sharp(0.25)),
+    "HL-Gauss, sigma 0.1, rate x 4": ("hl_gauss", _sharp(4.0)),
     "HL-Gauss, sigma 0.4": ("hl_gauss", {"value_loss": {"sigma_ratio": 0.4}}),
     "HL-Gauss, sigma 1.2": ("hl_gauss", {"value_loss": {"sigma_ratio": 1.2}}),
     "HL-Gauss, sigma 2": ("hl_gauss", {"value_loss": {"sigma_ratio": 2.0}}),
@@ -200,6 +213,9 @@ class LeadCauses(Study):
             compare("label: sigma 2 at four times the rate has half of HL-Gauss's return", rows, "return",
                     [(1.0, {"arm": "HL-Gauss, sigma 2, rate x 4"}), (-0.5, {"arm": "HL-Gauss"})],
                     over=None, aside=True),
+            *(test(f"label: HL-Gauss above {label} at {words} the rate", "HL-Gauss", f"{arm}, {rate}", aside=True)
+              for arm, label in (("Two-Hot", "Two-Hot"), ("HL-Gauss, sigma 0.1", "sigma 0.1"))
+              for rate, words in (("rate / 4", "a quarter of"), ("rate x 4", "four times"))),
             lead_is_less("target: the lead is smaller with slow targets", "slow target"),
             lead_is_less("target: the lead is smaller with fast targets", "fast target"),
             test("target: MSE gains by slow targets", "MSE, slow target", "MSE", aside=True),
