@@ -49,8 +49,14 @@ PUBLISHED = {
     ("Acrobot-v1", "ppo"): ("Acrobot-v1", "CleanRL PPO", "500000"),
     ("CartPole-v1", "dqn"): ("CartPole-v1", "CleanRL DQN", "500000"),
     ("CartPole-v1", "ppo"): ("CartPole-v1", "CleanRL PPO", "500000"),
-    ("HalfCheetah-v5", "sac"): ("HalfCheetah-v4", "SAC (CrossQ authors' runs)", "100000"),
-    ("Hopper-v5", "sac"): ("Hopper-v4", "SAC (CrossQ authors' runs)", "100000"),
+    **{
+        (f"{task}-v5", "sac"): (f"{task}-v4", "SAC (CrossQ authors' runs)", "100000")
+        for task in ("HalfCheetah", "Hopper", "Walker2d")
+    },
+    **{
+        (f"dmc/{task}", "sac"): (f"dmc/{task}", "SAC (TD-MPC2's authors)", "50000")
+        for task in ("cheetah-run", "walker-walk")
+    },
 }
 """Environment and agent of ours: environment, agent and steps in `zoo/data/published_scores.csv`."""
 

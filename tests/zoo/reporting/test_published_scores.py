@@ -37,7 +37,10 @@ def test_the_file():
         ("CartPole-v1", 500_000, "CleanRL DQN", 488.69, 16.11, 3),
         ("Acrobot-v1", 500_000, "CleanRL C51", -87.70, 5.52, 3),
         ("Walker2d-v4", 100_000, "XQC (C51)", 3_612, 1_805, 10),
+        ("Walker2d-v5", 100_000, "XQC (C51), v4", 3_612, 1_805, 10),
         ("dmc/cheetah-run", 50_000, "SimbaV2 with MSE", 668, 45, 3),
+        ("dmc/cheetah-run", 50_000, "SAC (in SimbaV2's files)", 178, 37, 3),
+        ("dmc/cheetah-run", 50_000, "SAC (TD-MPC2's authors)", 310, 65, 3),
         ("HalfCheetah-v4", 1_000_000, "CleanRL TD3", 9_583, 126, 3),
     ],
 )
