@@ -31,7 +31,7 @@ AUTO_END = 10.0
 """The ends of an automatic support are ± this: what `ReturnScale` makes of the largest return."""
 
 
-AUTO, ADAPTIVE = "auto", "adaptive"
+SET, AUTO, ADAPTIVE = "set", "auto", "adaptive"
 """Values of `support`."""
 TOGETHER = "+"
 """Between the names of games that one network plays in one run; before a set of which it plays all."""
@@ -164,7 +164,7 @@ class Replaying:
     n_step: int = bounded(1, at_least=1, at_most=10_000)
     """Length of the multi-step return."""
     learning_starts: int = bounded(10_000, at_least=0)
-    """Steps of random play before the first update."""
+    """Steps before the first update, played with `exploration.start` where an agent has it."""
     updates_per_step: float = bounded(0.1, above=0)
     """Gradient steps per agent step."""
     replay: ReplayConfig = field(default_factory=ReplayConfig)

@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import functools
 import math
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -23,6 +24,8 @@ LONGEST_LIST = 100
 """Items of a list at most."""
 LONGEST_NAME = 200
 """Characters of a name at most."""
+EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d{1,2}", re.ASCII)
+"""A number as people write it, and as YAML 1.1 does not read it."""
 LARGEST = 2**63
 """Whole numbers are below it."""
 
@@ -179,12 +182,21 @@ def convert(value: Any, kind: Any, metadata: Mapping[str, Any], key: str, where:
             except (TypeError, ValueError, RecursionError):
                 wanted = "numbers, words, lists and mappings of them"
                 raise RecipeError(f"{key}={shown(value)}: must be plain data, {wanted} ({where})") from None
-            return dict(value)
+            return {name: _with_numbers(item) for name, item in value.items()}
         return {
             name: convert(item, arguments[1], metadata, f"{key}.{brief(name)}", where)
             for name, item in value.items()
         }
     return _convert_scalar(value, kind, metadata, key, where)
+
+
+def _with_numbers(value: Any) -> Any:
+    """Plain data in which 1e-3, which YAML 1.1 reads as a string, is a number."""
+    if isinstance(value, Mapping):
+        return {name: _with_numbers(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_numbers(item) for item in value]
+    return float(value) if isinstance(value, str) and EXPONENT.fullmatch(value) else value
 
 
 def _is_number(text: str) -> bool:

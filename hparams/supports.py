@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from catzoo.hparams.overrides import merge
-from catzoo.hparams.recipe import ADAPTIVE, AUTO, AUTO_END, Recipe, adaptive_ends
+from catzoo.hparams.recipe import ADAPTIVE, AUTO, AUTO_END, SET, Recipe, adaptive_ends
 from catzoo.hparams.schema import RecipeError
 from catzoo.hparams.value_losses import VALUE_LOSSES
 
 _EXCLUDE = (("sigma", "sigma_ratio"), ("sigma_ratio", "sigma"))
+_CQL = ("cql_weight", "cql_strength")
 _OF_VALUE = ("v_min", "v_max", "sigma")
 """Keys of `value_loss` in units of value."""
 
@@ -23,9 +24,14 @@ def over(values: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe's nested values with others over them; what excludes those gives way.
 
     Raises:
-        RecipeError: `said` has both a support that nobody sets and what would set one, or half of a support
-            where it was automatic.
+        RecipeError: `said` has both a support that nobody sets and what would set one, half of a support or
+            none where it was automatic, or both of what excludes each other.
     """
+    given = [key for key in _CQL if said.get(key) is not None]
+    if len(given) > 1:
+        raise RecipeError(f"{' and '.join(given)} exclude each other: give one")
+    if given:
+        values = {key: value for key, value in values.items() if key not in _CQL}
     of_loss = said.get("value_loss")
     of_loss = of_loss if isinstance(of_loss, Mapping) else {}
     dropped = {other for given, other in _EXCLUDE if given in of_loss}
@@ -43,6 +49,11 @@ def over(values: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
             values["normalize"] = {k: v for k, v in values["normalize"].items() if k != "reward"}
         if ends and support != ADAPTIVE and _has_ends(values, of_loss):
             _check_both_ends(of_loss)
+    elif before == AUTO and support == SET and _has_ends(values, of_loss):
+        raise RecipeError(
+            f"support={SET} where it was automatic: say value_loss.v_min and value_loss.v_max, in the "
+            "environment's own units"
+        )
     elif before == ADAPTIVE and ends:
         values = {key: value for key, value in values.items() if key != "support"}
     loss = values.get("value_loss")

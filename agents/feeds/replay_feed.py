@@ -47,6 +47,8 @@ class ReplayFeed(PlayingFeed):
             ranks=learner.ranks,
         )
         self.bursts = Bursts(agent, learner, self.replay)
+        self.open_steps = env.num_envs * learner.ranks.count * (recipe.n_step - 1)
+        """Of all learners, which wait for their n-step return."""
 
     def batches(self, books: Bookkeeping) -> Iterator[Transitions]:
         """Plays a rollout, and gives the batches [K, B, ...] of the updates that are due."""
@@ -63,9 +65,13 @@ class ReplayFeed(PlayingFeed):
         self.bursts.learned(td_error_KB, books)
 
     def updates_due(self, books: Bookkeeping) -> int:
-        """Updates owed by the replay ratio for the steps since learning began."""
+        """Updates owed by the replay ratio for the steps since learning began.
+
+        It begins once every environment's first n-step return is whole: before, the replay is all but empty.
+        """
         recipe = self.agent.recipe
-        return int(max(books.steps - recipe.learning_starts, 0) * recipe.updates_per_step) - books.updates
+        start = max(recipe.learning_starts, self.open_steps)
+        return int(max(books.steps - start, 0) * recipe.updates_per_step) - books.updates
 
     def _set_beta(self, books: Bookkeeping) -> None:
         start = self.agent.recipe.replay.beta

@@ -62,9 +62,11 @@ class RolloutFeed(PlayingFeed):
         # Time-major, as the collector wrote it: no copy. Reset steps are no transitions.
         steps = mapped(steps, lambda column: column.transpose(0, 1).flatten(0, 1))
         valid = valid_NT.T.flatten().nonzero().squeeze(-1)
-        # Reset steps leave a few too few for whole batches: some steps then come twice. All ranks have as
-        # many batches.
-        number = max(round(ranks.total(len(valid)) / (size * ranks.count)), 1)
+        # Where steps are too few for whole batches, some come twice. All ranks have as many batches: none, if
+        # one of them has nothing but reset steps.
+        if 0 in ranks.gathered(len(valid)):
+            return
+        number = math.ceil(ranks.total(len(valid)) / (size * ranks.count))
         for _ in range(self.agent.recipe.epochs):
             order = valid[torch.randperm(len(valid), device=device)]
             index_KB = order[torch.arange(number * size, device=device) % len(order)].view(number, size)

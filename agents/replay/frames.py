@@ -24,6 +24,8 @@ from tensordict import TensorDictBase
 from torch import Tensor
 from torchrl.data import LazyTensorStorage
 
+from catzoo.hparams import RecipeError
+
 GUARD = 1024
 """Places beyond the share: open episodes, and steps that wait for their n-step return."""
 NONE = -1
@@ -111,7 +113,7 @@ class FrameStore:
             fresh_TN[0] = differ(now_TNSP[0], self._open[0].flatten(2).numpy())
         jumps_TN = differ(now_TNSP[:, :, 1:], next_TNSP[:, :, :-1])
         if (jumps_TN & ~reset_TN).any():
-            raise ValueError(
+            raise RecipeError(
                 "replay.store=frames needs frame stacks, and an observation here is not the last one moved "
                 "on by a frame; use replay.store=whole"
             )

@@ -8,7 +8,7 @@ from typing import Literal
 from catzoo.hparams.agents.from_dataset import FromDataset, refuse_reward_clip
 from catzoo.hparams.components import SequenceNetworkConfig
 from catzoo.hparams.recipe import Recipe
-from catzoo.hparams.schema import bounded
+from catzoo.hparams.schema import RecipeError, bounded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,3 +40,5 @@ class ChessRecipe(FromDataset, Recipe):
 
     def __post_init__(self) -> None:
         refuse_reward_clip(self)
+        if self.moves is None and self.compute.cuda_graph:
+            raise RecipeError("compute.cuda_graph needs batches of one shape: moves=218 instead of null")

@@ -51,6 +51,14 @@ def test_the_replay_ratio_is_kept_without_a_burst(corridor):
         assert work.updates == max(int((work.steps - 50) * 0.25), 0)
 
 
+def test_no_updates_are_owed_for_steps_that_wait_for_their_return(corridor):
+    work = make(corridor, learning_starts=0, n_step=6)
+    for _ in range(3):
+        work.iterate()
+        # Two environments: the first return of each is whole after 6 steps.
+        assert work.updates == int(max(work.steps - 10, 0) * 0.25)
+
+
 def test_random_until_learning_starts(corridor):
     work = make(corridor)
     work.iterate()

@@ -1,5 +1,7 @@
 """PQN: its targets, its minibatches, and that it learns with every value loss."""
 
+from typing import NamedTuple
+
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode
@@ -27,6 +29,10 @@ def make(
     network = QNetwork((1,), 2, loss.num_outputs, hidden=(32,), layer_norm=True)
     agent = PQN(network, loss, build(PQNRecipe, keys | changes, where="test"))
     return AtWork(agent, corridor((5, 7), None, mode), seed=seed)
+
+
+class Numbered(NamedTuple):
+    number: torch.Tensor
 
 
 def values_of_the_corridor():
@@ -90,6 +96,21 @@ def test_a_rollout_with_reset_steps_still_fills_its_batches(corridor):
     assert seen[0].returns.shape == (1, 16)
     pairs = list(zip(seen[0].observation.flatten().tolist(), seen[0].returns.flatten().tolist(), strict=True))
     assert len(set(pairs)) >= 14 - 4  # 14 transitions, of which the corridors share a few; two come twice
+
+
+@pytest.mark.parametrize(("size", "number"), [(12, 2), (11, 2), (7, 3), (5, 4)])
+def test_every_step_is_learned_from_where_batches_do_not_divide_them(corridor, size, number):
+    work = make(corridor, batch_size=size, epochs=1)
+    (batch,) = work.feed.minibatches(
+        Numbered(torch.arange(16).view(2, 8)), torch.ones(2, 8, dtype=torch.bool)
+    )
+    assert batch.number.shape == (number, size)
+    assert set(batch.number.flatten().tolist()) == set(range(16))
+
+
+def test_a_rollout_of_reset_steps_alone_has_no_batches(corridor):
+    work = make(corridor)
+    assert not list(work.feed.minibatches(Numbered(torch.zeros(2, 8)), torch.zeros(2, 8, dtype=torch.bool)))
 
 
 def test_rewards_are_clipped_for_learning(corridor):

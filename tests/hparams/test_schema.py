@@ -50,6 +50,18 @@ def test_values_are_taken_at_any_depth():
     assert made == Outer(count=5, sizes=(2, 3), inner=Inner(0.5, "green"))
 
 
+def test_an_environments_options_have_numbers():
+    options = {
+        "cost": "1e-3",
+        "sizes": ["2E+1", ".5e1"],
+        "inner": {"rate": "-1.e2"},
+        "map": "4x4",
+        "word": "1e",
+    }
+    made = build(Recipe, {"env_options": options}, where="here").env_options
+    assert made == {"cost": 1e-3, "sizes": [20.0, 5.0], "inner": {"rate": -100.0}, "map": "4x4", "word": "1e"}
+
+
 def test_numbers_are_read_as_yaml_writes_them():
     made = build(Outer, {"inner": {"rate": "1e-4"}, "count": 2.0, "maybe": None}, where="here")
     assert made.inner.rate == 1e-4

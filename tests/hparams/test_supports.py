@@ -147,7 +147,7 @@ def test_a_recipe_that_was_edited_by_hand_is_checked():
     "said",
     [
         {"support": "auto"},
-        {"support": "set", "normalize": {"reward": False}},
+        {"support": "set", "normalize": {"reward": False}, "value_loss": {"v_min": -10.0, "v_max": 50.0}},
         {"value_loss": {"v_min": -10.0, "v_max": 50.0}},
     ],
 )
@@ -155,6 +155,20 @@ def test_observations_are_scaled_whatever_the_support(said):
     for agent in ("sac", "td3", "ppo", "impala"):
         assert found(agent, "Pendulum-v1", said).normalize.observation, agent
     assert find_recipe("td3", "Pendulum-v1", "mse", preset="fast").normalize.observation
+
+
+def test_a_support_that_was_automatic_needs_both_ends():
+    for said in ({"support": "set"}, {"support": "set", "value_loss": {"num_bins": 51}}):
+        with pytest.raises(RecipeError, match=r"say value_loss\.v_min and value_loss\.v_max"):
+            found("sac", "Pendulum-v1", said)
+    assert found("sac", "Pendulum-v1", {"support": "set"}, loss="mse").support == "set"
+
+
+def test_weight_and_strength_of_cql_exclude_each_other():
+    with pytest.raises(RecipeError, match="cql_weight and cql_strength exclude each other"):
+        found("cql", OWN, {"cql_weight": 0.1, "cql_strength": 0.2})  # the default too, once it is said
+    made = find_recipe("cql", OWN, overrides=[{"cql_strength": 0.1}], preset="sarsa")  # which has a weight
+    assert made.cql_strength == 0.1
 
 
 def test_a_loss_without_a_support_says_so_itself():

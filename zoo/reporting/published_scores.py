@@ -53,9 +53,7 @@ def published() -> list[Published]:
         for row in read_rows(FILE)
     ]  # fmt: skip
     return rows + [
-        replace(
-            row, env=row.env.replace("-v4", "-v5"), agent=f"{row.agent}{BEFORE}", protocol="mujoco-v5"
-        )
+        replace(row, env=row.env.replace("-v4", "-v5"), agent=f"{row.agent}{BEFORE}", protocol="mujoco-v5")
         for row in rows
         if row.protocol == "mujoco-v4"
     ]

@@ -42,5 +42,7 @@ def play(
         raise RecipeError(
             f"{run}: {env} is no game to play with: {' and '.join(WORLDS)} are; catzoo watch films it"
         )
+    if yours and not env.startswith("wordle/"):
+        raise RecipeError(f"{run}: --yours is for Wordle, where the agent guesses a word of yours")
     agent.eval()
     import_module(module).play(agent, recipe, yours=yours, seed=seed, ask=input, say=say)

@@ -76,6 +76,8 @@ def failing(capsys, *words):
         ("show dqn --env +minatar5", "did you mean minatar-5"),
         ("show dqn --preset fast", "unknown preset 'fast'"),
         ("bench replay --parts speed", "known are priorities, store, memory"),
+        ("play chess-chess-random-hl_gauss --uci --yours", "--yours does not go with --uci"),
+        ("play chess-chess-random-hl_gauss --uci --seed 3", "--seed does not go with --uci"),
         ("scores nowhere", "no such folder"),
         ("scores .", "no run in it"),
         ("scores", "RUNS_FOLDER"),

@@ -88,3 +88,8 @@ def test_the_agent_sees_what_it_would_in_the_environment():
 def test_a_run_of_another_environment_is_refused():
     with pytest.raises(RecipeError, match="CartPole-v1 is no game to play with: chess/ and wordle/ are"):
         play("dqn-CartPole-v1-hl_gauss")
+
+
+def test_only_wordle_guesses_yours():
+    with pytest.raises(RecipeError, match="--yours is for Wordle"):
+        play("chess-chess-random-hl_gauss", yours=True)
