@@ -14,6 +14,7 @@ as `ALE/*`. The sets:
 * `fetch-4`: the four tasks of the Fetch arm (Plappert et al. 2018).
 * `metaworld-10`: the ten tasks of Meta-World's MT10 (Yu et al. 2019).
 * `mujoco-5`: the five locomotion tasks of MuJoCo that most papers report, in Gymnasium's version 5.
+* `dmc-28`: the tasks of the DeepMind Control Suite that SimbaV2 (Lee et al. 2025) and XQC report.
 
 Games with a `+` between them are one environment, which one network plays:
 `MinAtar/Breakout+MinAtar/Freeway`, or a whole set, `+minatar-5`.
@@ -49,6 +50,13 @@ _METAWORLD_10 = """
     reach push pick-place door-open drawer-open drawer-close button-press-topdown peg-insert-side window-open
     window-close
 """
+_DMC_28 = """
+    acrobot-swingup ball_in_cup-catch cartpole-balance cartpole-balance_sparse cartpole-swingup
+    cartpole-swingup_sparse cheetah-run dog-run dog-stand dog-trot dog-walk finger-spin finger-turn_easy
+    finger-turn_hard fish-swim hopper-hop hopper-stand humanoid-run humanoid-stand humanoid-walk
+    pendulum-swingup quadruped-run quadruped-walk reacher-easy reacher-hard walker-run walker-stand
+    walker-walk
+"""
 _MUJOCO_5 = "HalfCheetah Hopper Walker2d Ant Humanoid"
 
 
@@ -66,6 +74,7 @@ SETS: dict[str, tuple[str, ...]] = {
     "space-invaders-32": variants("SpaceInvaders", range(16), (0, 1)),
     "fetch-4": tuple(f"Fetch{task}-v4" for task in ("Reach", "Push", "PickAndPlace", "Slide")),
     "metaworld-10": tuple(f"metaworld/{task}-v3" for task in _METAWORLD_10.split()),
+    "dmc-28": tuple(f"dmc/{task}" for task in _DMC_28.split()),
     "mujoco-5": tuple(f"{task}-v5" for task in _MUJOCO_5.split()),
 }
 """Names that stand for several environments."""
@@ -77,7 +86,7 @@ LONGEST = 120
 
 def is_list(env: str) -> bool:
     """Whether the words after `--env` are anything but one plain id: `atari-7` is a mistaken set."""
-    families = r"(min)?atari?|mujoco|fetch|metaworld|asteroids|space[-_]?invaders"
+    families = r"(min)?atari?|mujoco|dmc|fetch|metaworld|asteroids|space[-_]?invaders"
     like_a_set = re.fullmatch(rf"({families})[-_]?\d+k?", env.lower())
     return "," in env or bool(like_a_set) or is_pattern(env)
 

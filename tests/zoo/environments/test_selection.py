@@ -11,6 +11,7 @@ from catzoo.hparams import RecipeError
 from catzoo.zoo.environments.names import SETS, in_file_names, is_list
 from catzoo.zoo.environments.registry import find_spec
 from catzoo.zoo.environments.selection import expand
+from catzoo.zoo.reporting.published_scores import published
 
 gym.register_envs(ale_py)
 
@@ -41,12 +42,14 @@ def test_mujoco_set():
     names = ["HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Ant-v5", "Humanoid-v5"]
     assert expand("mujoco-5") == names
     assert is_list("mujoco-5")
+    assert SETS["dmc-28"] == tuple(sorted({row.env for row in published() if row.protocol == "dmc"}))
 
 
 def test_tasks_of_deepmind_control_are_found_by_those_who_ask():
     pytest.importorskip("dm_control")
     tasks = expand("dmc/*")
     assert len(tasks) > 40
+    assert set(expand("dmc-28")) < set(tasks)
     assert expand("dmc/cheetah-*") == ["dmc/cheetah-run"]
     assert "dmc/ball_in_cup-catch" in tasks
     assert not any(name.startswith("dmc/") for name in expand("*-v1"))
