@@ -43,7 +43,7 @@ def problem_of_box(space: gym.spaces.Box) -> str | None:
     if space.dtype.kind != "f":
         return f"needs actions that are discrete or floats, but it has {in_words(space)}"
     if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
-        return f"needs actions with finite bounds, but it has {in_words(space)}"
+        return f"needs actions with finite bounds, but it has {in_words(space)}: give its action_space some"
     return None
 
 
