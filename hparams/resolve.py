@@ -16,7 +16,7 @@ from catzoo.hparams.components import ValueLossConfig
 from catzoo.hparams.overrides import merge
 from catzoo.hparams.recipe import Playing, Recipe
 from catzoo.hparams.schema import RecipeError, brief, nearest, shown
-from catzoo.hparams.supports import over, with_ends
+from catzoo.hparams.supports import over, refuse_no_ends, with_ends
 from catzoo.hparams.value_losses import VALUE_LOSSES, loss_name
 
 SECTIONS = {"agent", "description", "defaults", "environments", "presets"}
@@ -77,6 +77,7 @@ def resolve(
     own = build_recipe(with_ends(values, name), where=where)  # its mistakes are reported as the file's
     if isinstance(own, Playing):
         values["num_envs"] = max(own.num_envs, len(own.games))  # each game needs an environment
+    refuse_no_ends(values, said)
     return build_recipe(with_ends(over(values, said), name), where="command line")
 
 

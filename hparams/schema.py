@@ -196,7 +196,10 @@ def _with_numbers(value: Any) -> Any:
         return {name: _with_numbers(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_with_numbers(item) for item in value]
-    return float(value) if isinstance(value, str) and EXPONENT.fullmatch(value) else value
+    if not (isinstance(value, str) and EXPONENT.fullmatch(value)):
+        return value
+    number = float(value)
+    return int(number) if "." not in value and number.is_integer() else number
 
 
 def _is_number(text: str) -> bool:

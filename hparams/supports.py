@@ -24,8 +24,8 @@ def over(values: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe's nested values with others over them; what excludes those gives way.
 
     Raises:
-        RecipeError: `said` has both a support that nobody sets and what would set one, half of a support or
-            none where it was automatic, or both of what excludes each other.
+        RecipeError: `said` has both a support that nobody sets and what would set one, half of a support
+            where it was automatic, or both of what excludes each other.
     """
     given = [key for key in _CQL if said.get(key) is not None]
     if len(given) > 1:
@@ -49,17 +49,29 @@ def over(values: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
             values["normalize"] = {k: v for k, v in values["normalize"].items() if k != "reward"}
         if ends and support != ADAPTIVE and _has_ends(values, of_loss):
             _check_both_ends(of_loss)
-    elif before == AUTO and support == SET and _has_ends(values, of_loss):
-        raise RecipeError(
-            f"support={SET} where it was automatic: say value_loss.v_min and value_loss.v_max, in the "
-            "environment's own units"
-        )
     elif before == ADAPTIVE and ends:
         values = {key: value for key, value in values.items() if key != "support"}
     loss = values.get("value_loss")
     if isinstance(loss, Mapping):
         values = {**values, "value_loss": {k: v for k, v in loss.items() if k not in dropped}}
     return merge(values, said)
+
+
+def refuse_no_ends(values: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+    """Refuses a support that was automatic, is to be set, and has no ends.
+
+    Raises:
+        RecipeError: it is so.
+    """
+    of_loss = said.get("value_loss")
+    of_loss = of_loss if isinstance(of_loss, Mapping) else {}
+    named = any(of_loss.get(key) is not None for key in ("v_min", "v_max"))
+    was_automatic = values.get("support") == AUTO and said.get("support") == SET
+    if was_automatic and not named and _has_ends(values, of_loss):
+        raise RecipeError(
+            f"support={SET} where it was automatic: say value_loss.v_min and value_loss.v_max, in the "
+            "environment's own units"
+        )
 
 
 def _has_ends(values: Mapping[str, Any], of_loss: Mapping[str, Any]) -> bool:

@@ -57,9 +57,18 @@ def test_an_environments_options_have_numbers():
         "inner": {"rate": "-1.e2"},
         "map": "4x4",
         "word": "1e",
+        "steps": "1e2",
     }
     made = build(Recipe, {"env_options": options}, where="here").env_options
-    assert made == {"cost": 1e-3, "sizes": [20.0, 5.0], "inner": {"rate": -100.0}, "map": "4x4", "word": "1e"}
+    assert made == {
+        "cost": 1e-3,
+        "sizes": [20.0, 5.0],
+        "inner": {"rate": -100.0},
+        "map": "4x4",
+        "word": "1e",
+        "steps": 100,
+    }
+    assert isinstance(made["steps"], int)
 
 
 def test_numbers_are_read_as_yaml_writes_them():

@@ -28,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """`catzoo play`."""
     if vars(arguments).pop("uci"):
-        unused = [f"--{word}" for word in ("yours", "seed") if getattr(arguments, word) not in (False, None)]
-        if unused:
-            raise RecipeError(f"{unused[0]} does not go with --uci: the program that is spoken to decides")
+        if arguments.yours or arguments.seed is not None:
+            word = "--yours" if arguments.yours else "--seed"
+            raise RecipeError(f"{word} does not go with --uci: the program that is spoken to decides")
         from catzoo.zoo.watch.play_chess import serve_uci
 
         serve_uci(arguments.run, best=arguments.best, trust=arguments.trust)

@@ -88,7 +88,7 @@ class EpisodeLog(pl.Callback):
 
     Args:
         path: the file.
-        games: of the run; environment i plays game i modulo their number.
+        games: of the run; environment i of a learner plays game i modulo their number.
     """
 
     def __init__(self, path: Path, games: Sequence[str]) -> None:
@@ -96,17 +96,21 @@ class EpisodeLog(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: LightningAgent) -> None:
         """Begins the file, which a run has also before its first episode has ended."""
+        columns = episode_columns(self.games)
         if not self.path.exists():
-            self._append([episode_columns(self.games)])
+            self._append([columns])
+        elif len(columns) > 3 and (rows := read_rows(self.path)) and "game" not in rows[0]:
+            write_rows(self.path, list(columns), rows)  # begun when games were not told apart
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: LightningAgent, *_: Any) -> None:
         """Appends what ended in this iteration."""
         if finished := module.work.take_finished():
-            self._append(map(self._row, finished))
+            each = module.work.feed.collector.num_envs
+            self._append(self._row(episode, episode.env % each) for episode in finished)
 
-    def _row(self, episode: Episode) -> tuple[Any, ...]:
+    def _row(self, episode: Episode, env: int) -> tuple[Any, ...]:
         row = (episode.step, exact(episode.score), episode.length)
-        return row if len(self.games) == 1 else (*row, self.games[episode.env % len(self.games)])
+        return row if len(self.games) == 1 else (*row, self.games[env % len(self.games)])
 
     def _append(self, rows: Iterable[Sequence[Any]]) -> None:
         with self.path.open("a", newline="", encoding="utf-8") as file:

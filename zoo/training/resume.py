@@ -43,7 +43,7 @@ def restore(checkpoints: Any, recipe: Recipe, run: Run) -> int:
             now = checkpoints.work.ranks.count
             episodes += f", dealt out from {checkpoints.dealt_from} learners to {now}"
         say(f"{run.path}: going on from step {step:,}{episodes}")
-    for rows, columns in ((run.metrics, ("step",)), (run.episodes, episode_columns(recipe.games))):
+    for rows, columns in ((run.metrics, ("step",)), (run.episodes, episode_columns(recipe.games[:1]))):
         damaged = put_aside(rows, columns)
         if damaged is not None:
             say(f"{rows}: damaged: put aside as {damaged.name}, and begun anew")

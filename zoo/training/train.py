@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from catzoo.hparams import LostLearnerError, Recipe, RecipeError, plain_overrides, share_of
 from catzoo.hparams.paths import Typed
-from catzoo.hparams.schema import brief, shown
+from catzoo.hparams.schema import brief
 from catzoo.zoo.catalogue.recipe_files import find_recipe
 from catzoo.zoo.environments.names import as_name, in_one_run, is_list
 from catzoo.zoo.folders.recipe_sources import Source, recipes_from
@@ -89,26 +89,9 @@ def recipe_of(
 def said_of(
     overrides: Iterable[str | Mapping[str, Any]], steps: int | None = None, seed: int | None = None
 ) -> list[Mapping[str, Any]]:
-    """What the user said, as nested mappings.
-
-    Raises:
-        RecipeError: steps or seed said twice, and differently.
-    """
-    said = plain_overrides(overrides)
-    numbers = [(key, number) for key, number in (("steps", steps), ("seed", seed)) if number is not None]
-    for key, number in numbers:
-        for other in (one[key] for one in said if key in one):
-            if _differ(number, other):
-                raise RecipeError(f"--{key} {shown(number)} and {key}={shown(other)} disagree")
-    return [*said, *plain_overrides({key: number} for key, number in numbers)]
-
-
-def _differ(number: int, other: Any) -> bool:
-    """Whether a value means another number: 2e4, which YAML reads as a string, is 20000."""
-    try:
-        return float(other) != number
-    except (TypeError, ValueError):
-        return True
+    """What the user said, as nested mappings."""
+    numbers = [{key: value} for key, value in (("steps", steps), ("seed", seed)) if value is not None]
+    return [*plain_overrides(overrides), *plain_overrides(numbers)]
 
 
 def _asked(

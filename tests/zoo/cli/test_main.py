@@ -77,7 +77,7 @@ def failing(capsys, *words):
         ("show dqn --preset fast", "unknown preset 'fast'"),
         ("bench replay --parts speed", "known are priorities, store, memory"),
         ("play chess-chess-random-hl_gauss --uci --yours", "--yours does not go with --uci"),
-        ("play chess-chess-random-hl_gauss --uci --seed 3", "--seed does not go with --uci"),
+        ("play chess-chess-random-hl_gauss --uci --seed 0", "--seed does not go with --uci"),
         ("scores nowhere", "no such folder"),
         ("scores .", "no run in it"),
         ("scores", "RUNS_FOLDER"),

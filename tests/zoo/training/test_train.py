@@ -173,8 +173,6 @@ def test_an_environment_that_raises_ends_the_run_with_its_own_error(tmp_path):
         ({"env": "FrozenLake-v1", "overrides": ["env_options={map_name: 9x9}"]}, "cannot be made"),
         ({"env": "ALE/Pong-v5", "overrides": ["env_options={frameskip: abc}"]}, "env_options"),
         ({"seed": 10**20}, "seed="),
-        ({"steps": 100, "overrides": ["steps=200"]}, "--steps 100 and steps=200 disagree"),
-        ({"seed": 1, "overrides": ["seed=2"]}, "--seed 1 and seed=2 disagree"),
         ({"overrides": ["value_loss.pad_sigmas=1000"]}, "pad_sigmas"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -226,4 +227,4 @@ def burst(recipe: Any) -> tuple[int, int]:
 
 def minibatches(recipe: Any) -> int:
     """Updates of one pass over a rollout."""
-    return max(round(recipe.num_envs * recipe.rollout_length / recipe.batch_size), 1)
+    return math.ceil(recipe.num_envs * recipe.rollout_length / recipe.batch_size)

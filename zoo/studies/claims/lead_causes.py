@@ -213,7 +213,8 @@ class LeadCauses(Study):
             compare("label: sigma 2 at four times the rate has half of HL-Gauss's return", rows, "return",
                     [(1.0, {"arm": "HL-Gauss, sigma 2, rate x 4"}), (-0.5, {"arm": "HL-Gauss"})],
                     over=None, aside=True),
-            *(test(f"label: HL-Gauss above {label} at {times} the rate", "HL-Gauss", arm + rate, aside=True)
+            *(test(f"label: HL-Gauss at its rate above {label} at {times} it", "HL-Gauss", arm + rate,
+                   aside=True)
               for arm, label in (("Two-Hot", "Two-Hot"), ("HL-Gauss, sigma 0.1", "sigma 0.1"))
               for rate, times in ((", rate / 4", "a quarter of"), (", rate x 4", "four times"))),
             lead_is_less("target: the lead is smaller with slow targets", "slow target"),
