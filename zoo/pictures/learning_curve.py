@@ -24,7 +24,8 @@ MOST_DOTS = 20_000
 MOST_GAMES = 8
 """Of one run, that have a line each."""
 LEGEND = 3
-"""Columns of it."""
+"""Columns of it, where one game is played."""
+LONGEST_LABEL = "final: 1,000 over 100 greedy episodes"
 MOST_LETTERS = 100
 """Of the environment."""
 WIDTH, HEIGHT = 1000, 640
@@ -55,7 +56,8 @@ def learning_curve(run: Run, result: Mapping[str, Any] | None = None, *, out: Pa
         figure = style.new_figure(WIDTH, HEIGHT)
         games = list(dict.fromkeys(game for row in episodes if (game := row.get("game"))))
         apart = 1 < len(games) <= MOST_GAMES
-        lower = 26 * (len(games) // LEGEND) if apart else 0
+        columns = style.legend_columns([*games, LONGEST_LABEL], WIDTH - 124) if apart else LEGEND
+        lower = 26 * ((len(games) + 1) // columns) if apart else 0
         returns = style.place(figure, 84, 124 + lower, WIDTH - 124, 304 - lower)
         loss = style.place(figure, 84, 472, WIDTH - 124, 92)
         ends = [(result or {}).get("steps", 0), *column(metrics, "step"), *column(episodes, "step")]
@@ -70,7 +72,7 @@ def learning_curve(run: Run, result: Mapping[str, Any] | None = None, *, out: Pa
         _draw_result(returns, result)
         _draw_loss(loss, metrics)
         protocol = (result or {}).get("protocol") or protocol_of(recipe.env, recipe.env_options).to_dict()
-        _write_words(returns, loss, recipe, protocol["name"])
+        _write_words(returns, loss, recipe, protocol["name"], columns)
         out = out or run.curve
         style.publish(figure, out)
     return out
@@ -159,7 +161,7 @@ def _draw_loss(axes: Axes, metrics: list[dict[str, str]]) -> None:
         axes.yaxis.set_major_locator(MaxNLocator(3))
 
 
-def _write_words(returns: Axes, loss: Axes, recipe: Recipe, protocol: str) -> None:
+def _write_words(returns: Axes, loss: Axes, recipe: Recipe, protocol: str, columns: int) -> None:
     figure = returns.figure
     left, right = 32 / WIDTH, 1 - 40 / WIDTH
     heading = style.title(recipe.agent, recipe.value_loss.name)
@@ -181,7 +183,7 @@ def _write_words(returns: Axes, loss: Axes, recipe: Recipe, protocol: str) -> No
         returns.legend(
             loc="lower left",
             bbox_to_anchor=(0.0, 1.03),
-            ncols=LEGEND,
+            ncols=columns,
             borderaxespad=0,
             borderpad=0,
             columnspacing=2,

@@ -67,6 +67,10 @@ def test_each_of_several_games_has_a_line(run):
     path, returns = learning_curve(run), slice(185, 640)
     assert pixels(path, "blue", returns) > 500
     assert pixels(path, "orange", returns) > 500  # which nothing else has here
+    long = [[20 * n, 60, 10, f"ALE/SpaceInvaders-v5?mode={n % 8}&difficulty=1"] for n in range(1, 500)]
+    write(run.episodes, ["step", "return", "length", "game"], long)
+    edge = np.asarray(Image.open(learning_curve(run)).convert("L"))[:, -12:]
+    assert (edge == 255).all()  # the legend ends within the picture
     write(run.episodes, ["step", "return", "length", "game"], one)
     assert not pixels(learning_curve(run), "orange", returns)
 
