@@ -49,14 +49,11 @@ PUBLISHED = {
     ("Acrobot-v1", "ppo"): ("Acrobot-v1", "CleanRL PPO", "500000"),
     ("CartPole-v1", "dqn"): ("CartPole-v1", "CleanRL DQN", "500000"),
     ("CartPole-v1", "ppo"): ("CartPole-v1", "CleanRL PPO", "500000"),
-    **{
-        (f"{task}-v5", "sac"): (f"{task}-v4", "SAC (CrossQ authors' runs)", "100000")
-        for task in ("HalfCheetah", "Hopper", "Walker2d")
-    },
-    **{
-        (f"dmc/{task}", "sac"): (f"dmc/{task}", "SAC (TD-MPC2's authors)", "50000")
-        for task in ("cheetah-run", "walker-walk")
-    },
+    ("HalfCheetah-v5", "sac"): ("HalfCheetah-v4", "SAC (CrossQ authors' runs)", "100000"),
+    ("Hopper-v5", "sac"): ("Hopper-v4", "SAC (CrossQ authors' runs)", "100000"),
+    ("Walker2d-v5", "sac"): ("Walker2d-v4", "SAC (CrossQ authors' runs)", "100000"),
+    ("dmc/cheetah-run", "sac"): ("dmc/cheetah-run", "SAC (TD-MPC2's authors)", "50000"),
+    ("dmc/walker-walk", "sac"): ("dmc/walker-walk", "SAC (TD-MPC2's authors)", "50000"),
 }
 """Environment and agent of ours: environment, agent and steps in `zoo/data/published_scores.csv`."""
 

@@ -64,9 +64,10 @@ class RolloutFeed(PlayingFeed):
         valid = valid_NT.T.flatten().nonzero().squeeze(-1)
         # Where steps are too few for whole batches, some come twice. All ranks have as many batches: none, if
         # one of them has nothing but reset steps.
-        if 0 in ranks.gathered(len(valid)):
+        counts = ranks.gathered(len(valid))
+        if 0 in counts:
             return
-        number = math.ceil(ranks.total(len(valid)) / (size * ranks.count))
+        number = math.ceil(sum(counts) / (size * ranks.count))
         for _ in range(self.agent.recipe.epochs):
             order = valid[torch.randperm(len(valid), device=device)]
             index_KB = order[torch.arange(number * size, device=device) % len(order)].view(number, size)

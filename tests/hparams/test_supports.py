@@ -2,7 +2,7 @@
 
 import pytest
 
-from catzoo.hparams import RecipeError, build_recipe
+from catzoo.hparams import RecipeError, build_recipe, resolve
 from catzoo.zoo.catalogue.recipe_files import find_recipe
 from catzoo.zoo.folders.recipe_sources import _overridden
 
@@ -162,6 +162,20 @@ def test_a_support_that_was_automatic_needs_both_ends():
         with pytest.raises(RecipeError, match=r"say value_loss\.v_min and value_loss\.v_max"):
             found("sac", "Pendulum-v1", said)
     assert found("sac", "Pendulum-v1", {"support": "set"}, loss="mse").support == "set"
+
+
+def test_a_recipe_file_may_set_a_support_that_was_automatic():
+    ends = {"hl_gauss": {"value_loss": {"v_min": -1.0, "v_max": 1.0}}}
+    source = {
+        "agent": "dqn",
+        "defaults": {"support": "auto", "value_loss": {"name": "hl_gauss"}},
+        "environments": {
+            "A": {"support": "set", "losses": ends},
+            "B": {"losses": {"mse": {"support": "set"}}},
+        },
+    }
+    assert resolve(source, env="A").value_loss.v_max == 1.0
+    assert [resolve(source, env=env, loss="mse").support for env in "AB"] == ["set", "set"]
 
 
 def test_weight_and_strength_of_cql_exclude_each_other():

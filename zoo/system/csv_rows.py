@@ -5,21 +5,18 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
 from catzoo.hparams.published_files import replace
 
+EPISODE = ("step", "return", "length")
+"""What is known of a training episode; of several games `game` as well."""
 LARGEST_RETURN = 1e100
 """No sum of rewards that float32 holds comes near it, and its square is finite."""
 TAIL = 8192
 """Bytes at the end of a file in which its newest rows are looked for."""
-
-
-def episode_columns(games: Sequence[str]) -> tuple[str, ...]:
-    """What a run of these games writes down of a training episode."""
-    return ("step", "return", "length", *(["game"] if len(games) > 1 else []))
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

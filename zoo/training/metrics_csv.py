@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from catzoo.agents import LightningAgent
 from catzoo.agents.collecting.collector import Episode
-from catzoo.zoo.system.csv_rows import episode_columns, read_rows, write_rows
+from catzoo.zoo.system.csv_rows import EPISODE, read_rows, write_rows
 from catzoo.zoo.system.digits import exact
 
 
@@ -96,11 +96,11 @@ class EpisodeLog(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: LightningAgent) -> None:
         """Begins the file, which a run has also before its first episode has ended."""
-        columns = episode_columns(self.games)
+        columns = [*EPISODE, *(["game"] if len(self.games) > 1 else [])]
         if not self.path.exists():
             self._append([columns])
-        elif len(columns) > 3 and (rows := read_rows(self.path)) and "game" not in rows[0]:
-            write_rows(self.path, list(columns), rows)  # begun when games were not told apart
+        elif (rows := read_rows(self.path)) and not set(columns) <= rows[0].keys():
+            write_rows(self.path, columns, rows)  # begun when games were not told apart
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: LightningAgent, *_: Any) -> None:
         """Appends what ended in this iteration."""

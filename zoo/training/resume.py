@@ -8,7 +8,7 @@ from typing import Any
 from catzoo.hparams import Playing, Recipe, RecipeError
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.system.console import say
-from catzoo.zoo.system.csv_rows import cut_after, episode_columns, put_aside, read_rows, step_of
+from catzoo.zoo.system.csv_rows import EPISODE, cut_after, put_aside, read_rows, step_of
 
 
 def identity(recipe: Recipe) -> str:
@@ -43,7 +43,7 @@ def restore(checkpoints: Any, recipe: Recipe, run: Run) -> int:
             now = checkpoints.work.ranks.count
             episodes += f", dealt out from {checkpoints.dealt_from} learners to {now}"
         say(f"{run.path}: going on from step {step:,}{episodes}")
-    for rows, columns in ((run.metrics, ("step",)), (run.episodes, episode_columns(recipe.games[:1]))):
+    for rows, columns in ((run.metrics, ("step",)), (run.episodes, EPISODE)):
         damaged = put_aside(rows, columns)
         if damaged is not None:
             say(f"{rows}: damaged: put aside as {damaged.name}, and begun anew")
