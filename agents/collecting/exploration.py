@@ -41,7 +41,8 @@ class Exploration(nn.Module):
         super().__init__()
         self.network = network
         self.epsilon = 1.0
-        self.random = np.random.default_rng(seed)
+        # Not `seed` alone, as Gymnasium seeds environment 0: luck there and choices here would be one.
+        self.random = np.random.default_rng([seed, 1])
         self.noise: torch.Generator | None = None
         """The stream of the network's noisy layers, if it has one of its own."""
         self.place: tuple[int, int] | None = None

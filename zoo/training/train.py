@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from catzoo.hparams import LostLearnerError, Recipe, RecipeError, plain_overrides, share_of
+from catzoo.hparams import LostLearnerError, Recipe, RecipeError, Replaying, plain_overrides, share_of
 from catzoo.hparams.paths import Typed
 from catzoo.hparams.schema import brief
 from catzoo.zoo.catalogue.recipe_files import find_recipe
@@ -158,10 +158,17 @@ def train_recipe(recipe: Recipe, run: Run, *, wandb: str | None = None, place: A
 
 def too_short(recipe: Recipe) -> str | None:
     """What to say of a recipe that ends before its first update; None: it does not."""
-    starts = getattr(recipe, "learning_starts", 0)
-    if starts < recipe.steps:
+    if not isinstance(recipe, Replaying):
         return None
-    return f"learning_starts={starts:,} of {recipe.steps:,} steps: nothing will be learned"
+    # A return of n steps is whole once its environment has played them.
+    starts, unfinished = recipe.learning_starts, recipe.num_envs * (recipe.n_step - 1)
+    if max(starts, unfinished) < recipe.steps:
+        return None
+    cause = f"learning_starts={starts:,}"
+    if unfinished > starts:
+        few = f"num_envs={recipe.num_envs} n_step={recipe.n_step}"
+        cause = f"{few}: no return is whole before step {unfinished:,}"
+    return f"{cause} of {recipe.steps:,} steps: nothing will be learned"
 
 
 def _train_recipe(recipe: Recipe, run: Run, wandb: str | None, ranks: Ranks) -> dict[str, Any]:

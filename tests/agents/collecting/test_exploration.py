@@ -48,6 +48,11 @@ def test_the_stream_goes_on_after_a_restore():
     assert (first(outputs) == second(outputs)).all()
 
 
+def test_an_environment_of_the_same_seed_draws_other_numbers():
+    environment, _ = gym.utils.seeding.np_random(3)
+    assert (environment.random(20) != policy(1.0, seed=3).random.random(20)).all()
+
+
 def test_sampled_actions_have_a_share_anywhere_and_a_stream_of_their_own():
     made, observation = SampledActions(GaussianActor(3, 2, [8]), SPACE, seed=1), torch.randn(2_000, 3)
     made.network.layers[-1].weight.data.zero_()

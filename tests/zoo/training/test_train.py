@@ -406,12 +406,18 @@ def test_what_was_learned_before_a_simulator_failed_is_saved(tmp_path, overlap, 
     assert steps == sorted(set(steps))
 
 
-@pytest.mark.parametrize("steps", [100, 104])
-def test_a_run_that_learns_nothing_says_so(tmp_path, capsys, steps):
-    tiny(tmp_path / "run", steps=steps)
-    assert ("learning_starts=100 of 100 steps: nothing will be learned" in capsys.readouterr().out) == (
-        steps == 100
-    )
+@pytest.mark.parametrize(
+    ("steps", "n_step", "said"),
+    [
+        (100, 1, "learning_starts=100 of 100 steps: nothing will be learned"),
+        (104, 1, None),
+        (200, 101, "num_envs=2 n_step=101: no return is whole before step 200 of 200 steps: nothing will be"),
+    ],
+)
+def test_a_run_that_learns_nothing_says_so(tmp_path, capsys, steps, n_step, said):
+    tiny(tmp_path / "run", f"n_step={n_step}", "num_envs=2", steps=steps)
+    out = " ".join(capsys.readouterr().out.split())
+    assert said in out if said else "nothing will be learned" not in out
 
 
 def test_large_returns_are_read_again_to_the_last_digit(tmp_path, rewarding):
