@@ -5,11 +5,12 @@ BIN    := $(VENV)/bin
 OUT    ?= results-gpu
 MINUTES ?= 9.5
 DEMO   := runs/demo
-# Many processes start here, and Python that may not keep what it compiled takes two seconds more for each.
+# Many processes start here, and Python that may not keep what it compiled takes two seconds more for each. What is
+# never imported is not compiled: that is a minute of every installation.
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs simulators slow faults lint types check gpu clean
+.PHONY: help demo test docs environments simulators slow faults lint types check gpu clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -19,7 +20,7 @@ $(VENV)/.ready: pyproject.toml
 	@echo "installing into $(VENV): some minutes, up to 7 GB"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e '.[minatar,dev]'
+	$(BIN)/python -m pip install --quiet --no-compile -e '.[minatar,dev]'
 	touch $@
 
 demo: $(VENV)/.ready ## train DQN + HL-Gauss on CartPole-v1, evaluate it, film it
@@ -42,10 +43,12 @@ $(VENV)-%/.ready: $(VENV)/.ready
 	$(BIN)/python -m venv $(VENV)-$*
 	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > \
 		$$($(VENV)-$*/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/main.pth
-	$(VENV)-$*/bin/python -m pip install --quiet -e '.[$(or $(EXTRAS_$*),$*)]'
+	$(VENV)-$*/bin/python -m pip install --quiet --no-compile -e '.[$(or $(EXTRAS_$*),$*)]'
 	touch $@
 
-simulators: $(patsubst %,$(VENV)-%/.ready,dmc robots metaworld) ## the tests that need MuJoCo, and what goes with it
+environments: $(patsubst %,$(VENV)-%/.ready,dmc robots metaworld) ## those that the simulators are in
+
+simulators: environments ## the tests that need MuJoCo, and what goes with it
 	MUJOCO_GL=disable $(VENV)-dmc/bin/python -m pytest -q -n 2 -m "simulators and not slow"
 	MUJOCO_GL=disable $(VENV)-robots/bin/python -m pytest -q -n 2 -m "robots and not slow"
 	MUJOCO_GL=disable $(VENV)-metaworld/bin/python -m pytest -q tests/zoo/environments/test_meta_world.py
