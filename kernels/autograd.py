@@ -217,7 +217,7 @@ def _td_backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
         grad = grad + (plain.put(change_K, action, outputs) if is_whole else change_K)
     if is_whole:
         grad = _scale(grad, grad_loss[..., None, None])
-    elif torch.is_grad_enabled():
+    elif torch.is_grad_enabled() or is_batched(grad_loss):
         grad = plain.put(_scale(grad, grad_loss.unsqueeze(-1)), action, outputs)
     else:
         grad = run(ctx.choice, "put_scaled", outputs.device, grad, grad_loss, action, outputs)

@@ -323,7 +323,7 @@ class LabelLoss(CategoricalLoss):
         next_online_outputs: Tensor | None = None,
         weight: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """As `ValueLoss.td`, in one step of the kernels; a row of weight 0 has loss 0, whatever it holds."""
+        """As `ValueLoss.td`. In one step of the kernels a row of weight 0 has loss 0, whatever it holds."""
         options = {"next_online_outputs": next_online_outputs, "weight": weight}
         own = type(self)
         is_plain = own.forward is LabelLoss.forward and own.decode is CategoricalLoss.decode

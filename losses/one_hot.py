@@ -32,11 +32,12 @@ class OneHot(TwoHot):
         """The center [...] nearest to a value [...], NaN where that is not finite."""
         check_tensor("target", value)
         bins, exact = self.support.bins, position_dtype(value.device)
+        dtype = torch.promote_types(value.dtype, torch.float32)  # in bfloat16 no number may be at the center
         if not bins.is_uniform:
             centers_K = bins.center_tensor(exact, value.device)
             middles = (centers_K[:-1] + centers_K[1:]) / 2
             nearest = centers_K[torch.searchsorted(middles, value.to(exact).contiguous())]
-            return nan_unless_finite(nearest, value).to(value.dtype)
+            return nan_unless_finite(nearest, value).to(dtype)
         position = (value.to(exact) - bins.edge_min) / bins.width
         center = bins.edge_min + bins.width * (position.ceil().clamp(1, bins.num_bins) - 0.5)
-        return nan_unless_finite(center, value).to(value.dtype)
+        return nan_unless_finite(center, value).to(dtype)

@@ -19,6 +19,7 @@ HEAD = '''"""{title}, from Catzoo (MIT licence): value losses that classify (arX
 
 Shapes: B batch, A actions, K outputs per value; ... any leading dimensions. Losses are one number per sample.
 Equal to Catzoo's own, which have more: fused kernels, uneven bins, initial outputs, pooling of ensembles.
+Bins are float32 here: narrow ones far from zero (1,000 to 1,001) lose digits that Catzoo's keep.
 """
 
 import torch
@@ -34,7 +35,7 @@ class ValueLoss(nn.Module):
 
     def decode(self, outputs: Tensor) -> Tensor:
         """Outputs [..., K] to values [...]."""
-        return outputs.squeeze(-1)
+        return outputs.squeeze(-1).float()
 
     def score(self, outputs: Tensor, target: Tensor) -> Tensor:
         """What `forward` gives, of shapes that fit."""
@@ -103,7 +104,7 @@ class MSE(ValueLoss):
 
     def score(self, outputs: Tensor, target: Tensor) -> Tensor:
         """See `ValueLoss`."""
-        return (outputs.squeeze(-1) - target) ** 2
+        return (self.decode(outputs) - target) ** 2 + 0 * target  # NaN where a target is not finite
 
 
 class Huber(ValueLoss):
@@ -115,7 +116,8 @@ class Huber(ValueLoss):
 
     def score(self, outputs: Tensor, target: Tensor) -> Tensor:
         """See `ValueLoss`."""
-        return F.huber_loss(outputs.squeeze(-1), target, reduction="none", delta=self.delta)
+        values, target = self.decode(outputs), target.float()
+        return F.huber_loss(values, target, reduction="none", delta=self.delta) + 0 * target
 
 
 class Categorical(ValueLoss):
@@ -144,6 +146,10 @@ class Categorical(ValueLoss):
     def encode(self, value: Tensor) -> Tensor:
         """The label [..., K] of values [...]."""
         raise NotImplementedError
+
+    def inside(self, value: Tensor) -> Tensor:
+        """Values [...] as [..., 1] within the range, NaN where they are not finite."""
+        return (value.clamp(self.v_min, self.v_max) + 0 * value).unsqueeze(-1)
 
     def score(self, outputs: Tensor, target: Tensor) -> Tensor:
         """See `ValueLoss`; in float32."""
@@ -174,17 +180,19 @@ class HLGauss(Categorical):
         sigma_ratio: float = 0.75,
         pad_sigmas: float = 0.0,
     ) -> None:
-        left = num_bins - 2 * pad_sigmas * sigma_ratio  # bins for the range itself
-        if (sigma_ratio if sigma is None else sigma) <= 0 or left <= 0:
-            raise ValueError("sigma must be above 0, and padding leave the range a bin")
         if sigma is None:
+            left = num_bins - 2 * pad_sigmas * sigma_ratio  # bins for the range itself
+            if left <= 0:
+                raise ValueError("num_bins must be at least 2, and padding leave the range a bin")
             sigma = sigma_ratio * (v_max - v_min) / left
+        if sigma <= 0:
+            raise ValueError(f"sigma={sigma} must be above 0")
         super().__init__(v_min, v_max, num_bins, centers_on_ends=False, padding=pad_sigmas * sigma)
         self.sigma = sigma
 
     def encode(self, value: Tensor) -> Tensor:
         """See `Categorical`."""
-        value = value.clamp(self.v_min, self.v_max).unsqueeze(-1)
+        value = self.inside(value)
         below: Tensor = torch.special.ndtr((self.edges - value) / self.sigma)
         return (below[..., 1:] - below[..., :-1]) / (below[..., -1:] - below[..., :1])
 
@@ -197,7 +205,7 @@ class TwoHot(Categorical):
 
     def encode(self, value: Tensor) -> Tensor:
         """See `Categorical`."""
-        value = value.clamp(self.v_min, self.v_max).unsqueeze(-1)
+        value = self.inside(value)
         return (1 - (value - self.centers).abs() / self.width).clamp(min=0)
 
 
@@ -237,7 +245,7 @@ class SoftmaxMSE(Categorical):
 
     def score(self, outputs: Tensor, target: Tensor) -> Tensor:
         """See `ValueLoss`."""
-        return (self.decode(outputs) - target) ** 2
+        return (self.decode(outputs) - target) ** 2 + 0 * target
 
 
 class QuantileRegression(ValueLoss):
@@ -254,7 +262,7 @@ class QuantileRegression(ValueLoss):
 
     def decode(self, outputs: Tensor) -> Tensor:
         """See `ValueLoss`."""
-        return outputs.mean(-1)
+        return outputs.float().mean(-1)
 
     def score(self, outputs: Tensor, target: Tensor) -> Tensor:
         """See `ValueLoss`."""
@@ -270,8 +278,13 @@ class QuantileRegression(ValueLoss):
         return self._huber(outputs, points), error
 
     def _huber(self, outputs: Tensor, points: Tensor) -> Tensor:
-        error = points.unsqueeze(-2) - outputs.unsqueeze(-1)  # [..., K, J]
-        huber = F.huber_loss(error, torch.zeros_like(error), reduction="none", delta=self.kappa) / self.kappa
+        points = points + 0 * points  # NaN where they are not finite
+        error = points.unsqueeze(-2) - outputs.float().unsqueeze(-1)  # [..., K, J]
+        huber = error.abs()
+        if self.kappa > 0:
+            huber = (
+                F.huber_loss(error, torch.zeros_like(error), reduction="none", delta=self.kappa) / self.kappa
+            )
         return ((self.levels.unsqueeze(-1) - (error < 0).float()).abs() * huber).mean(-1).sum(-1)
 
 

@@ -33,6 +33,14 @@ def test_between_two_bins_it_is_the_lower_and_outside_the_end() -> None:
     assert torch.equal(reference.one_hot_label(values, loss.support.centers), loss.encode(values))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.int64])
+def test_targets_of_few_digits_have_whole_labels(dtype: torch.dtype) -> None:
+    loss, values = OneHot(-10.0, 10.0, 51), torch.tensor([9.6, 3.3, -7.1]).to(dtype)
+    assert loss.encode(values).dtype == torch.float32
+    assert torch.allclose(loss.encode(values), loss.encode(values.double()).float(), atol=1e-5)
+    assert torch.allclose(loss.encode(values).amax(-1), torch.ones(3))
+
+
 def test_the_loss_is_that_of_a_classifier() -> None:
     loss = OneHot(-1.0, 1.0, 5)
     logits, value = torch.randn(7, 5), torch.linspace(-1.2, 1.2, 7)

@@ -1,6 +1,7 @@
 """The losses in one file: equal to ours, and a file that stands on torch alone."""
 
 import ast
+import math
 import subprocess
 import sys
 
@@ -115,6 +116,29 @@ def test_widths_and_padding_mean_the_same(asked):
     value = torch.linspace(-4, 6, 101)
     close(ours.encode(value), theirs.encode(value))
     close(ours.support.centers, theirs.centers)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_so_are_targets_that_are_not_finite_and_half_precision(name):
+    ours, theirs = both(name)
+    logits = 20 * torch.randn(5, ours.num_outputs, dtype=torch.float16)
+    target = torch.tensor([math.inf, -math.inf, math.nan, 0.5, 1.5])
+    found = [loss(logits, target) for loss in (ours, theirs)]
+    assert found[1].dtype == torch.float32
+    assert found[1].isnan().tolist() == found[0].isnan().tolist() == [True] * 3 + [False] * 2
+    close(found[0][3:], found[1][3:])
+
+
+def test_without_a_kappa_the_quantile_loss_is_linear():
+    ours, theirs = (kind(11, kappa=0.0) for kind in (LOSSES["quantile"], SINGLE["quantile"]))
+    outputs, target = torch.randn(6, 11), torch.randn(6)
+    close(ours(outputs, target), theirs(outputs, target))
+
+
+def test_a_sigma_that_is_said_may_be_padded_with_few_bins():
+    asked = {"v_min": 0.0, "v_max": 1.0, "num_bins": 4, "sigma": 0.05, "pad_sigmas": 3.0}
+    ours, theirs = (kind(**asked) for kind in (LOSSES["hl_gauss"], SINGLE["hl_gauss"]))
+    close(ours.encode(torch.linspace(0, 1, 9)), theirs.encode(torch.linspace(0, 1, 9)))
 
 
 @pytest.mark.parametrize("name", ["one_hot", "two_hot", "hl_gauss", "c51"])

@@ -1,6 +1,7 @@
 """The Bellman step of every loss against the reference, in float64 and row by row."""
 
 import math
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from catzoo.kernels import reference
-from catzoo.losses import LOSSES, CategoricalLoss, make_value_loss
+from catzoo.losses import LOSSES, CategoricalLoss, HLGauss, make_value_loss
 
 B, A = 8, 3
 Batch = dict[str, Tensor]
@@ -247,3 +248,16 @@ def test_a_number_in_the_place_of_a_tensor_is_refused(name):
     if isinstance(loss, CategoricalLoss):
         with pytest.raises(ValueError, match=r"^target must be a tensor, got 0.5$"):
             loss.encode(0.5)
+
+
+@pytest.mark.parametrize("backend", ["torch", *(["numba"] if find_spec("numba") else [])])
+def test_many_gradients_at_once(backend: str) -> None:
+    loss = HLGauss(backend=backend)
+    outputs, following = torch.randn(2, 4, 3, 51).unbind()
+    outputs.requires_grad_()
+    rest = torch.tensor([0, 2, 1, 1]), following, torch.randn(4), torch.full((4,), 0.9)
+    losses, _ = loss.td(outputs, *rest)
+    many = torch.autograd.grad(losses, outputs, torch.eye(4), is_grads_batched=True, retain_graph=True)[0]
+    (whole,) = torch.autograd.grad(losses.sum(), outputs)
+    torch.testing.assert_close(many.sum(0), whole)
+    assert not many[0, 1:].any()

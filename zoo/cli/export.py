@@ -62,10 +62,9 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _export_losses(names: list[str], out: Path | None) -> None:
-    from catzoo.hparams import RecipeError
     from catzoo.hparams.schema import check_name
     from catzoo.losses.single_file import SINGLE, source_of
-    from catzoo.zoo.system.atomic_files import write_atomically
+    from catzoo.zoo.system.atomic_files import write_atomically, writing
 
     for name in names:
         check_name("value loss", name, SINGLE)
@@ -73,10 +72,8 @@ def _export_losses(names: list[str], out: Path | None) -> None:
     if out is None:
         print(text, end="")
         return
-    try:
+    with writing(out):
         write_atomically(out, text)
-    except OSError as error:
-        raise RecipeError(f"{out}: cannot be written: {error.strerror or error}") from None
 
 
 def _export_policy(what: str | Path, options: dict[str, object]) -> None:

@@ -83,7 +83,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="default studies/AGENT-ENV-LOSS; its name is the study's",
     )
     parser.add_argument("--out", metavar="FILE", type=path, help="where best.yaml goes as well")
-    parser.add_argument("overrides", metavar="key=value", nargs="*", help="over the recipe, for every trial")
+    parser.add_argument(
+        "overrides",
+        metavar="key=value",
+        nargs="*",
+        help="over the recipe, for every trial; what the space varies, for trial 0",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -107,6 +107,7 @@ def _promotion(move: chess.Move) -> int:
 
 def _draws(board: chess.Board, move: chess.Move) -> bool:
     board.push(move)
-    draws = board.is_repetition(2) or is_drawn(board)
+    # Mate comes first, even with the hundredth half-move of nothing.
+    draws = not board.is_checkmate() and (board.is_repetition(2) or is_drawn(board))
     board.pop()
     return draws

@@ -24,6 +24,9 @@ from catzoo.zoo.system.file_locks import held_path
 FORMAT = 1
 """Of study.yaml."""
 
+NEEDS = (".compute.threads", ".compute.gpus", ".compute.memory")
+"""What a study may go on with another value of: where its runs find room changes none of them."""
+
 
 class StudyFolder:
     """A study's folder, existing or to be made.
@@ -173,7 +176,9 @@ def differing(there: Mapping[str, Any], asked: Mapping[str, Any], where: str) ->
     # An earlier version's study was not asked for what recipes could not say then; its recipes have it now.
     later = {f"overrides.{key}" for key in flat(LATER)}
     keys = [
-        key for key in dict.fromkeys((*before, *now)) if before.get(key) != now.get(key) and key not in later
+        key
+        for key in dict.fromkeys((*before, *now))
+        if before.get(key) != now.get(key) and key not in later and not key.endswith(NEEDS)
     ]
     # Recipes differ because something else does, and the steps are an override as well.
     causes = [key for key in keys if not key.startswith(("recipes.", "overrides.steps"))]

@@ -85,6 +85,7 @@ def _run_folders(folder: Path) -> list[Path]:
         if "recipe.yaml" in files:
             found.append(Path(here))
             inside.clear()
+        inside[:] = [name for name in inside if not name.startswith(".")]  # such as half of a pull
     return sorted(found)
 
 

@@ -31,6 +31,7 @@ from catzoo.zoo.system.console import pasteable, print_table, say
 from catzoo.zoo.system.csv_rows import write_rows
 
 PAGE = "index.html"
+TABLES = ("scores.csv", "aggregates.csv", "per_environment.csv", "table.md")
 
 
 def report(runs: Folders, out: Typed) -> dict[str, Any]:
@@ -49,20 +50,22 @@ def report(runs: Folders, out: Typed) -> dict[str, Any]:
 
     Raises:
         RecipeError: no run, none finished, a corrupt one, runs that cannot be compared, or a folder that
-            cannot be written or whose index.html is not a report. Nothing is written.
+            cannot be written or has files of these names that are no report's. Nothing is written.
     """
     folders = list(map(path_of, [runs] if isinstance(runs, str | os.PathLike) else runs))
     folder = path_of(out)
     comparison = compare_runs(folders)
-    _refuse_strangers(folder / PAGE)
+    is_ours = _refuse_strangers(folder)
     summary = summarise(comparison)
     environments = environment_rows(comparison, others := beside(comparison))
     command = pasteable("catzoo", "report", *folders, "--out", folder)
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     aggregates = aggregate_rows(summary)
     with writing(folder / PAGE):
+        if not is_ours:  # first, so that after a kill in the middle the folder is known
+            write_atomically(folder / PAGE, MARK)
         pictures = draw_pictures(comparison, summary, folder)
-        for stale in {folder / name for name in PICTURES} - set(pictures):
+        for stale in {folder / name for name in PICTURES} - set(pictures) if is_ours else ():
             stale.unlink(missing_ok=True)
         write_rows(folder / "scores.csv", COLUMNS, score_rows(comparison))
         write_rows(folder / "aggregates.csv", AGGREGATE_COLUMNS, as_text(aggregates, AGGREGATE_COLUMNS))
@@ -72,7 +75,7 @@ def report(runs: Folders, out: Typed) -> dict[str, Any]:
         write_atomically(folder / "table.md", markdown(comparison, summary, environments))
         text = page(comparison, summary, environments, others, pictures, command=command, date=date)
         write_atomically(folder / PAGE, text)
-    tables = [folder / name for name in ("scores.csv", "aggregates.csv", "per_environment.csv", "table.md")]
+    tables = [folder / name for name in TABLES]
     return {
         "page": folder / PAGE,
         "files": [folder / PAGE, *pictures, *tables],
@@ -108,14 +111,20 @@ def print_report(made: dict[str, Any]) -> None:
     say(f"{made['page']}: the report; beside it {others}")
 
 
-def _refuse_strangers(page: Path) -> None:
-    """Refuses a folder with somebody else's page in it."""
+def _refuse_strangers(folder: Path) -> bool:
+    """Refuses a folder with somebody else's files of our names; returns whether a report of ours is in it."""
+    page = folder / PAGE
     try:
         with page.open("rb") as file:
             ours = MARK.encode() in file.read(4096)
     except FileNotFoundError:
-        return
+        for name in (*TABLES, *PICTURES):
+            if (folder / name).exists():
+                problem = "is there already, and no report of ours beside it"
+                raise RecipeError(f"{folder / name}: {problem}: choose another --out") from None
+        return False
     except OSError as error:  # a folder
         raise RecipeError(f"{page}: cannot be written: {error.strerror or error}") from None
     if not ours:
         raise RecipeError(f"{page}: is there already, and not a report of ours: choose another --out")
+    return True

@@ -94,7 +94,9 @@ def command_of(recipe: Recipe) -> str:
     words += ["--preset", preset] if preset else []
     words += ["--steps", str(recipe.steps)] if recipe.steps != base.steps else []
     words += ["--seed", str(recipe.seed)]
-    for key, value in compare(base, recipe, INCIDENTAL).items():
+    # Ends that the support has itself are not to be said again.
+    own = () if recipe.support == "set" else ("value_loss.v_min", "value_loss.v_max")
+    for key, value in compare(base, recipe, (*INCIDENTAL, *own)).items():
         text = yaml.safe_dump(value, default_flow_style=True, width=math.inf)
         words.append(f"{key}={text.splitlines()[0]}")
     return shlex.join(words)

@@ -77,6 +77,10 @@ def push(
             if get_token() is None:
                 raise RecipeError(f"nobody is logged in to the Hugging Face Hub: {LOGIN}")
             url = api.create_repo(repo, private=private or None, exist_ok=True)
+            if private and not getattr(api.model_info(repo), "private", True):
+                raise RecipeError(
+                    f"{repo}: not pushed: it is public, and --private is for a model that is made"
+                )
             _commit(api, repo, new.folder, result["mean_return"], revision)
     return str(url)
 

@@ -61,7 +61,9 @@ def _begin(run: Run) -> None:
     due = max(recipe.checkpoint_every, _steps_at_once(recipe) or MAX_BURST)
     missing = recipe.checkpoint_every and logged >= 2 * due
     if run.result_file.exists() or run.weights.exists() or missing:
-        raise RecipeError(f"{run.path}: its checkpoints are gone; delete the folder to begin anew")
+        raise RecipeError(
+            f"{run.path}: its checkpoints are gone, so that it cannot go on: choose another --run-dir"
+        )
     if logged:
         say(f"{run.path}: stopped before its first checkpoint: beginning again")
 

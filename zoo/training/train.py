@@ -65,7 +65,8 @@ def train(
     finished = finished_result(run, recipe)
     if finished is None:
         return train_recipe(recipe, run, wandb=wandb)
-    say(f"{run.path} is finished: it has {finished['steps']:,} steps, and more --steps goes on")
+    more = ", and more --steps goes on" if run.checkpoints.is_dir() else ", and no checkpoint to go on from"
+    say(f"{run.path} is finished: it has {finished['steps']:,} steps{more}")
     if any(key.startswith("eval.") for key in compare(run.recipe(), recipe, INCIDENTAL)):
         say(f"it keeps its evaluation: catzoo eval {run.path} makes another")
     return finished

@@ -71,7 +71,7 @@ def whole_seeds(scores: Sequence[float], environments: int) -> list[list[float]]
 def trial_interval(scores: Sequence[Sequence[float]], aggregate: str) -> tuple[float, float] | None:
     """95 % interval of `trial_score` over seeds; None for a single one.
 
-    Of a mean Student's t over the seeds' means (a bootstrap from ten on), else a stratified bootstrap.
+    Of a mean Student's t over the seeds' means (a bootstrap from 30 on), else a stratified bootstrap.
     """
     if len(scores) < 2:
         return None

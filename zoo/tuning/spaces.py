@@ -40,6 +40,11 @@ def find_space(space: Typed | Mapping[str, Any] | None) -> tuple[str, Mapping[st
     return str(path), entries
 
 
+def is_the_zoos(space: Typed | Mapping[str, Any] | None) -> bool:
+    """Whether a space is one of the zoo's, of whose keys an agent takes those that it has."""
+    return space is None or (not isinstance(space, Mapping) and str(space) in spaces())
+
+
 def spaces() -> dict[str, Any]:
     """The zoo's search spaces: description and keys, by name."""
     return read_yaml(SPACES)

@@ -27,7 +27,7 @@ from catzoo.zoo.tuning.objective import (
     trial_score,
     whole_seeds,
 )
-from catzoo.zoo.tuning.spaces import find_space
+from catzoo.zoo.tuning.spaces import find_space, is_the_zoos
 
 POINTS_TRIED = 30
 """Points of a space's grid, drawn at random, of which one must make a recipe with a bound."""
@@ -187,7 +187,7 @@ def make_plan(
     if objective == "best":
         _refuse_one_look(recipes.values())
     name, entries = find_space(space)
-    resolved = resolve_space(entries, list(recipes.values()), where=name, drop=name.startswith("space "))
+    resolved = resolve_space(entries, list(recipes.values()), where=name, drop=is_the_zoos(space))
     many = len(recipes) > 1
     plan = Plan(
         agent=agent,

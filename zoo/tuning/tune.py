@@ -11,6 +11,7 @@ from typing import Any
 from catzoo.hparams import NoRoomError, RecipeError
 from catzoo.hparams.paths import Typed, path_of
 from catzoo.zoo.environments.names import in_file_names
+from catzoo.zoo.folders.run_recipe import flat
 from catzoo.zoo.folders.study_folder import StudyFolder, differing
 from catzoo.zoo.launch.backends import Backend, opened
 from catzoo.zoo.launch.train_many import check_jobs
@@ -149,6 +150,9 @@ def _tune(
         tell(_opening(plan, folder, len(study.finished()), study.at_most(trials)))
         if warning := next(filter(None, map(too_short, plan.recipes.values())), None):
             tell(warning)
+        varied = flat(plan.overrides).keys() & {parameter.key for parameter in plan.space.parameters}
+        if varied:
+            tell(f"{', '.join(sorted(varied))}: as said in trial 0 alone, as the space varies it")
         _work(plan, study, folder, trials, backend, progress)
         trials_made = study.all()
         write_trials(plan, trials_made, folder)
@@ -248,6 +252,7 @@ def _closing(plan: Plan, folder: StudyFolder, study: Any, out: Path | None, wher
     trial = Path(f"{folder.path}:0")
     # What a file would import has to be named.
     own = ["--env", ",".join(plan.recipes)] if any(":" in env for env in plan.recipes) else []
+    own += ["--seeds", "1"] if len(plan.recipes) > 1 else []
     commands = {
         pasteable("catzoo", "train", "--from", best, *own): "the best recipe; --seed for another seed",
         pasteable("catzoo", "train", "--from", trial, *own): "any trial",

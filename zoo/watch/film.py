@@ -272,7 +272,8 @@ def _write_gif(
         for array in _pictures(picture, every, 1, progress)
     )
     count = len(range(0, len(episode), every)) + 1
-    durations = [round(1000 / fps)] * (count - 1) + [2000]
+    # In milliseconds; GIF counts hundredths of a second, and players take one alone for ten.
+    durations = [10 * max(round(100 / fps), 2)] * (count - 1) + [2000]
     next(images).save(file, save_all=True, append_images=images, duration=durations, loop=0, optimize=False)
     return count
 

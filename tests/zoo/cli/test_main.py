@@ -141,7 +141,8 @@ def test_names_are_what_was_typed(capsys, tmp_path, monkeypatch):
     assert main(["report", f"~/{ODD}", "./-runs", "--out", f"./-{ODD}"]) == 0
     page = tmp_path / f"-{ODD}" / "index.html"
     command = html.unescape(re.search("<code>(catzoo report .*?)</code>", page.read_text())[1])
-    page.unlink()
+    for file in page.parent.iterdir():
+        file.unlink()
     assert main(shlex.split(command)[1:]) == 0
     assert page.is_file()
     assert {path.name for path in tmp_path.iterdir()} == {"home", "-runs", Path(f"-{ODD}").parts[0]}

@@ -92,6 +92,13 @@ def test_a_move_that_ends_in_a_draw_is_marked_and_one_that_mates_is_not():
     assert chess.Move.from_uci("f1f8") in own
 
 
+def test_a_mate_with_the_hundredth_half_move_of_nothing_is_no_draw():
+    moves, own = legal_moves(chess.Board("k7/8/1K6/8/8/8/8/7R w - - 99 80"))
+    drawn = {move.uci(): row[2] == DRAWS for row, move in zip(moves, own, strict=True)}
+    assert not drawn.pop("h1h8")
+    assert all(drawn.values())
+
+
 def test_a_promotion_that_draws_stands_where_it_would():
     board = chess.Board("8/P6k/8/8/8/8/8/K7 w - - 0 1")  # a knight or a bishop cannot win
     moves, own = legal_moves(board)

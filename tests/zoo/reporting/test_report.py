@@ -175,6 +175,11 @@ def test_many_groups_and_panels(tmp_path):
         assert picture.height < 2000
 
 
+def _strange_table(out):
+    out.mkdir()
+    (out / "scores.csv").write_text("mine")
+
+
 def _stranger(out):
     out.mkdir()
     (out / "index.html").write_text("<h1>Mine</h1>")
@@ -188,6 +193,10 @@ def _stranger(out):
         (lambda runs, out: [path.unlink() for path in runs.rglob("result.json")], "no run is finished: "),
         (lambda runs, out: (runs / "CartPole-v1-mse-0" / "result.json").write_text("{"), "json: corrupt"),
         (lambda runs, out: _stranger(out), "not a report of ours: choose another --out"),
+        (
+            lambda runs, out: _strange_table(out),
+            "scores.csv: is there already, and no report of ours beside it",
+        ),
         (lambda runs, out: out.write_text("a file"), "cannot be written"),
         (lambda runs, out: (out / "index.html").mkdir(parents=True), "cannot be written"),
     ],

@@ -34,9 +34,17 @@ def test_the_command_says_what_differs():
     )
 
 
-def test_the_command_makes_the_recipe():
-    overrides = ["gamma=0.9", "reward_clip=null", f"network.hidden={[512] * 40}", "compute.precision=bf16",
-                 "eval.epsilon=0.25", "eval.episodes=3", "env_options={a: b c}"]  # fmt: skip
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["gamma=0.9", "reward_clip=null", f"network.hidden={[512] * 40}", "compute.precision=bf16",
+         "eval.epsilon=0.25", "eval.episodes=3", "env_options={a: b c}"],
+        ["support=auto"],
+        ["support=adaptive"],
+    ],
+    ids=lambda overrides: overrides[0],
+)  # fmt: skip
+def test_the_command_makes_the_recipe(overrides):
     recipe = find_recipe("dqn", "CartPole-v1", "mse", [parse_override(text) for text in overrides])
     said = parse(shlex.split(command_of(recipe))[1:])
     again = find_recipe(
