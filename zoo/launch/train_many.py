@@ -31,7 +31,7 @@ from catzoo.zoo.system.console import say, waiting
 from catzoo.zoo.system.digits import with_interval
 from catzoo.zoo.system.signals import stops_raise
 from catzoo.zoo.training.loop import check_wandb
-from catzoo.zoo.training.train import said_of, too_short
+from catzoo.zoo.training.train import said_of, too_short, wants_another_evaluation
 
 Overrides = Iterable[str | Mapping[str, Any]]
 
@@ -104,6 +104,9 @@ def train_many(
     said = {"overrides": overrides, "wandb": wandb, "source": None if source is None else os.fspath(source)}
     jobs = [_job(one, parent, said) for one in recipes]
     todo = _unfinished(jobs, parent)
+    keep = [job for job in jobs if job not in todo and wants_another_evaluation(job.run, job.recipe)]
+    if keep and progress is not None:
+        progress(f"finished runs keep their evaluation: catzoo eval {keep[0].run.path} makes another")
     with opened(workers, cluster, todo, bring_back=bring_back, tell=progress) as backend:
         check_jobs(todo, backend, progress)
         _make_logs(parent, todo)

@@ -67,9 +67,14 @@ def train(
         return train_recipe(recipe, run, wandb=wandb)
     more = ", and more --steps goes on" if run.checkpoints.is_dir() else ", and no checkpoint to go on from"
     say(f"{run.path} is finished: it has {finished['steps']:,} steps{more}")
-    if any(key.startswith("eval.") for key in compare(run.recipe(), recipe, INCIDENTAL)):
+    if wants_another_evaluation(run, recipe):
         say(f"it keeps its evaluation: catzoo eval {run.path} makes another")
     return finished
+
+
+def wants_another_evaluation(run: Run, recipe: Recipe) -> bool:
+    """Whether a recipe evaluates otherwise than a finished run did."""
+    return any(key.startswith("eval.") for key in compare(run.recipe(), recipe, INCIDENTAL))
 
 
 def recipe_of(

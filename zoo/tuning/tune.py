@@ -197,6 +197,10 @@ def _open(plan: Plan, folder: StudyFolder, where: str) -> Any:
         study = Trials(name, open_storage(where), sampler, pruner, folder.place())
         there = study.settings(plan.settings())
     differing(there, plan.settings(), f"the study {name} in {study.where(where)}")
+    # Its trials would begin at 0 again, and find runs of others in their folders.
+    if not study.study.get_trials(deepcopy=False) and any(folder.trials.glob("[0-9]*/*/recipe.yaml")):
+        problem = f"its runs are of a study that is not in {study.where(where)}"
+        raise RecipeError(f"{folder.path}: {problem}: name the --storage of that, or another --study-dir")
     return study
 
 

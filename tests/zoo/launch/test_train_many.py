@@ -177,6 +177,9 @@ def test_finished_runs_are_only_counted(history, monkeypatch, capsys):
     done = train_many("dqn", envs, losses=["MSE"], steps=600, overrides=TINY)
     said = capsys.readouterr().out
     assert "2 of 2 runs are finished already" in said
+    assert "keep their evaluation" not in said
+    train_many("dqn", envs, losses=["MSE"], steps=600, overrides=[*TINY, "eval.episodes=7"])
+    assert "finished runs keep their evaluation: catzoo eval" in capsys.readouterr().out
     assert "Scores" in said
     assert [result["env"] for result in done] == envs
     for row, result in zip(gather([result["run_dir"] for result in done]), done, strict=True):

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -148,6 +149,29 @@ def test_a_study_of_a_recipe_that_has_changed_is_refused(study, monkeypatch):
         tune("dqn", "CartPole-v1", study_dir=study[0].path, **WHOLE)
 
 
+def test_runs_of_a_study_in_another_storage_are_not_taken_for_its_own(study, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(study[0].path, folder)
+    (folder / "study.journal").unlink()
+    with pytest.raises(RecipeError, match="its runs are of a study that is not in"):
+        tune("dqn", "CartPole-v1", study_dir=folder, **WHOLE)
+
+
+def test_a_study_goes_on_with_other_threads_and_says_what_the_space_varies(study, tmp_path):
+    folder, lines = tmp_path / "whole", []
+    shutil.copytree(study[0].path, folder)
+    again = WHOLE | {"overrides": [*TINY, "compute.threads=2"]}
+    assert tune("dqn", "CartPole-v1", study_dir=folder, **again)["best"] == study[1]["best"]
+    pinned = WHOLE | {
+        "overrides": [*TINY, "optimizer.lr=2e-3"],
+        "trials": 1,
+        "confirm": 0,
+        "progress": lines.append,
+    }
+    tune("dqn", "CartPole-v1", study_dir=tmp_path / "other", **pinned)
+    assert "optimizer.lr: as said in trial 0 alone, as the space varies it" in lines
+
+
 def test_a_journal_elsewhere_serves_one_process_at_a_time(tmp_path):
     journal = tmp_path / "shared.journal"
     journal.touch()
@@ -250,6 +274,12 @@ def test_scales():
     assert Scale(-10, 10)(0) == 0.5
     assert all(scale.reference > scale.random for scale in scales().values())
     assert sum(env.startswith("ALE/") for env in scales()) == 57
+
+
+def test_the_best_of_several_environments_is_trained_by_the_command_in_the_end(tmp_path):
+    folder, plan = StudyFolder(tmp_path), SimpleNamespace(recipes={"CartPole-v1": None, "Acrobot-v1": None})
+    lines = _closing(plan, folder, None, None, str(folder.journal)).splitlines()[1:3]
+    assert [parse(shlex.split(line.split("   ")[0])[1:]).seeds for line in lines] == [1, 1]
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "my_package:MyEnv-v0"])
