@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from catzoo.agents import AGENTS, ActionTransformer, ActorCritic, PolicyValueNetwork, QNetwork
 from catzoo.agents.networks.after_states import AfterStates
 from catzoo.agents.networks.board_transformer import OBSERVATION, BoardTransformer
-from catzoo.agents.networks.q_network import TORSOS, are_pixels, auto_torso
+from catzoo.agents.networks.q_network import are_pixels, auto_torso
 from catzoo.agents.networks.token_q_network import TokenQNetwork
 from catzoo.hparams import Recipe, RecipeError
 from catzoo.losses import ValueLoss, make_value_loss
@@ -165,10 +165,7 @@ BUILDERS = {
 
 def _torso_options(recipe: Recipe, env: VectorEnv) -> dict[str, Any]:
     """Arguments of a `QNetwork` that its torso decides by."""
-    network, shape = recipe.network, env.single_observation_space.shape
-    name = auto_torso(shape) if network.name == "auto" else network.name
-    if network.width != 1 and not TORSOS[name].image:
-        raise ValueError(f"network.width={network.width:g} is for images: {name} has network.hidden")
+    network = recipe.network
     return {
         "torso": network.name,
         "hidden": network.hidden,

@@ -33,9 +33,19 @@ class ValueLoss(nn.Module):
 
     num_outputs = 1
 
+    @staticmethod
+    def wide(outputs: Tensor) -> Tensor:
+        """In float32 at least."""
+        return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+
+    @staticmethod
+    def finite(target: Tensor) -> Tensor:
+        """NaN in place of what is not finite."""
+        return target + 0 * target
+
     def decode(self, outputs: Tensor) -> Tensor:
         """Outputs [..., K] to values [...]."""
-        return outputs.squeeze(-1).float()
+        return self.wide(outputs).squeeze(-1)
 
     def score(self, outputs: Tensor, target: Tensor) -> Tensor:
         """What `forward` gives, of shapes that fit."""
@@ -104,7 +114,7 @@ class MSE(ValueLoss):
 
     def score(self, outputs: Tensor, target: Tensor) -> Tensor:
         """See `ValueLoss`."""
-        return (self.decode(outputs) - target) ** 2 + 0 * target  # NaN where a target is not finite
+        return (self.decode(outputs) - self.finite(target)) ** 2
 
 
 class Huber(ValueLoss):
@@ -116,8 +126,8 @@ class Huber(ValueLoss):
 
     def score(self, outputs: Tensor, target: Tensor) -> Tensor:
         """See `ValueLoss`."""
-        values, target = self.decode(outputs), target.float()
-        return F.huber_loss(values, target, reduction="none", delta=self.delta) + 0 * target
+        error = self.decode(outputs) - self.finite(target)
+        return F.huber_loss(error, torch.zeros_like(error), reduction="none", delta=self.delta)
 
 
 class Categorical(ValueLoss):
@@ -149,7 +159,7 @@ class Categorical(ValueLoss):
 
     def inside(self, value: Tensor) -> Tensor:
         """Values [...] as [..., 1] within the range, NaN where they are not finite."""
-        return (value.clamp(self.v_min, self.v_max) + 0 * value).unsqueeze(-1)
+        return self.finite(value).clamp(self.v_min, self.v_max).unsqueeze(-1)
 
     def score(self, outputs: Tensor, target: Tensor) -> Tensor:
         """See `ValueLoss`; in float32."""
@@ -185,9 +195,9 @@ class HLGauss(Categorical):
             if left <= 0:
                 raise ValueError("num_bins must be at least 2, and padding leave the range a bin")
             sigma = sigma_ratio * (v_max - v_min) / left
+        super().__init__(v_min, v_max, num_bins, centers_on_ends=False, padding=pad_sigmas * sigma)
         if sigma <= 0:
             raise ValueError(f"sigma={sigma} must be above 0")
-        super().__init__(v_min, v_max, num_bins, centers_on_ends=False, padding=pad_sigmas * sigma)
         self.sigma = sigma
 
     def encode(self, value: Tensor) -> Tensor:
@@ -245,7 +255,7 @@ class SoftmaxMSE(Categorical):
 
     def score(self, outputs: Tensor, target: Tensor) -> Tensor:
         """See `ValueLoss`."""
-        return (self.decode(outputs) - target) ** 2 + 0 * target
+        return (self.decode(outputs) - self.finite(target)) ** 2
 
 
 class QuantileRegression(ValueLoss):
@@ -262,7 +272,7 @@ class QuantileRegression(ValueLoss):
 
     def decode(self, outputs: Tensor) -> Tensor:
         """See `ValueLoss`."""
-        return outputs.float().mean(-1)
+        return self.wide(outputs).mean(-1)
 
     def score(self, outputs: Tensor, target: Tensor) -> Tensor:
         """See `ValueLoss`."""
@@ -278,8 +288,8 @@ class QuantileRegression(ValueLoss):
         return self._huber(outputs, points), error
 
     def _huber(self, outputs: Tensor, points: Tensor) -> Tensor:
-        points = points + 0 * points  # NaN where they are not finite
-        error = points.unsqueeze(-2) - outputs.float().unsqueeze(-1)  # [..., K, J]
+        outputs = self.wide(outputs)
+        error = self.finite(points).to(outputs.dtype).unsqueeze(-2) - outputs.unsqueeze(-1)  # [..., K, J]
         huber = error.abs()
         if self.kappa > 0:
             huber = (

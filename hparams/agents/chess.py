@@ -40,8 +40,5 @@ class ChessRecipe(FromDataset, Recipe):
 
     def __post_init__(self) -> None:
         refuse_reward_clip(self)
-        network = self.network
-        if network.name == "after_states" and not (network.geometry and network.num_heads == 8):
-            raise RecipeError("network.num_heads and network.geometry are for network.name=transformer")
         if self.moves is None and self.compute.cuda_graph:
             raise RecipeError("compute.cuda_graph needs batches of one shape: moves=218 instead of null")

@@ -121,12 +121,21 @@ def test_widths_and_padding_mean_the_same(asked):
 @pytest.mark.parametrize("name", LOSSES)
 def test_so_are_targets_that_are_not_finite_and_half_precision(name):
     ours, theirs = both(name)
-    logits = 20 * torch.randn(5, ours.num_outputs, dtype=torch.float16)
+    logits = (20 * torch.randn(5, ours.num_outputs)).half().requires_grad_()
     target = torch.tensor([math.inf, -math.inf, math.nan, 0.5, 1.5])
     found = [loss(logits, target) for loss in (ours, theirs)]
+    spoilt = [torch.autograd.grad(loss.sum(), logits)[0].isnan().any(-1) for loss in found]
     assert found[1].dtype == torch.float32
     assert found[1].isnan().tolist() == found[0].isnan().tolist() == [True] * 3 + [False] * 2
     close(found[0][3:], found[1][3:])
+    assert (spoilt[1] >= spoilt[0]).all()
+
+
+@pytest.mark.parametrize("name", ["mse", "huber", "quantile"])
+def test_doubles_stay_doubles(name):
+    ours, theirs = both(name)
+    outputs, target = torch.randn(4, ours.num_outputs).double(), torch.randn(4).double()
+    assert theirs(outputs, target).dtype == ours(outputs, target).dtype == torch.float64
 
 
 def test_without_a_kappa_the_quantile_loss_is_linear():

@@ -60,14 +60,14 @@ def report(runs: Folders, out: Typed) -> dict[str, Any]:
     environments = environment_rows(comparison, others := beside(comparison))
     command = pasteable("catzoo", "report", *folders, "--out", folder)
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    aggregates = aggregate_rows(summary)
+    aggregates, scores = aggregate_rows(summary), score_rows(comparison)
     with writing(folder / PAGE):
         if not is_ours:  # first, so that after a kill in the middle the folder is known
             write_atomically(folder / PAGE, MARK)
         pictures = draw_pictures(comparison, summary, folder)
         for stale in {folder / name for name in PICTURES} - set(pictures) if is_ours else ():
             stale.unlink(missing_ok=True)
-        write_rows(folder / "scores.csv", COLUMNS, score_rows(comparison))
+        write_rows(folder / "scores.csv", COLUMNS, scores)
         write_rows(folder / "aggregates.csv", AGGREGATE_COLUMNS, as_text(aggregates, AGGREGATE_COLUMNS))
         write_rows(
             folder / "per_environment.csv", ENVIRONMENT_COLUMNS, as_text(environments, ENVIRONMENT_COLUMNS)

@@ -95,7 +95,8 @@ def command_of(recipe: Recipe) -> str:
     words += ["--steps", str(recipe.steps)] if recipe.steps != base.steps else []
     words += ["--seed", str(recipe.seed)]
     # Ends that the support has itself are not to be said again.
-    own = () if recipe.support == "set" else ("value_loss.v_min", "value_loss.v_max")
+    chosen = getattr(recipe, "support", "set") != "set"
+    own = ("value_loss.v_min", "value_loss.v_max") if chosen else ()
     for key, value in compare(base, recipe, (*INCIDENTAL, *own)).items():
         text = yaml.safe_dump(value, default_flow_style=True, width=math.inf)
         words.append(f"{key}={text.splitlines()[0]}")

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from catzoo.hparams import RecipeError, parse_override
+from catzoo.hparams import RECIPES, RecipeError, parse_override
 from catzoo.zoo.catalogue.recipe_files import find_recipe
 from catzoo.zoo.cli.main import parse
 from catzoo.zoo.reporting.score_rows import command_of, record
@@ -45,12 +45,17 @@ def test_the_command_says_what_differs():
     ids=lambda overrides: overrides[0],
 )  # fmt: skip
 def test_the_command_makes_the_recipe(overrides):
-    recipe = find_recipe("dqn", "CartPole-v1", "mse", [parse_override(text) for text in overrides])
+    recipe = find_recipe("dqn", "CartPole-v1", "hl_gauss", [parse_override(text) for text in overrides])
     said = parse(shlex.split(command_of(recipe))[1:])
     again = find_recipe(
         said.agent, said.env, said.loss, [parse_override(text) for text in said.overrides], said.preset
     )
     assert again == recipe
+
+
+@pytest.mark.parametrize("agent", RECIPES)
+def test_every_agent_has_a_command(agent):
+    assert command_of(find_recipe(agent, "CartPole-v1")).startswith(f"catzoo train {agent} --env CartPole-v1")
 
 
 def test_presets_are_other_runs(tmp_path):

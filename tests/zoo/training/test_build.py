@@ -150,16 +150,9 @@ def test_every_network_plays_atari(overrides):
     env.close()
 
 
-@pytest.mark.parametrize(
-    ("key", "said"),
-    [
-        ("network.experts=2", "network.experts=2 does not fit network.name=mlp"),
-        ("network.width=2", "network.width=2 is for images: mlp has network.hidden"),
-    ],
-)
-def test_networks_that_do_not_fit_are_one_line(key, said):
-    with pytest.raises(RecipeError, match=f"^CartPole-v1: {said}"):
-        build_trainer(recipe("dqn", "CartPole-v1", key))
+def test_networks_that_do_not_fit_are_one_line():
+    with pytest.raises(RecipeError, match=r"^CartPole-v1: network.experts=2 does not fit network.name=mlp"):
+        build_trainer(recipe("dqn", "CartPole-v1", "network.experts=2"))
 
 
 def test_data_efficient_options_work_together():
