@@ -17,7 +17,7 @@ class Hub(ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("localhost", 0), Handler)
-        self.models, self.commits, self.asked = {}, [], []
+        self.models, self.private, self.commits, self.asked = {}, {}, [], []
         self.endpoint = f"http://localhost:{self.server_port}"
 
     def sha(self, name):
@@ -51,6 +51,7 @@ class Handler(BaseHTTPRequestHandler):
         if asked["organization"] != "me":
             return self.reply(403, {"error": f"You have no rights in {asked['organization']}"})
         status = 409 if name in self.server.models else 200
+        self.server.private.setdefault(name, asked.get("visibility") == "private")
         self.server.models.setdefault(name, {".gitattributes": b"*.safetensors filter=lfs\n"})
         return self.reply(status, {"url": f"{self.server.endpoint}/{name}", "id": name})
 
@@ -82,7 +83,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(404, said, {"X-Error-Code": "RevisionNotFound"})
         if api:
             siblings = [{"rfilename": file} for file in files]
-            return self.reply(200, {"id": name, "modelId": name, "sha": sha, "siblings": siblings})
+            about = {"id": name, "modelId": name, "sha": sha, "private": self.server.private.get(name, False)}
+            return self.reply(200, {**about, "siblings": siblings})
         assert words[4] == sha, "files are asked for by the commit that was looked at"
         content = files["/".join(words[5:])]
         etag = hashlib.sha1(content).hexdigest()

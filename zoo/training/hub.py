@@ -77,7 +77,7 @@ def push(
             if get_token() is None:
                 raise RecipeError(f"nobody is logged in to the Hugging Face Hub: {LOGIN}")
             url = api.create_repo(repo, private=private or None, exist_ok=True)
-            if private and not getattr(api.model_info(repo), "private", True):
+            if private and api.model_info(repo).private is False:
                 raise RecipeError(
                     f"{repo}: not pushed: it is public, and --private is for a model that is made"
                 )

@@ -47,6 +47,17 @@ def pushed(there):
     return there.models[REPO]
 
 
+def test_private_is_for_a_model_that_is_made(there):
+    push(AGENT, "me/mine", private=True)
+    assert there.private["me/mine"]
+    push(AGENT, "me/mine", private=True)
+    push(AGENT, REPO)
+    before = len(there.commits)
+    with pytest.raises(RecipeError, match="it is public, and --private is for a model that is made"):
+        push(AGENT, REPO, private=True)
+    assert len(there.commits) == before
+
+
 def front_matter(card):
     return yaml.safe_load(card.decode().split("---\n")[1])
 
