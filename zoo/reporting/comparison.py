@@ -147,7 +147,8 @@ def _members(runs: Sequence[Finished]) -> dict[tuple[Group, str], list[Finished]
 def _varying(results: Sequence[Row]) -> set[str]:
     """Keys in which recipes of one agent and loss differ.
 
-    On one environment; or from the zoo's recipe for it, where they do so otherwise than on others.
+    On one environment; or from the zoo's recipe for it, where they do so otherwise than on others. A value
+    that is the same everywhere does not, though it may be the zoo's on one environment and not on another.
     """
     varying: set[str] = set()
     first: dict[str, Row] = {}
@@ -156,6 +157,7 @@ def _varying(results: Sequence[Row]) -> set[str]:
         settings, other = result["settings"], first.setdefault(result["env"], result["settings"])
         varying |= {key for key in settings.keys() | other.keys() if settings.get(key) != other.get(key)}
         beside = {key for key in mine.keys() | own[0].keys() if mine.get(key, ZOOS) != own[0].get(key, ZOOS)}
+        beside = {key for key in beside if settings.get(key) != results[0]["settings"].get(key)}
         varying |= {key for key in beside if not key.startswith("compute.")}  # the machine's
     return varying
 

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from catzoo.hparams import RecipeError
+from catzoo.zoo.catalogue.recipe_files import find_recipe
 from catzoo.zoo.folders.run_folder import Run
 from catzoo.zoo.reporting.comparison import compare_runs
 from catzoo.zoo.reporting.finished_runs import named
@@ -53,6 +54,14 @@ def test_changes_on_every_environment_alike_need_no_name(tmp_path):
     for env in ("CartPole-v1", "Acrobot-v1"):
         made(tmp_path / env, [1.0], env, "mse", optimizer={"lr": 0.5})
     assert labels(tmp_path) == ["DQN · MSE"]
+
+
+def test_a_value_that_is_the_zoos_on_one_environment_and_not_on_another_splits_no_group(tmp_path):
+    rate = find_recipe("dqn", "CartPole-v1", "hl_gauss").optimizer.lr
+    assert rate != find_recipe("dqn", "Acrobot-v1", "hl_gauss").optimizer.lr
+    for env in ("CartPole-v1", "Acrobot-v1"):
+        made(tmp_path / env, [1.0], env, "hl_gauss", optimizer={"lr": rate})
+    assert labels(tmp_path) == ["DQN · HL-Gauss"]
 
 
 def test_two_names_of_one_game_are_one_environment(tmp_path):
