@@ -65,7 +65,7 @@ def report(runs: Folders, out: Typed) -> dict[str, Any]:
         if not is_ours:  # first, so that after a kill in the middle the folder is known
             write_atomically(folder / PAGE, MARK)
         pictures = draw_pictures(comparison, summary, folder)
-        for stale in {folder / name for name in PICTURES} - set(pictures) if is_ours else ():
+        for stale in {folder / name for name in PICTURES} - set(pictures):
             stale.unlink(missing_ok=True)
         write_rows(folder / "scores.csv", COLUMNS, scores)
         write_rows(folder / "aggregates.csv", AGGREGATE_COLUMNS, as_text(aggregates, AGGREGATE_COLUMNS))
